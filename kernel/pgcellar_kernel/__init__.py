@@ -1,0 +1,1 @@
+"""The Jupyter SQL kernel: protocol and display. No SQL logic here: it asks the runner."""

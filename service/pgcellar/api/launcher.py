@@ -1,0 +1,96 @@
+"""Starts this user's service process when it is needed, whoever needs it first.
+
+The race is settled by the service itself: it holds an exclusive lock for its whole life, and a
+process that can't have the lock ends at once. Clients may therefore start as many as they like;
+all of them then wait for the one socket.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import pathlib
+import stat
+import subprocess
+import sys
+import time
+
+from pgcellar.api import errors, paths
+
+#: A first start on a slow disk creates the control database (initdb, about a second).
+START_TIMEOUT = 60.0
+_POLL = 0.01
+
+
+async def start(where: paths.Paths) -> None:
+    """Start the service unless it answers already; returns when its socket accepts connections.
+
+    Raises ServiceUnavailable, with the log's last lines, if it does not come up in time.
+    """
+    deadline = time.monotonic() + START_TIMEOUT
+    process: subprocess.Popen[bytes] | None = None
+    while not await _answers(where):
+        if process is None or process.poll() is not None:
+            if process is not None and process.returncode != 0:
+                raise _failed(where, f"it ended with status {process.returncode}")
+            process = _spawn(where)
+        if time.monotonic() > deadline:
+            raise _failed(where, f"its socket did not answer within {START_TIMEOUT:.0f} s")
+        await asyncio.sleep(_POLL)
+
+
+def check_owner(where: paths.Paths) -> None:
+    """Refuse a socket folder that another user made.
+
+    The folder may lie below /tmp, where anybody could have put one for us to talk to.
+    Raises ServiceUnavailable.
+    """
+    try:
+        info = os.lstat(where.socket.parent)
+    except FileNotFoundError:
+        return
+    if not stat.S_ISDIR(info.st_mode) or info.st_uid != os.getuid() or info.st_mode & 0o022:
+        raise errors.ServiceUnavailable(
+            f"The folder {where.socket.parent} is not this user's own.",
+            hint="Remove it, or set PGCELLAR_RUNTIME to a private folder.",
+        )
+
+
+async def _answers(where: paths.Paths) -> bool:
+    check_owner(where)
+    try:
+        _, writer = await asyncio.open_unix_connection(str(where.socket))
+    except OSError:
+        return False
+    writer.close()
+    return True
+
+
+def _spawn(where: paths.Paths) -> subprocess.Popen[bytes]:
+    where.home.mkdir(parents=True, exist_ok=True)
+    environment = {
+        **os.environ,
+        "PGCELLAR_HOME": str(where.home),
+        "PGCELLAR_RUNTIME": str(where.runtime.parent),
+    }
+    with where.log.open("ab") as log:
+        return subprocess.Popen(
+            [sys.executable, "-m", "pgcellar", "service", "run"],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            env=environment,
+            cwd=pathlib.Path("/"),
+            start_new_session=True,
+        )
+
+
+def _failed(where: paths.Paths, why: str) -> errors.ServiceUnavailable:
+    try:
+        tail = where.log.read_text(errors="replace").splitlines()[-5:]
+    except OSError:
+        tail = []
+    return errors.ServiceUnavailable(
+        "\n".join([f"The pgcellar service did not start: {why}.", *tail]),
+        hint=f"Run `pgcellar doctor`; the service's log is {where.log}.",
+    )

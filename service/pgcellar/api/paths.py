@@ -1,0 +1,73 @@
+"""Where pgcellar keeps its files: one home for data, one short folder for sockets."""
+
+from __future__ import annotations
+
+import dataclasses
+import getpass
+import hashlib
+import os
+import pathlib
+import tempfile
+
+import platformdirs
+
+#: Data of root lies where the unprivileged server account can reach it; /root is closed to it.
+ROOT_HOME = pathlib.Path("/var/lib/pgcellar")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Paths:
+    """The folders of one installation. `home` holds data, `runtime` only sockets and locks."""
+
+    home: pathlib.Path
+    runtime: pathlib.Path
+
+    @property
+    def socket(self) -> pathlib.Path:
+        """The service's Unix socket."""
+        return self.runtime / "service" / "http.sock"
+
+    @property
+    def lock(self) -> pathlib.Path:
+        """Held by the one service process for as long as it lives."""
+        return self.runtime / "service" / "lock"
+
+    @property
+    def log(self) -> pathlib.Path:
+        """What the service process prints."""
+        return self.home / "service.log"
+
+
+def current() -> Paths:
+    """The paths of this user: `PGCELLAR_HOME` if set, else the platform's data folder.
+
+    A Unix socket's path holds about 100 characters, and homes can be longer; sockets therefore
+    live in a folder whose name is a digest of the home.
+    """
+    named = os.environ.get("PGCELLAR_HOME")
+    if named:
+        home = pathlib.Path(named).expanduser().absolute()
+    elif os.getuid() == 0:
+        home = ROOT_HOME
+    else:
+        home = pathlib.Path(platformdirs.user_data_dir("pgcellar"))
+    digest = hashlib.sha256(os.fsencode(home)).hexdigest()[:10]
+    base = os.environ.get("PGCELLAR_RUNTIME")
+    parent = pathlib.Path(base) if base else _runtime_parent()
+    return Paths(home=home, runtime=parent / digest)
+
+
+def _runtime_parent() -> pathlib.Path:
+    """`$XDG_RUNTIME_DIR/pgcellar`, or `/tmp/pgcellar-UID` where there is none or we are root."""
+    xdg = os.environ.get("XDG_RUNTIME_DIR")
+    if xdg and os.getuid() != 0 and os.access(xdg, os.W_OK | os.X_OK):
+        return pathlib.Path(xdg) / "pgcellar"
+    return pathlib.Path(tempfile.gettempdir()) / f"pgcellar-{os.getuid()}"
+
+
+def user_name() -> str:
+    """The operating system's name for this user, or its number where it has none."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())

@@ -1,0 +1,315 @@
+"""Wire records: what a run is asked for, and the events it answers with.
+
+Every record is a frozen dataclass whose fields are JSON values or records themselves.
+`encode` and `decode` are the only places that know the wire form: one JSON object a line, whose
+`event` member names the class.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from typing import Any, Literal, TypeVar
+
+R = TypeVar("R")
+
+#: How a cell of a run was dealt with (DESIGN.md, section 8).
+Source = Literal["head", "hit", "replayed", "skipped"]
+
+#: What a cell does to the state; a cell has the strongest effect of its statements.
+EffectName = Literal["none", "read", "write", "session", "pinning", "global"]
+
+DEFAULT_MAX_ROWS = 1_000
+#: A result is a page for a person, not an export: 8 MiB of text is more than anyone reads.
+DEFAULT_MAX_BYTES = 8 * 1024 * 1024
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Cell:
+    """One SQL cell as it stands in the notebook now. `id` is opaque; states depend on text only."""
+
+    id: str
+    source: str
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class RunRequest:
+    """Run the cell at index `head` as if all `cells` before it had just run from the top.
+
+    `notebook` names whose instance is used (an absolute path, or a kernel's id).
+    `directory` is the folder files are read from; None allows no files.
+    `cells` holds the notebook's SQL cells in order; those after the head are not run.
+    `rerun` forces the head to execute even when its outcome is known (source `head`, never `hit`).
+    `max_rows` and `max_bytes` bound what is sent of each result, not what the server computes.
+    """
+
+    notebook: str
+    cells: tuple[Cell, ...]
+    head: int
+    directory: str | None = None
+    rerun: bool = False
+    max_rows: int = DEFAULT_MAX_ROWS
+    max_bytes: int = DEFAULT_MAX_BYTES
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Column:
+    """A result column: its name and its type as `format_type` spells it."""
+
+    name: str
+    type: str
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class SqlError:
+    """An error in the manner of psql.
+
+    `position` is a 1-based character position in the source of the cell `cell`, or None.
+    `sqlstate` is PostgreSQL's, or one of ours, which begin with `PC` (see `errors`).
+    """
+
+    sqlstate: str
+    message: str
+    severity: str = "ERROR"
+    position: int | None = None
+    cell: str | None = None
+    detail: str | None = None
+    hint: str | None = None
+    context: str | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class CellReport:
+    """How one cell of a run went. `state` is the state id after the cell, None if not reached."""
+
+    id: str
+    state: str | None
+    effect: EffectName
+    source: Source
+    ms: float
+    rows: int | None = None
+    error: SqlError | None = None
+    pinned: str | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Totals:
+    """Counts and times of one run. Times in milliseconds."""
+
+    hits: int
+    replayed: int
+    ms: float
+    planning_ms: float
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class SandboxInfo:
+    """The sandbox a run used."""
+
+    name: str
+    status: str
+    server_version: str
+    copy_on_write: bool
+
+
+# --- events, in the order a run sends them ---------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Started:
+    """First event: the id by which the run can be cancelled."""
+
+    run: str
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Progress:
+    """Something a person waits for: the sandbox starts, a snapshot is cloned, a cell is replayed.
+
+    `left` is how many tail cells are still to be replayed.
+    """
+
+    message: str
+    cell: str | None = None
+    left: int = 0
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Columns:
+    """A statement of the head returns rows of these columns. `statement` counts from 0."""
+
+    statement: int
+    columns: tuple[Column, ...]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Rows:
+    """A batch of rows; each value is PostgreSQL's text, null as None."""
+
+    statement: int
+    rows: tuple[tuple[str | None, ...], ...]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Notice:
+    """A NOTICE, WARNING, INFO … the server sent while a statement of the head ran."""
+
+    statement: int
+    severity: str
+    sqlstate: str
+    message: str
+    detail: str | None = None
+    hint: str | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Completed:
+    """A statement of the head is done.
+
+    `command` is PostgreSQL's command tag, `row_count` all rows returned or affected (None where
+    the tag has no number), `truncated` whether fewer rows were sent than returned.
+    """
+
+    statement: int
+    command: str
+    row_count: int | None
+    truncated: bool
+    ms: float
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Done:
+    """Last event: every cell up to the head, what it took, and the error that ended it, if any.
+
+    The error's `cell` is the head's id, or that of the tail cell that failed (the head then did
+    not run).
+    """
+
+    cells: tuple[CellReport, ...]
+    totals: Totals
+    sandbox: SandboxInfo
+    error: SqlError | None = None
+
+
+Event = Started | Progress | Columns | Rows | Notice | Completed | Done
+
+
+# --- plans -----------------------------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class PlanStep:
+    """What a run would do with one cell, and why. `state` is None where only running can tell."""
+
+    id: str
+    state: str | None
+    effect: EffectName
+    source: Source
+    reason: str
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Plan:
+    """The steps for every cell up to the head; `first_miss` says why replay starts where it does.
+
+    `first_miss` is None when nothing has to be replayed.
+    """
+
+    steps: tuple[PlanStep, ...]
+    first_miss: str | None
+    planning_ms: float
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class StateInfo:
+    """One snapshot as `pgcellar states` lists it."""
+
+    state: str
+    parent: str | None
+    status: str
+    bytes: int
+    cost_ms: float
+    hits: int
+    created: str
+    last_used: str
+    cell: str
+
+
+# --- wire form -------------------------------------------------------------------------------
+
+_EVENTS: Mapping[str, type[Any]] = {
+    "started": Started,
+    "progress": Progress,
+    "columns": Columns,
+    "rows": Rows,
+    "notice": Notice,
+    "completed": Completed,
+    "done": Done,
+}
+_NAMES = {cls: name for name, cls in _EVENTS.items()}
+
+
+def encode(event: Event) -> bytes:
+    """The event as one line of JSON, newline included."""
+    body = {"event": _NAMES[type(event)], **to_json(event)}
+    return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+
+
+def decode(line: bytes) -> Event:
+    """The event in one line that `encode` wrote.
+
+    Raises ValueError if the line is no event; members this version does not know are ignored.
+    """
+    body = json.loads(line)
+    cls = _EVENTS.get(body.pop("event", None)) if isinstance(body, dict) else None
+    if cls is None:
+        raise ValueError(f"not an event: {line[:80]!r}")
+    event: Event = from_json(cls, body)
+    return event
+
+
+def to_json(record: Any) -> dict[str, Any]:
+    """A record as a JSON object. Unlike `dataclasses.asdict`, rows are not copied."""
+    out: dict[str, Any] = {}
+    for field in dataclasses.fields(record):
+        value = getattr(record, field.name)
+        if dataclasses.is_dataclass(value):
+            value = to_json(value)
+        elif isinstance(value, tuple) and value and dataclasses.is_dataclass(value[0]):
+            value = [to_json(item) for item in value]
+        out[field.name] = value
+    return out
+
+
+_NESTED: Mapping[tuple[type[Any], str], type[Any]] = {
+    (RunRequest, "cells"): Cell,
+    (Columns, "columns"): Column,
+    (CellReport, "error"): SqlError,
+    (Done, "cells"): CellReport,
+    (Done, "totals"): Totals,
+    (Done, "sandbox"): SandboxInfo,
+    (Done, "error"): SqlError,
+    (Plan, "steps"): PlanStep,
+}
+
+
+def from_json(cls: type[R], body: Mapping[str, Any]) -> R:
+    """The record of class `cls` in a JSON object. Raises ValueError where a member is missing."""
+    known: dict[str, Any] = {}
+    for field in dataclasses.fields(cls):  # type: ignore[arg-type]  # R is one of the records
+        if field.name not in body:
+            continue
+        value = body[field.name]
+        nested = _NESTED.get((cls, field.name))
+        if nested is not None and isinstance(value, list):
+            value = tuple(from_json(nested, item) for item in value)
+        elif nested is not None and value is not None:
+            value = from_json(nested, value)
+        elif isinstance(value, list):
+            value = tuple(tuple(v) if isinstance(v, list) else v for v in value)
+        known[field.name] = value
+    try:
+        return cls(**known)
+    except TypeError as exc:
+        raise ValueError(f"{cls.__name__}: {exc}") from exc

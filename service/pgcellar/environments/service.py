@@ -1,0 +1,214 @@
+"""The environment manager: one sandbox per user, found again, started, healed, culled when idle.
+
+Sandboxes are never repaired: one whose server did not end in order is removed and another takes
+its place, under another name, so that nothing that was known of the old one can be mistaken for
+true of the new.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import collections
+import contextlib
+import dataclasses
+import logging
+import secrets
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from pgcellar.api import errors
+from pgcellar.environments import spawner, store
+
+logger = logging.getLogger(__name__)
+
+#: How often idle sandboxes are looked for, in seconds.
+WATCH_INTERVAL = 5.0
+
+SpawnerFactory = Callable[[str, Mapping[str, Any]], spawner.Spawner]
+
+
+class Sandbox:
+    """One running server of one user. After a restart there is another object for the same name."""
+
+    def __init__(self, row: store.SandboxRow, source: spawner.Spawner) -> None:
+        self.row = row
+        self.endpoint = source.endpoint()
+        self._spawner = source
+        self._runs = 0
+        self._used = time.monotonic()
+
+    @property
+    def name(self) -> str:
+        """The sandbox's name; never given to another."""
+        return self.row.name
+
+    def alive(self) -> bool:
+        """Whether its server runs."""
+        return self._spawner.poll()
+
+    @contextlib.contextmanager
+    def in_use(self) -> Iterator[None]:
+        """While this is held the sandbox is not idle."""
+        self._runs += 1
+        try:
+            yield
+        finally:
+            self._runs -= 1
+            self._used = time.monotonic()
+
+    def idle_seconds(self) -> float:
+        """How long nobody has used it; 0 while somebody does."""
+        return 0.0 if self._runs else time.monotonic() - self._used
+
+    async def stop(self) -> None:
+        """Stop the server in order."""
+        await self._spawner.stop()
+
+
+class Environments:
+    """See the module.
+
+    `idle_timeout` is in seconds. `spares` sandboxes are kept running for whoever comes, or
+    crashes, next.
+    """
+
+    def __init__(
+        self,
+        sandboxes: store.SandboxStore,
+        make: SpawnerFactory,
+        *,
+        kind: str,
+        idle_timeout: float,
+        spares: int,
+    ) -> None:
+        self._store = sandboxes
+        self._make = make
+        self._kind = kind
+        self._idle_timeout = idle_timeout
+        self._spares = spares
+        self._live: dict[str, Sandbox] = {}
+        self._spare: list[Sandbox] = []
+        self._rows: dict[str, store.SandboxRow] = {}
+        self._locks: dict[str, asyncio.Lock] = collections.defaultdict(asyncio.Lock)
+        self._watcher: asyncio.Task[None] | None = None
+
+    async def open(self) -> None:
+        """Read what an earlier service left, remove what nobody owns, begin to watch."""
+        for row in await self._store.all():
+            if row.owner == store.NOBODY or row.owner in self._rows:
+                await self._remove(row)
+            else:
+                self._rows[row.owner] = row
+        self._watcher = asyncio.create_task(self._watch())
+
+    async def close(self) -> None:
+        """Stop every sandbox in order; owned ones are found again by the next service."""
+        if self._watcher is not None:
+            self._watcher.cancel()
+            await asyncio.gather(self._watcher, return_exceptions=True)
+        await asyncio.gather(*(sandbox.stop() for sandbox in self._live.values()))
+        for spare in self._spare:
+            await self._remove(spare.row)
+        self._live.clear()
+        self._spare.clear()
+
+    async def sandbox(self, owner: str) -> Sandbox:
+        """The owner's running sandbox, started or replaced if need be.
+
+        Raises PostgresNotFound, PostgresFailed or SandboxFull.
+        """
+        async with self._locks[owner]:
+            live = self._live.get(owner)
+            if live is not None and live.alive():
+                return live
+            self._live.pop(owner, None)
+            found = await self._resume(owner) or await self._take_spare(owner)
+            if found is None:
+                found = await self._start(self._new_row(owner))
+            self._live[owner] = found
+            self._rows[owner] = found.row
+            return found
+
+    async def remove(self, owner: str) -> None:
+        """Remove the owner's sandbox with all it has."""
+        async with self._locks[owner]:
+            self._live.pop(owner, None)
+            row = self._rows.pop(owner, None)
+            if row is not None:
+                await self._remove(row)
+
+    def running(self) -> list[Sandbox]:
+        """Every sandbox that runs for somebody."""
+        return list(self._live.values())
+
+    # --- one sandbox -------------------------------------------------------------------------
+
+    def _new_row(self, owner: str) -> store.SandboxRow:
+        return store.SandboxRow(
+            name=secrets.token_hex(4), owner=owner, kind=self._kind, status="starting", state={}
+        )
+
+    async def _resume(self, owner: str) -> Sandbox | None:
+        """The sandbox that was the owner's before, unless its disk can't be trusted."""
+        row = self._rows.pop(owner, None)
+        if row is None:
+            return None
+        if row.kind == self._kind and self._make(row.name, row.state).trusted():
+            try:
+                return await self._start(row)
+            except errors.PostgresFailed:
+                logger.warning("sandbox %s does not start again; it is replaced", row.name)
+                return None
+        logger.warning("sandbox %s did not end in order; it is replaced", row.name)
+        await self._remove(row)
+        return None
+
+    async def _start(self, row: store.SandboxRow) -> Sandbox:
+        source = self._make(row.name, row.state)
+        await self._store.save(row)
+        try:
+            async for state in source.start():
+                row = dataclasses.replace(row, state=dict(state))
+                await self._store.save(row)
+        except BaseException:
+            await asyncio.shield(self._remove(row))
+            raise
+        row = dataclasses.replace(row, status="running")
+        await self._store.save(row)
+        return Sandbox(row, source)
+
+    async def _remove(self, row: store.SandboxRow) -> None:
+        await self._make(row.name, row.state).remove()
+        await self._store.remove(row.name)
+
+    async def _take_spare(self, owner: str) -> Sandbox | None:
+        while self._spare:
+            spare = self._spare.pop()
+            if spare.alive():
+                spare.row = dataclasses.replace(spare.row, owner=owner)
+                await self._store.save(spare.row)
+                return spare
+            await self._remove(spare.row)
+        return None
+
+    # --- watching ----------------------------------------------------------------------------
+
+    async def _watch(self) -> None:
+        while True:
+            await asyncio.sleep(WATCH_INTERVAL)
+            try:
+                await self._cull()
+                if self._live and len(self._spare) < self._spares:
+                    self._spare.append(await self._start(self._new_row(store.NOBODY)))
+            except errors.PgcellarError as exc:
+                logger.warning("watching sandboxes: %s", exc)
+
+    async def _cull(self) -> None:
+        """Stop sandboxes nobody has used for `idle_timeout`; forget those that crashed."""
+        for owner, sandbox in list(self._live.items()):
+            async with self._locks[owner]:
+                if sandbox.idle_seconds() > self._idle_timeout:
+                    logger.info("sandbox %s is idle; stopping it", sandbox.name)
+                    del self._live[owner]
+                    await sandbox.stop()

@@ -1,0 +1,296 @@
+"""What a statement will probably do to the state, read off PostgreSQL's own parse tree.
+
+The parser only predicts; PostgreSQL decides (DESIGN.md, section 3). A prediction of *read* is
+acted on only where the catalog of the parent state leaves no way to write (see `states.Facts`);
+everything this module does not recognise is a write.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import json
+import re
+from collections.abc import Iterator
+from typing import Any, Literal
+
+from pglast import parser
+
+from pgcellar.notebook import copying, statements
+
+Name = Literal["read", "write", "session", "pinning", "global"]
+
+#: How a statement depends on the session it runs in, beyond what a snapshot restores.
+#: `base`: on everything the session did from the base on (currval, lastval).
+#: `pinned`: it leaves something in the session that can't be restored (setseed, custom settings).
+Binding = Literal["free", "base", "pinned"]
+
+_WORD = re.compile(r"[^\W\d]\w*")
+_CURRENT_VALUE = re.compile(r"\b(?:currval|lastval)\b", re.IGNORECASE)
+_UNRESTORABLE = re.compile(r"\bsetseed\b", re.IGNORECASE)
+_VOLATILE = re.compile(
+    r"\b(?:now|current_timestamp|current_date|current_time|localtime|localtimestamp|today|tomorrow"
+    r"|yesterday|clock_timestamp|statement_timestamp|transaction_timestamp|timeofday|random"
+    r"|random_normal|gen_random_uuid|gen_random_bytes|gen_salt|uuidv4|uuidv7|uuid_generate_v\w+"
+    r"|txid_current\w*|pg_current_xact_id\w*|pg_backend_pid|tablesample)\b",
+    re.IGNORECASE,
+)
+#: Called in a SELECT these change the sequence, the session or its locks; no need to find out.
+_WRITING_WORDS = frozenset({"nextval", "setval"})
+_SESSION_WORDS = frozenset({"set_config", "setseed", "pg_notify"})
+_ADVISORY = "pg_advisory"
+_TRY_ADVISORY = "pg_try_advisory"
+#: A READ ONLY transaction shows in these, so a statement with one of them must not run in one.
+_SHOWS_READ_ONLY = frozenset({"current_setting", "pg_settings", "pg_show_all_settings"})
+
+_READS = frozenset({"SelectStmt", "VariableShowStmt", "ExplainStmt"})
+_SESSION = frozenset(
+    {
+        "VariableSetStmt", "DiscardStmt", "PrepareStmt", "DeallocateStmt", "ListenStmt",
+        "UnlistenStmt", "NotifyStmt", "LoadStmt", "ConstraintsSetStmt",
+    }
+)  # fmt: skip
+_PINNING = frozenset({"TransactionStmt", "DeclareCursorStmt", "ClosePortalStmt", "FetchStmt"})
+_QUERIES = frozenset({"SelectStmt", "InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt"})
+_GLOBAL = {
+    "CreateRoleStmt": "CREATE ROLE",
+    "AlterRoleStmt": "ALTER ROLE",
+    "AlterRoleSetStmt": "ALTER ROLE … SET",
+    "DropRoleStmt": "DROP ROLE",
+    "GrantRoleStmt": "GRANT of a role",
+    "CreatedbStmt": "CREATE DATABASE",
+    "DropdbStmt": "DROP DATABASE",
+    "AlterDatabaseStmt": "ALTER DATABASE",
+    "AlterDatabaseSetStmt": "ALTER DATABASE … SET",
+    "AlterDatabaseRefreshCollStmt": "ALTER DATABASE",
+    "CreateTableSpaceStmt": "CREATE TABLESPACE",
+    "DropTableSpaceStmt": "DROP TABLESPACE",
+    "AlterTableSpaceOptionsStmt": "ALTER TABLESPACE",
+    "AlterSystemStmt": "ALTER SYSTEM",
+    "CreateSubscriptionStmt": "CREATE SUBSCRIPTION",
+    "AlterSubscriptionStmt": "ALTER SUBSCRIPTION",
+    "DropSubscriptionStmt": "DROP SUBSCRIPTION",
+    "DropOwnedStmt": "DROP OWNED",
+    "ReassignOwnedStmt": "REASSIGN OWNED",
+}
+#: Statements that are global only for some kinds of object, and the member that tells.
+_GLOBAL_BY_OBJECT = {
+    "RenameStmt": "renameType",
+    "GrantStmt": "objtype",
+    "CommentStmt": "objtype",
+    "AlterOwnerStmt": "objectType",
+    "SecLabelStmt": "objtype",
+}
+_GLOBAL_OBJECTS = {
+    "OBJECT_DATABASE": "database",
+    "OBJECT_ROLE": "role",
+    "OBJECT_TABLESPACE": "tablespace",
+    "OBJECT_PARAMETER_ACL": "server setting",
+    "OBJECT_SUBSCRIPTION": "subscription",
+}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Effect:
+    """The prediction for one statement.
+
+    `words` are the lower-case words of its canonical text, string literals included, by which it
+    can name a function; None where it is too long to tell, and may name any.
+    `read_only` says whether a read may run in a READ ONLY transaction without noticing.
+    `volatile`: it names something whose value changes from run to run.
+    `definition`: it is neither a query nor a plain DML statement, so what it names may run later.
+    `loads`: the relation a bulk load fills, as typed, for ANALYZE.
+    `refusal` says why a global statement can't run, and `hint` what to do instead.
+    """
+
+    name: Name
+    words: frozenset[str] | None
+    read_only: bool = True
+    volatile: bool = False
+    binding: Binding = "free"
+    definition: bool = False
+    loads: str | None = None
+    refusal: str | None = None
+    hint: str | None = None
+
+
+@functools.lru_cache(maxsize=20_000)
+def predict(statement: statements.Statement) -> Effect:
+    """The predicted effect of a statement or meta-command."""
+    if statement.kind == "meta":
+        return _meta(statement)
+    text = statement.canonical
+    words = _words(text)
+    kind, node = _parse(statement.text)
+    common = {
+        "words": words,
+        "volatile": _VOLATILE.search(text) is not None,
+        "definition": kind not in _QUERIES and kind not in _READS,
+        "binding": _binding(kind, node, text),
+    }
+    refused = _global_object(kind, node)
+    if refused is not None:
+        return Effect(
+            name="global",
+            refusal=f"{refused} reaches beyond this notebook's database, so it can't run in a cell.",
+            hint="What a notebook starts from (roles, databases, server settings) is set by "
+            "whoever runs pgcellar; everything inside the database is yours to change.",
+            **common,
+        )
+    if kind == "CopyStmt" and not node.get("filename"):
+        return Effect(
+            name="write",
+            refusal="COPY with STDIN or STDOUT has no other end in a notebook.",
+            hint="Load a file with \\copy TABLE from 'FILE' with (format csv, header).",
+            **common,
+        )
+    name = _name(kind, node, words)
+    read_only = words is not None and not words & _SHOWS_READ_ONLY and kind != "VariableShowStmt"
+    return Effect(name=name, read_only=read_only, loads=_loads(kind, node), **common)
+
+
+def _meta(statement: statements.Statement) -> Effect:
+    words = _words(statement.text)
+    command = copying.parse(statement.text)
+    if isinstance(command, copying.Refusal):
+        return Effect(name="write", words=words, refusal=command.message, hint=command.hint)
+    # What COPY loads is read off its own parse tree; a malformed one is the server's to refuse.
+    return Effect(name="write", words=words, loads=_loads(*_parse(command.sql)))
+
+
+def _words(text: str) -> frozenset[str] | None:
+    # U&"…" spells a name without its letters standing in the text.
+    if len(text) > statements.LONG_TEXT or 'u&"' in (lower := text.lower()):
+        return None
+    return frozenset(_WORD.findall(lower))
+
+
+def _parse(text: str) -> tuple[str, dict[str, Any]]:
+    """The statement's node type and node; ("", {}) where the grammar or its depth gives out."""
+    if len(text) > statements.LONG_TEXT:
+        return _by_first_word(text), {}
+    try:
+        parsed = json.loads(parser.parse_sql_json(text))["stmts"]
+    except (parser.Error, RecursionError, ValueError, KeyError):
+        return "", {}
+    if len(parsed) != 1 or not parsed[0].get("stmt"):
+        return "", {}
+    ((kind, node),) = parsed[0]["stmt"].items()
+    return kind, node
+
+
+def _by_first_word(text: str) -> str:
+    return {"insert": "InsertStmt", "update": "UpdateStmt", "delete": "DeleteStmt"}.get(
+        text.split(None, 1)[0].lower(), ""
+    )
+
+
+def _name(kind: str, node: dict[str, Any], words: frozenset[str] | None) -> Name:
+    if kind in _SESSION:
+        return "session"
+    if kind in _PINNING or _temporary(node):
+        return "pinning"
+    if kind == "ExplainStmt":
+        return _explained(node, words)
+    if kind not in _READS or _writes(node):
+        return "write"
+    return _by_words(words)
+
+
+def _by_words(words: frozenset[str] | None) -> Name:
+    """A SELECT names some functions whose effect is known beforehand."""
+    if words is None:
+        return "read"
+    if any(word.startswith((_ADVISORY, _TRY_ADVISORY)) for word in words):
+        return "pinning"
+    if words & _WRITING_WORDS:
+        return "write"
+    return "session" if words & _SESSION_WORDS else "read"
+
+
+def _explained(node: dict[str, Any], words: frozenset[str] | None) -> Name:
+    """EXPLAIN plans and does nothing more, unless it is to ANALYZE."""
+    if not any(
+        option["DefElem"].get("defname") == "analyze" for option in node.get("options", ())
+    ):
+        return "read"
+    ((kind, inner),) = node["query"].items()
+    return "write" if kind != "SelectStmt" or _writes(inner) else _by_words(words)
+
+
+def _writes(node: dict[str, Any]) -> bool:
+    """Whether a query says by itself that it writes: INTO, FOR UPDATE, or DML in a CTE."""
+    return any(
+        key in ("intoClause", "lockingClause", "InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt")
+        for key, _ in _members(node)
+    )
+
+
+def _temporary(node: dict[str, Any]) -> bool:
+    """Whether the statement makes something temporary."""
+    return any(
+        key == "relpersistence" and value == "t" and parent in ("relation", "rel", "view", "sequence")
+        for parent, key, value in _nested_members(node)
+    )
+
+
+def _global_object(kind: str, node: dict[str, Any]) -> str | None:
+    """What the refusal calls a statement that changes the server, or None if it doesn't."""
+    if kind in _GLOBAL:
+        return _GLOBAL[kind]
+    member = _GLOBAL_BY_OBJECT.get(kind)
+    if member is None:
+        return None
+    target = _GLOBAL_OBJECTS.get(node.get(member, ""))
+    return None if target is None else f"Changing a {target}"
+
+
+def _loads(kind: str, node: dict[str, Any]) -> str | None:
+    """The relation an INSERT, COPY FROM or CREATE TABLE AS fills."""
+    if kind in ("InsertStmt", "CopyStmt") and (kind == "InsertStmt" or node.get("is_from")):
+        relation = node.get("relation")
+    elif kind in ("CreateTableAsStmt", "SelectStmt"):
+        relation = (node.get("into") or node.get("intoClause") or {}).get("rel")
+    else:
+        relation = None
+    if not relation:
+        return None
+    parts = [relation[key] for key in ("schemaname", "relname") if relation.get(key)]
+    return ".".join('"' + part.replace('"', '""') + '"' for part in parts)
+
+
+def _binding(kind: str, node: dict[str, Any], text: str) -> Binding:
+    if _UNRESTORABLE.search(text) or _custom_setting(kind, node, text):
+        return "pinned"
+    return "base" if _CURRENT_VALUE.search(text) else "free"
+
+
+def _custom_setting(kind: str, node: dict[str, Any], text: str) -> bool:
+    """Whether a setting of the user's own naming (`app.user`) may be made.
+
+    pg_settings does not list these, so they can't be carried to another connection.
+    """
+    if kind == "VariableSetStmt":
+        return "." in node.get("name", "")
+    lower = text.lower()
+    if "set_config" not in lower:
+        return False
+    plain = re.findall(r"set_config \( '[^'.\\]*' ,", lower)
+    return kind != "SelectStmt" or len(plain) != lower.count("set_config")
+
+
+def _members(node: Any) -> Iterator[tuple[str, Any]]:
+    return ((key, value) for _, key, value in _nested_members(node))
+
+
+def _nested_members(node: Any) -> Iterator[tuple[str, str, Any]]:
+    """Every (name of the enclosing member, member, value) of a parse tree, without recursion."""
+    stack: list[tuple[str, Any]] = [("", node)]
+    while stack:
+        parent, value = stack.pop()
+        if isinstance(value, dict):
+            for key, child in value.items():
+                yield parent, key, child
+                stack.append((key, child))
+        elif isinstance(value, list):
+            stack.extend((parent, child) for child in value)

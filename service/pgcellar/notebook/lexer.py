@@ -1,0 +1,75 @@
+"""Where literals and comments are: just enough of PostgreSQL's lexical rules to find what is code.
+
+pglast's scanner reads whole texts and refuses one with an unterminated literal or a backslash
+command in it; a cell is looked at before that, in one linear pass.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+_SPAN = re.compile(
+    r"""
+      (?P<line>--[^\r\n]*)
+    | (?P<block>/\*)
+    | (?P<dollar>\$(?P<tag>(?:[A-Za-z_\x80-\U0010ffff][\w\x80-\U0010ffff]*)?)\$)
+    | (?P<escape>[eE]'(?:[^'\\]|''|\\.)*(?:'|\Z|\\\Z))
+    | (?P<string>'(?:[^']|'')*(?:'|\Z))
+    | (?P<name>"(?:[^"]|"")*(?:"|\Z))
+    | (?P<word>[A-Za-z_\x80-\U0010ffff][\w$\x80-\U0010ffff]*)
+    | (?P<meta>^[ \t]*\\(?=\S))
+    | (?P<code>[^\w'"$/\-\\\s\x80-\U0010ffff]+|\d+|\s|.)
+    """,
+    re.VERBOSE | re.MULTILINE | re.DOTALL,
+)
+_COMMENT_EDGE = re.compile(r"/\*|\*/")
+
+
+def meta_lines(source: str) -> Iterator[int]:
+    """Offsets of the backslashes that begin a meta-command: first in their line, outside literals.
+
+    The caller says where scanning goes on by nothing: a command ends with its line.
+    """
+    position = 0
+    while position < len(source):
+        match = _SPAN.match(source, position)
+        if match is None:
+            return
+        position = _end(source, match)
+        if match.lastgroup == "meta":
+            yield position - 1
+            newline = source.find("\n", position)
+            position = len(source) if newline < 0 else newline
+
+
+def code_start(text: str) -> int:
+    """The offset of the first character that is neither white space, comment nor semicolon."""
+    position = 0
+    while position < len(text):
+        match = _SPAN.match(text, position)
+        if match is None:
+            break
+        if match["line"] is None and match["block"] is None and match[0].strip(" \t\r\n\f\v;"):
+            return position
+        position = _end(text, match)
+    return len(text)
+
+
+def _end(source: str, match: re.Match[str]) -> int:
+    if match["block"] is not None:
+        return _block_end(source, match.end())
+    if match["dollar"] is not None:
+        close = source.find(match["dollar"], match.end())
+        return len(source) if close < 0 else close + len(match["dollar"])
+    return match.end()
+
+
+def _block_end(source: str, position: int) -> int:
+    """The end of a block comment whose opening ends at `position`; they nest."""
+    depth = 1
+    for edge in _COMMENT_EDGE.finditer(source, position):
+        depth += 1 if edge[0] == "/*" else -1
+        if depth == 0:
+            return edge.end()
+    return len(source)

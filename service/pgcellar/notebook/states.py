@@ -1,0 +1,220 @@
+"""State ids, and the chain of states that a notebook's cells lead through.
+
+The chain is walked statement by statement: a state id is the hash of its parent's id, the
+canonical text of one effective statement and the digest of the file it reads. What the text alone
+can't tell (does `select f()` write?) is asked of `Knowledge`, which holds what was learned when
+that state was last reached; where it knows nothing, the chain ends and only running goes on.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Literal, Protocol
+
+from pgcellar.notebook import cells, effects, statements
+
+Outcome = Literal["read", "write"]
+CellEffect = Literal["none", "read", "write", "session", "pinning", "global"]
+
+#: Changes when equal texts could lead to other states than before: it enters every base's id.
+FORMAT = 1
+
+_STRENGTH = ("none", "read", "session", "pinning", "write", "global")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Facts:
+    """What the catalog of one state says about which reads may write in it.
+
+    A predicted read is *certain* when it names none of `names` (functions with side effects, and
+    whatever users defined) and nothing that reads reach by themselves (`reached`: views, policies,
+    operators, casts or domains that call such a function).
+    """
+
+    names: frozenset[str] = frozenset()
+    reached: bool = False
+
+    def certain(self, effect: effects.Effect) -> bool:
+        """Whether a predicted read can't write in this state, but for what READ ONLY refuses."""
+        if self.reached or effect.words is None or not effect.read_only:
+            return False
+        return effect.words.isdisjoint(self.names)
+
+
+class Knowledge(Protocol):
+    """What earlier runs learned."""
+
+    def facts(self, state: str) -> Facts | None:
+        """The facts of a state, or None if it was never reached."""
+
+    def learned(self, state: str, statement: str) -> Outcome | None:
+        """What a predicted read (canonical text) turned out to be in a state, when it succeeded."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Mark:
+    """A point of the chain: the state, and what of the way to it a snapshot does not restore.
+
+    `definitions_volatile`: a definition above names a volatile function, so any write may be
+    volatile. `binding`: how the statements below depend on the session (`effects.Binding`).
+    """
+
+    state: str
+    definitions_volatile: bool = False
+    binding: effects.Binding = "free"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Link:
+    """One cell of the chain: from the mark before it to the one after it.
+
+    `after` is None where only running the cell tells. `runs` says whether the cell must run on
+    the way to a later one (False: it is skipped). `needs_base` says that its statements depend on
+    the whole session since the base.
+    """
+
+    before: Mark
+    after: Mark | None
+    effect: CellEffect
+    runs: bool
+    volatile: bool = False
+    needs_base: bool = False
+
+
+def base_id(description: Mapping[str, object]) -> str:
+    """The id of a base: the hash of its description (engine version, extensions, locale, …)."""
+    text = json.dumps({"format": FORMAT, **description}, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def next_id(parent: str, canonical: str, digest: str = "") -> str:
+    """The state after one effective statement."""
+    hashed = hashlib.sha256(parent.encode())
+    for part in (canonical, digest):
+        data = part.encode("utf-8", "surrogatepass")
+        hashed.update(b"%d:" % len(data))
+        hashed.update(data)
+    return hashed.hexdigest()
+
+
+def advance(mark: Mark, step: cells.Step, digest: str = "") -> Mark:
+    """The mark after an effective statement."""
+    effect = step.effect
+    binding = mark.binding
+    if effect.binding == "pinned" or binding == "pinned":
+        binding = "pinned"
+    elif effect.binding == "base" and effect.definition:
+        binding = "base"
+    return Mark(
+        state=next_id(mark.state, step.statement.canonical, digest),
+        definitions_volatile=mark.definitions_volatile or (effect.volatile and effect.definition),
+        binding=binding,
+    )
+
+
+def link(
+    before: Mark, cell: cells.ParsedCell, digests: Mapping[str, str], knowledge: Knowledge
+) -> Link:
+    """The link of one cell, as far as knowledge reaches."""
+    after, effect, runs = _follow(before, cell, digests, knowledge, verify=not cell.reads_only)
+    writes = effect not in ("none", "read")
+    if writes and cell.reads_only:
+        # A read turned out to write; then the cell's other reads decide whether it succeeds.
+        after, effect, runs = _follow(before, cell, digests, knowledge, verify=True)
+    return Link(
+        before=before,
+        after=after,
+        effect=effect,
+        runs=runs,
+        volatile=writes
+        and (before.definitions_volatile or any(s.effect.volatile for s in cell.steps)),
+        needs_base=before.binding == "base" or cell.needs_base,
+    )
+
+
+def _follow(
+    before: Mark,
+    cell: cells.ParsedCell,
+    digests: Mapping[str, str],
+    knowledge: Knowledge,
+    *,
+    verify: bool,
+) -> tuple[Mark | None, CellEffect, bool]:
+    """The mark after the cell (None if unknown), its effect, and whether it has to run.
+
+    With `verify`, every read must be known to have succeeded: one that fails would leave the whole
+    cell without a trace.
+    """
+    mark: Mark | None = before
+    runs = verify
+    effect: CellEffect = "none"
+    for step in cell.steps:
+        name: CellEffect = step.effect.name
+        if mark is not None and name != "read":
+            mark = advance(mark, step, _digest(step.statement, digests))
+        elif mark is not None:
+            outcome = knowledge.learned(mark.state, step.statement.canonical)
+            facts = knowledge.facts(mark.state)
+            if outcome == "write":
+                runs, mark, name = True, advance(mark, step), "write"
+            elif outcome is None and (
+                verify or facts is None or not facts.certain(step.effect)
+            ):
+                runs, mark = True, None
+        effect = stronger(effect, name)
+    return mark, effect, runs
+
+
+def stronger(one: CellEffect, other: CellEffect) -> CellEffect:
+    """The stronger of two effects: a cell has that of its strongest statement."""
+    return max(one, other, key=_STRENGTH.index)
+
+
+def _digest(statement: statements.Statement, digests: Mapping[str, str]) -> str:
+    return digests.get(statement.text, "") if statement.kind == "meta" else ""
+
+
+class Chain:
+    """Walks notebooks' chains, remembering every link that is known for good.
+
+    A link whose end is known never changes: facts and learned outcomes belong to a state, and a
+    state's content does not change. So it is kept, and planning a long notebook costs a look-up
+    per cell.
+    """
+
+    #: About 200 bytes each.
+    LIMIT = 100_000
+
+    def __init__(self, knowledge: Knowledge) -> None:
+        self._knowledge = knowledge
+        self._links: dict[tuple[Mark, str, tuple[str, ...]], Link] = {}
+
+    def walk(
+        self, base: str, notebook: list[cells.ParsedCell], digests: Mapping[str, str]
+    ) -> list[Link]:
+        """The links from the base on, up to and including the first whose end is unknown."""
+        mark = Mark(state=base)
+        out = []
+        for cell in notebook:
+            found = self.link(mark, cell, digests)
+            out.append(found)
+            if found.after is None:
+                break
+            mark = found.after
+        return out
+
+    def link(self, before: Mark, cell: cells.ParsedCell, digests: Mapping[str, str]) -> Link:
+        """One link, from memory where it is known."""
+        files = tuple(digests.get(name, "") for name in cell.files)
+        key = (before, cell.source, files)
+        found = self._links.get(key)
+        if found is None:
+            found = link(before, cell, digests, self._knowledge)
+            if found.after is not None:
+                if len(self._links) >= self.LIMIT:
+                    self._links.clear()
+                self._links[key] = found
+        return found

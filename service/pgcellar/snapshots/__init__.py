@@ -1,0 +1,1 @@
+"""The snapshot cache: index and storage drivers. Nothing else creates, clones or drops a snapshot."""

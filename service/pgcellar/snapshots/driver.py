@@ -1,0 +1,245 @@
+"""The database tier: every snapshot a database of the sandbox that accepts no connections.
+
+Cloning is `CREATE DATABASE … TEMPLATE … STRATEGY FILE_COPY`; on PostgreSQL 18 and a file system
+that shares extents it costs the same for any size. Whether files are shared is probed, never
+believed (DESIGN.md, section 4).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import logging
+import os
+import pathlib
+import tempfile
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, Protocol
+
+import psycopg
+from psycopg import sql
+
+from pgcellar.api import errors
+
+logger = logging.getLogger(__name__)
+
+#: Snapshots and instances are told apart by name; whatever has neither prefix is not ours.
+SNAPSHOT_PREFIX = "s_"
+INSTANCE_PREFIX = "i_"
+
+#: The user's role, as the base prepares it. It owns the schema public but not the database, so
+#: that it can change whatever a clone carries, and nothing that a clone doesn't.
+_USER_ROLE = "pgcellar"
+#: Clones and drops at once; more would only queue up in the server.
+_COPIES = 2
+#: Control sessions in all: besides those, one or two that must never wait (terminate a session).
+_SESSIONS = _COPIES + 2
+#: CREATE DATABASE gives up after 5 s of waiting for sessions on its source to end.
+_TERMINATE_MS = 5000
+#: _IOW(0x94, 9, int): share one file's extents with another, or fail.
+_FICLONE = 0x40049409
+_DISK_FULL = "53100"
+#: Server settings that show in results.
+_RESULT_SETTINGS = (
+    "TimeZone", "DateStyle", "IntervalStyle", "bytea_output", "default_text_search_config",
+    "extra_float_digits", "lc_monetary", "lc_numeric", "lc_time", "search_path", "xmlbinary",
+    "standard_conforming_strings", "array_nulls", "default_transaction_isolation",
+)  # fmt: skip
+
+
+class Server(Protocol):
+    """What the driver needs to know of a sandbox's server."""
+
+    @property
+    def data(self) -> str | None:
+        """Its data folder, if it lies on this machine."""
+
+    @property
+    def server_version(self) -> str:
+        """PostgreSQL's version."""
+
+    def conninfo(self, database: str, *, admin: bool = False) -> dict[str, Any]:
+        """Connection parameters."""
+
+
+class DatabaseDriver:
+    """Creates, clones and drops databases of one sandbox through control sessions."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._idle: list[psycopg.AsyncConnection[Any]] = []
+        self._slots = asyncio.Semaphore(_SESSIONS)
+        self._copies = asyncio.Semaphore(_COPIES)
+        self.shares_extents = False
+
+    async def open(self) -> None:
+        """Probe the file system. Connections are made when they are needed."""
+        if self._server.data is not None and int(self._server.server_version.split(".")[0]) >= 18:
+            self.shares_extents = shares_extents(pathlib.Path(self._server.data))
+
+    async def close(self) -> None:
+        """Close the control sessions."""
+        while self._idle:
+            await self._idle.pop().close()
+
+    async def prepare_base(self, database: str, extensions: tuple[str, ...] = ()) -> None:
+        """Make the base: an empty database as every notebook finds it, sealed."""
+        await self._execute(
+            sql.SQL(
+                "DO $$ BEGIN CREATE ROLE {role} LOGIN;"
+                " EXCEPTION WHEN duplicate_object THEN NULL; END $$"
+            ).format(role=sql.Identifier(_USER_ROLE))
+        )
+        work = database + "_new"
+        await self.drop(work)
+        await self._execute(
+            sql.SQL("CREATE DATABASE {} TEMPLATE template0 STRATEGY FILE_COPY").format(
+                sql.Identifier(work)
+            )
+        )
+        parameters = self._server.conninfo(work, admin=True)
+        async with await psycopg.AsyncConnection.connect(**parameters, autocommit=True) as conn:
+            await conn.execute(
+                sql.SQL("ALTER SCHEMA public OWNER TO {}").format(sql.Identifier(_USER_ROLE))
+            )
+            for extension in extensions:
+                await conn.execute(
+                    sql.SQL("CREATE EXTENSION {} CASCADE").format(sql.Identifier(extension))
+                )
+        await self._execute(
+            sql.SQL("ALTER DATABASE {} RENAME TO {}").format(
+                sql.Identifier(work), sql.Identifier(database)
+            )
+        )
+        await self._execute(
+            sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS false").format(sql.Identifier(database))
+        )
+
+    async def clone(self, source: str, target: str, *, sealed: bool) -> None:
+        """Clone a database nobody is connected to. Cancelling the task cancels it at the server.
+
+        A sealed clone is a snapshot; another accepts the user's sessions.
+        Raises SandboxFull where the disk is, PgcellarError for any other refusal.
+        """
+        async with self._copies:
+            await self._execute(
+                sql.SQL(
+                    "CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY ALLOW_CONNECTIONS {}"
+                ).format(sql.Identifier(target), sql.Identifier(source), sql.Literal(not sealed))
+            )
+        if not sealed:
+            await self._execute(
+                sql.SQL("GRANT CREATE, CONNECT, TEMPORARY ON DATABASE {} TO {}").format(
+                    sql.Identifier(target), sql.Identifier(_USER_ROLE)
+                )
+            )
+
+    async def drop(self, database: str) -> None:
+        """Drop a database, and end the sessions on it; one that is gone is fine."""
+        async with self._copies:
+            await self._execute(
+                sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(database))
+            )
+
+    async def size(self, database: str) -> int:
+        """The logical size of a database in bytes; with shared extents it takes less."""
+        row = await self._fetch("select pg_database_size(%(name)s)", {"name": database})
+        return int(row[0][0])
+
+    async def databases(self) -> set[str]:
+        """The names of all snapshots and instances there are."""
+        rows = await self._fetch(
+            "select datname from pg_database where datname ~ %(ours)s",
+            {"ours": f"^({SNAPSHOT_PREFIX}|{INSTANCE_PREFIX})"},
+        )
+        return {row[0] for row in rows}
+
+    async def terminate(self, pid: int) -> bool:
+        """End a session and wait until it is gone; whether it went within 5 s."""
+        rows = await self._fetch(
+            "select pg_terminate_backend(%(pid)s, %(timeout)s)",
+            {"pid": pid, "timeout": _TERMINATE_MS},
+        )
+        return bool(rows[0][0])
+
+    async def reset_role(self) -> None:
+        """Undo `ALTER ROLE … SET` on the user's own role, which no clone should see."""
+        await self._execute(
+            sql.SQL("ALTER ROLE {} RESET ALL").format(sql.Identifier(_USER_ROLE))
+        )
+
+    async def describe(self) -> Mapping[str, object]:
+        """What the base's id is made of: whatever of the server determines results."""
+        rows = await self._fetch(
+            """
+            select json_build_object(
+              'version', current_setting('server_version'),
+              'encoding', pg_encoding_to_char(encoding),
+              'collate', datcollate, 'ctype', datctype,
+              'available', (select md5(string_agg(name || ' ' || default_version, ',' order by name))
+                            from pg_available_extensions),
+              'settings', (select json_object_agg(name, setting order by name) from pg_settings
+                           where name = any(%(settings)s)))
+            from pg_database where datname = 'template0'
+            """,
+            {"settings": list(_RESULT_SETTINGS)},
+        )
+        found: Mapping[str, object] = rows[0][0]
+        return found
+
+    # --- control sessions --------------------------------------------------------------------
+
+    async def _execute(self, statement: sql.Composable) -> None:
+        async with self._session() as conn:
+            await conn.execute(statement)
+
+    async def _fetch(self, query: Any, parameters: Mapping[str, Any]) -> list[Any]:
+        async with self._session() as conn:
+            return await (await conn.execute(query, parameters)).fetchall()
+
+    @contextlib.asynccontextmanager
+    async def _session(self) -> AsyncIterator[psycopg.AsyncConnection[Any]]:
+        async with self._slots:
+            conn = await self._connect()
+            try:
+                yield conn
+            except psycopg.Error as exc:
+                if exc.sqlstate == _DISK_FULL:
+                    raise errors.SandboxFull(
+                        "The disk that holds the sandbox is full.",
+                        hint="Free space there, or evict snapshots with `pgcellar gc`.",
+                    ) from exc
+                raise errors.PgcellarError(f"The sandbox refused to clone: {exc}") from exc
+            finally:
+                if conn.broken or conn.closed:
+                    await conn.close()
+                else:
+                    self._idle.append(conn)
+
+    async def _connect(self) -> psycopg.AsyncConnection[Any]:
+        while self._idle:
+            conn = self._idle.pop()
+            if not conn.closed:
+                return conn
+        try:
+            conn = await psycopg.AsyncConnection.connect(
+                **self._server.conninfo("postgres", admin=True), autocommit=True
+            )
+            if self.shares_extents:
+                await conn.execute("set file_copy_method = clone")
+        except psycopg.OperationalError as exc:
+            raise errors.SandboxLost("The sandbox's PostgreSQL does not answer.") from exc
+        return conn
+
+
+def shares_extents(folder: pathlib.Path) -> bool:
+    """Whether files of a folder can share their extents (XFS, Btrfs, APFS), by trying it."""
+    try:
+        with tempfile.TemporaryFile(dir=folder) as one, tempfile.TemporaryFile(dir=folder) as two:
+            one.write(b"\0" * 65536)
+            one.flush()
+            fcntl.ioctl(two.fileno(), _FICLONE, one.fileno())
+    except OSError:
+        return False
+    return os.name == "posix"

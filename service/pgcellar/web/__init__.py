@@ -1,0 +1,1 @@
+"""What every HTTP face shares: base handler, error → status map, health. No business rules."""
