@@ -8,6 +8,8 @@ all of them then wait for the one socket.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import fcntl
 import os
 import pathlib
 import stat
@@ -94,3 +96,19 @@ def _failed(where: paths.Paths, why: str) -> errors.ServiceUnavailable:
         "\n".join([f"The pgcellar service did not start: {why}.", *tail]),
         hint=f"Run `pgcellar doctor`; the service's log is {where.log}.",
     )
+
+
+async def wait_stopped(where: paths.Paths) -> None:
+    """Wait until a service that was told to stop has stopped its sandboxes and is gone.
+
+    Raises ServiceUnavailable after `START_TIMEOUT`.
+    """
+    deadline = time.monotonic() + START_TIMEOUT
+    with contextlib.suppress(FileNotFoundError), where.lock.open("r+") as lock:
+        while time.monotonic() < deadline:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            except BlockingIOError:
+                await asyncio.sleep(_POLL)
+        raise _failed(where, "it does not end")

@@ -1,1 +1,4 @@
-"""The control database: connection pool and migrations. No table of a service is read or written here."""
+"""The control database: its server, its connections, its migrations.
+
+No table of a service is read or written here.
+"""

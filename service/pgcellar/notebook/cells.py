@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import hashlib
+from collections.abc import Iterable
 
 from pgcellar.notebook import effects, statements
 
@@ -23,6 +25,7 @@ class ParsedCell:
     `files` are the meta-commands that read a file, whose digests enter the state id.
     `reads_only`: every statement is predicted to be a read. `refused` is the first statement that
     can't run in a notebook. `needs_base`: a statement depends on the session since the base.
+    `digest` is that of its canonical text: equal for cells that mean the same.
     """
 
     source: str
@@ -31,6 +34,7 @@ class ParsedCell:
     reads_only: bool
     refused: Step | None
     needs_base: bool
+    digest: str
 
 
 # A notebook of thousands of cells is planned at every run; only the edited cell is parsed anew.
@@ -48,4 +52,10 @@ def parse(source: str) -> ParsedCell:
         reads_only=all(step.effect.name == "read" for step in steps),
         refused=next((step for step in steps if step.effect.refusal), None),
         needs_base=any(step.effect.binding == "base" for step in steps),
+        digest=_digest(step.statement.canonical for step in steps),
     )
+
+
+def _digest(texts: Iterable[str]) -> str:
+    joined = "\n;\n".join(texts).encode("utf-8", "surrogatepass")
+    return hashlib.sha256(joined).hexdigest()[:16]

@@ -1,1 +1,4 @@
-"""PostgreSQL as a program: where its binaries are, and one server's life. No SQL beyond what starting needs."""
+"""PostgreSQL as a program: where its binaries are, and one server's life.
+
+No SQL is spoken here, and nothing is known of sandboxes or of the control database.
+"""

@@ -157,8 +157,10 @@ class DatabaseDriver:
 
     async def terminate(self, pid: int) -> bool:
         """End a session and wait until it is gone; whether it went within 5 s."""
+        # False also means that there was no such process any more.
         rows = await self._fetch(
-            "select pg_terminate_backend(%(pid)s, %(timeout)s)",
+            "select pg_terminate_backend(%(pid)s, %(timeout)s)"
+            " or not exists (select from pg_stat_activity where pid = %(pid)s)",
             {"pid": pid, "timeout": _TERMINATE_MS},
         )
         return bool(rows[0][0])

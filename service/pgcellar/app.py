@@ -1,0 +1,280 @@
+"""The composition root: builds the services, wires them, serves them on one Unix socket.
+
+One process per user. It holds a lock for its whole life, so that of several that are started at
+once one stays; it ends by itself when nobody has used it for a while. Killed at any moment, it
+leaves servers that the next one adopts or replaces.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import logging
+import os
+import pathlib
+import signal
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import tornado.httpserver
+import tornado.netutil
+import tornado.web
+import traitlets
+import traitlets.config
+
+import pgcellar
+from pgcellar.api import client, paths, records
+from pgcellar.control import database
+from pgcellar.environments import local, spawner
+from pgcellar.environments import service as environments
+from pgcellar.environments import store as sandboxes
+from pgcellar.postgres import folders
+from pgcellar.runner import handlers as run_handlers
+from pgcellar.runner import instances, workspace
+from pgcellar.runner import service as runner
+from pgcellar.runner import store as knowledge
+from pgcellar.snapshots import driver, eviction
+from pgcellar.snapshots import handlers as state_handlers
+from pgcellar.snapshots import service as snapshots
+from pgcellar.snapshots import store as index
+from pgcellar.web import base
+
+logger = logging.getLogger(__name__)
+
+#: The largest request: a notebook with cells of many megabytes.
+MAX_BODY = 512 * 1024 * 1024
+_WATCH_INTERVAL = 1.0
+
+
+class ServiceApp(traitlets.config.Application):
+    """The service process. Configured by `pgcellar_config.py` in the home folder."""
+
+    name = "pgcellar"
+
+    idle_timeout = traitlets.Float(
+        1800.0, help="Seconds without any request after which the service ends."
+    ).tag(config=True)
+    sandbox_idle_timeout = traitlets.Float(
+        900.0, help="Seconds without a run after which a sandbox is stopped; its states stay."
+    ).tag(config=True)
+    spares = traitlets.Int(
+        1, min=0, help="Sandboxes kept running for whoever comes, or crashes, next."
+    ).tag(config=True)
+    snapshot_bytes = traitlets.Int(
+        eviction.Limits().bytes, help="Bytes that the snapshots of one sandbox may take."
+    ).tag(config=True)
+    snapshot_count = traitlets.Int(
+        eviction.Limits().count, help="How many snapshots one sandbox may keep."
+    ).tag(config=True)
+    extensions = traitlets.List(
+        traitlets.Unicode(), help="Extensions that the base of every notebook has."
+    ).tag(config=True)
+    control_dsn = traitlets.Unicode(
+        "", help="Connection string of the control database; empty for the embedded one."
+    ).tag(config=True)
+
+    def __init__(self, where: paths.Paths, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._paths = where
+        self._owner = paths.user_name()
+        self._used = time.monotonic()
+        self._stopping = asyncio.Event()
+        self._requests = 0
+        self._caches: dict[str, snapshots.SnapshotCache] = {}
+
+    def load_settings(self) -> None:
+        """Read `pgcellar_config.py`, if there is one."""
+        if (self._paths.home / "pgcellar_config.py").exists():
+            self.load_config_file("pgcellar_config.py", path=[str(self._paths.home)])
+
+    # --- life --------------------------------------------------------------------------------
+
+    async def serve(self) -> None:
+        """Run until stopped, idle, or already running elsewhere."""
+        folders.private_folder(self._paths.socket.parent)
+        with self._paths.lock.open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                logger.info("another service is running")
+                return
+            lock.write(str(os.getpid()))
+            lock.flush()
+            loop = asyncio.get_running_loop()
+            for number in (signal.SIGTERM, signal.SIGINT):
+                loop.add_signal_handler(number, self._stopping.set)
+            async with contextlib.AsyncExitStack() as stack:
+                await self._compose(stack)
+                logger.info("serving at %s", self._paths.socket)
+                await self._until_done()
+                logger.info("stopping")
+
+    async def _compose(self, stack: contextlib.AsyncExitStack) -> None:
+        db = database.ControlDatabase(self._paths, dsn=self.control_dsn or None)
+        await stack.enter_async_context(db)
+        learned = knowledge.KnowledgeStore(db)
+        await learned.open()
+        stack.push_async_callback(learned.close)
+        self._environments = environments.Environments(
+            sandboxes.SandboxStore(db),
+            self._spawner,
+            kind="local",
+            idle_timeout=self.sandbox_idle_timeout,
+            spares=self.spares,
+        )
+        await self._environments.open()
+        stack.push_async_callback(self._environments.close)
+        self._index = index.SnapshotStore(db)
+        self._learned = learned
+        self._runner = runner.Runner(self._environments, self._workspace, learned)
+        stack.push_async_callback(self._runner.close)
+        server = self._listen()
+        stack.push_async_callback(self._unlisten, server)
+
+    def _listen(self) -> tornado.httpserver.HTTPServer:
+        server = tornado.httpserver.HTTPServer(
+            self._routes(), max_buffer_size=MAX_BODY, max_body_size=MAX_BODY
+        )
+        socket = self._paths.socket
+        socket.unlink(missing_ok=True)
+        server.add_socket(tornado.netutil.bind_unix_socket(str(socket), mode=0o600))
+        return server
+
+    async def _unlisten(self, server: tornado.httpserver.HTTPServer) -> None:
+        server.stop()
+        self._paths.socket.unlink(missing_ok=True)
+
+    async def _until_done(self) -> None:
+        while not self._stopping.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), _WATCH_INTERVAL)
+            if self._runner.active:
+                self._used = time.monotonic()
+            elif time.monotonic() - self._used > self.idle_timeout:
+                logger.info("idle for %.0f s", self.idle_timeout)
+                return
+
+    def stop(self) -> None:
+        """End in order, soon."""
+        self._stopping.set()
+
+    def touch(self) -> None:
+        """Somebody asked for something."""
+        self._used = time.monotonic()
+
+    # --- wiring ------------------------------------------------------------------------------
+
+    def _spawner(self, name: str, state: Mapping[str, Any]) -> spawner.Spawner:
+        return local.LocalSpawner(
+            name, state, home=self._paths.home, runtime=self._paths.runtime, parent=self
+        )
+
+    async def _workspace(self, sandbox: environments.Sandbox) -> workspace.Workspace:
+        databases = driver.DatabaseDriver(sandbox.endpoint)
+        cache = snapshots.SnapshotCache(
+            sandbox.name,
+            databases,
+            self._index,
+            limits=eviction.Limits(bytes=self.snapshot_bytes, count=self.snapshot_count),
+            extensions=tuple(self.extensions),
+        )
+        async with contextlib.AsyncExitStack() as stack:
+            stack.push_async_callback(cache.close)
+            await cache.open()
+            space = workspace.Workspace(
+                records.SandboxInfo(
+                    name=sandbox.name,
+                    status="running",
+                    server_version=sandbox.endpoint.server_version,
+                    copy_on_write=cache.shares_extents,
+                ),
+                cache,
+                databases,
+                instances.Instances(sandbox.endpoint, cache, databases),
+                self._learned,
+                stack.pop_all(),
+            )
+        await space.open()
+        self._caches[self._owner] = cache
+        return space
+
+    async def _cache_of(self, owner: str) -> snapshots.SnapshotCache:
+        await self._runner.space(owner)
+        return self._caches[owner]
+
+    def _routes(self) -> tornado.web.Application:
+        running = {"runner": self._runner, "owner": self._owner}
+        keeping = {"cache_of": self._cache_of, "owner": self._owner}
+        at = client.PREFIX
+        return tornado.web.Application(
+            [
+                ("/healthz", base.Health),
+                ("/readyz", base.Health),
+                (f"{at}/runs", run_handlers.Runs, running),
+                (f"{at}/runs/([0-9a-f]+)/cancel", run_handlers.Cancel, running),
+                (f"{at}/plans", run_handlers.Plans, running),
+                (f"{at}/notebooks/forget", run_handlers.Forget, running),
+                (f"{at}/states", state_handlers.States, keeping),
+                (f"{at}/gc", state_handlers.Collect, keeping),
+                (f"{at}/service", Status, {"app": self}),
+                (f"{at}/service/stop", Stop, {"app": self}),
+            ],
+            default_handler_class=base.Missing,
+            log_function=lambda handler: self.touch(),
+        )
+
+    def status(self) -> dict[str, Any]:
+        """What `pgcellar service status` says."""
+        return {
+            "version": pgcellar.__version__,
+            "pid": os.getpid(),
+            "socket": str(self._paths.socket),
+            "home": str(self._paths.home),
+            "log": str(self._paths.log),
+            "active_runs": self._runner.active,
+            "sandboxes": [
+                {
+                    "name": sandbox.name,
+                    "server_version": sandbox.endpoint.server_version,
+                    "idle_seconds": round(sandbox.idle_seconds(), 1),
+                    "alive": sandbox.alive(),
+                }
+                for sandbox in self._environments.running()
+            ],
+        }
+
+
+class Status(base.BaseHandler):
+    """`GET /service`."""
+
+    def initialize(self, app: ServiceApp) -> None:
+        """See the routes."""
+        self.app = app
+
+    def get(self) -> None:
+        """The service's own state."""
+        self.answer(self.app.status())
+
+
+class Stop(Status):
+    """`POST /service/stop`."""
+
+    def post(self) -> None:
+        """End the service in order."""
+        self.answer({})
+        self.app.stop()
+
+
+def main(where: paths.Paths | None = None) -> None:
+    """Run the service in this process until it ends."""
+    logging.basicConfig(
+        level=os.environ.get("PGCELLAR_LOG", "INFO"),
+        format="%(asctime)s %(levelname)s %(name)s %(message)s",
+    )
+    found = where or paths.current()
+    pathlib.Path(found.home).mkdir(parents=True, exist_ok=True)
+    app = ServiceApp(found)
+    app.load_settings()
+    asyncio.run(app.serve())

@@ -1,0 +1,209 @@
+"""The `pgcellar` command: arguments in, exit status out."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from pgcellar.api import client, errors, launcher, paths, records
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; its exit status: 0, 1 on a SQL error, 2 on bad usage or input."""
+    parsed = parser().parse_args(arguments)
+    try:
+        status: int = parsed.run(parsed)
+    except errors.PgcellarError as exc:
+        if getattr(parsed, "json", False):
+            print(json.dumps({"cells": [], "error": records.to_json(exc.record())}))
+        print(f"pgcellar: {exc.message}", file=sys.stderr)
+        if exc.hint:
+            print(exc.hint, file=sys.stderr)
+        return 2
+    except BrokenPipeError:
+        # Whoever read our output has had enough.
+        sys.stderr.close()
+        return 0
+    return status
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line as `--help` shows it."""
+    top = argparse.ArgumentParser(
+        prog="pgcellar", description="SQL notebooks without hidden state, on PostgreSQL."
+    )
+    commands = top.add_subparsers(required=True, metavar="COMMAND")
+
+    run = commands.add_parser("run", help="run a notebook, or one cell of it")
+    run.add_argument("notebook")
+    run.add_argument("--head", metavar="ID|N", help="run only this cell, as if all above had run")
+    run.add_argument("--json", action="store_true", help="print one JSON object")
+    run.add_argument("--max-rows", type=_count, default=100, metavar="N", help="rows per result")
+    run.add_argument("--write", action="store_true", help="write the outputs into the notebook")
+    run.set_defaults(run=_run)
+
+    plan = commands.add_parser("plan", help="say what a run would do, and why")
+    plan.add_argument("notebook")
+    plan.add_argument("--head", metavar="ID|N", help="the cell to run; the last by default")
+    plan.add_argument("--json", action="store_true", help="print one JSON object")
+    plan.set_defaults(run=_plan)
+
+    demo = commands.add_parser("demo", help="run the quickstart notebook three times and compare")
+    demo.add_argument("--json", action="store_true", help="print one JSON object")
+    demo.add_argument("notebook", nargs="?", help="another notebook than the quickstart")
+    demo.set_defaults(run=_demo)
+
+    for name, text, work in (
+        ("states", "list the states that are kept", _states),
+        ("gc", "reconcile and evict states down to the limits", _gc),
+        ("doctor", "what this machine offers, and what is missing", _doctor),
+        ("token", "access tokens", _token),
+    ):
+        command = commands.add_parser(name, help=text)
+        command.add_argument("--json", action="store_true", help="print one JSON object")
+        command.set_defaults(run=work)
+
+    service = commands.add_parser("service", help="the background process")
+    service.add_argument("what", choices=("start", "status", "stop", "run"))
+    service.add_argument("--json", action="store_true", help="print one JSON object")
+    service.set_defaults(run=_service)
+
+    spec = commands.add_parser("kernelspec", help="the Jupyter kernel")
+    spec.add_argument("what", choices=("install",))
+    spec.add_argument("--user", action="store_true", help="for this user, not for this Python")
+    spec.add_argument("--prefix", help="below this folder")
+    spec.set_defaults(run=_kernelspec)
+    return top
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 0:
+        raise ValueError
+    return number
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from pgcellar.cli import running
+
+    return running.interruptible(running.run(arguments))
+
+
+def _plan(arguments: argparse.Namespace) -> int:
+    from pgcellar.cli import running
+
+    return running.interruptible(running.plan(arguments))
+
+
+def _demo(arguments: argparse.Namespace) -> int:
+    from pgcellar.cli import demo, running
+
+    return running.interruptible(demo.demo(arguments))
+
+
+def _states(arguments: argparse.Namespace) -> int:
+    from pgcellar.cli import running
+
+    async def work() -> int:
+        service = client.Client()
+        listed = await service.states()
+        service.close()
+        if arguments.json:
+            print(json.dumps({"states": [records.to_json(state) for state in listed]}))
+            return 0
+        print(f"{'state':12}  {'parent':12}  {'MiB':>8}  {'cost ms':>9}  {'hits':>5}  cell")
+        for state in listed:
+            print(
+                f"{state.state[:12]:12}  {(state.parent or '')[:12]:12}  "
+                f"{state.bytes / 2**20:8.1f}  {state.cost_ms:9.1f}  {state.hits:5}  {state.cell}"
+            )
+        return 0
+
+    return running.interruptible(work())
+
+
+def _gc(arguments: argparse.Namespace) -> int:
+    from pgcellar.cli import running
+
+    async def work() -> int:
+        service = client.Client()
+        done = await service.gc()
+        service.close()
+        _show(done, as_json=arguments.json)
+        return 0
+
+    return running.interruptible(work())
+
+
+def _doctor(arguments: argparse.Namespace) -> int:
+    from pgcellar.cli import doctor
+
+    return doctor.doctor(as_json=arguments.json)
+
+
+def _token(arguments: argparse.Namespace) -> int:
+    answer = {
+        "mode": "embedded",
+        "user": paths.user_name(),
+        "tokens": [],
+        "why": "The service answers this user of the operating system alone, over a Unix socket "
+        "that nobody else can open; there is nothing to log in to, so there are no tokens.",
+    }
+    _show(answer, as_json=arguments.json)
+    return 0
+
+
+def _service(arguments: argparse.Namespace) -> int:
+    from pgcellar.cli import running
+
+    if arguments.what == "run":
+        from pgcellar import app
+
+        app.main()
+        return 0
+
+    async def work() -> int:
+        where = paths.current()
+        service = client.Client(where, start=False)
+        try:
+            if arguments.what == "start":
+                await launcher.start(where)
+            if arguments.what == "stop":
+                await service.stop()
+                await launcher.wait_stopped(where)
+                _show({"status": "stopped"}, as_json=arguments.json)
+                return 0
+            _show({"status": "running", **await service.status()}, as_json=arguments.json)
+            return 0
+        except errors.ServiceUnavailable:
+            if arguments.what == "start":
+                raise
+            _show({"status": "not running", "log": str(where.log)}, as_json=arguments.json)
+            return 0
+        finally:
+            service.close()
+
+    return running.interruptible(work())
+
+
+def _kernelspec(arguments: argparse.Namespace) -> int:
+    # The kernel stands above the services; only its installer is asked for here, by name.
+    import importlib
+
+    install = importlib.import_module("pgcellar_kernel.install")
+    prefix = arguments.prefix or (None if arguments.user else sys.prefix)
+    print(f"Installed the kernel in {install.install(arguments.user, prefix)}")
+    return 0
+
+
+def _show(answer: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(answer))
+        return
+    width = max(map(len, answer))
+    for name, value in answer.items():
+        text = json.dumps(value) if isinstance(value, (dict, list)) else str(value)
+        print(f"{name.ljust(width)}  {text}")

@@ -1,0 +1,295 @@
+"""`pgcellar run` and `pgcellar plan`."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import json
+import pathlib
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from pgcellar.api import client, errors, records, rendering
+from pgcellar.cli import notebooks
+
+EXIT_OK, EXIT_SQL, EXIT_USAGE = 0, 1, 2
+
+
+@dataclasses.dataclass(slots=True)
+class CellResult:
+    """What one head gave: its report and the results of its statements."""
+
+    report: records.CellReport
+    results: list[rendering.Result]
+    tail: tuple[records.CellReport, ...]
+    error: records.SqlError | None
+
+
+@dataclasses.dataclass(slots=True)
+class NotebookRun:
+    """What a notebook's run gave, cell by cell."""
+
+    cells: list[CellResult]
+    hits: int = 0
+    replayed: int = 0
+    ms: float = 0.0
+    planning_ms: float = 0.0
+    sandbox: records.SandboxInfo | None = None
+    error: records.SqlError | None = None
+
+
+async def run_heads(
+    service: client.Client,
+    notebook: notebooks.NotebookFile,
+    heads: Sequence[int],
+    *,
+    max_rows: int,
+    rerun: bool,
+) -> NotebookRun:
+    """Run cells as heads, one after the other, up to the first error."""
+    out = NotebookRun(cells=[])
+    begin = time.perf_counter()
+    for head in heads:
+        request = records.RunRequest(
+            notebook=str(notebook.path.resolve()),
+            cells=notebook.cells,
+            head=head,
+            directory=str(notebook.path.resolve().parent),
+            rerun=rerun,
+            max_rows=max_rows,
+        )
+        result, done = await run_one(service, request)
+        out.cells.append(result)
+        out.hits += done.totals.hits if len(heads) == 1 else result.report.source == "hit"
+        out.replayed += done.totals.replayed
+        out.planning_ms += done.totals.planning_ms
+        out.sandbox = done.sandbox
+        out.error = done.error
+        if done.error is not None:
+            break
+    out.ms = (time.perf_counter() - begin) * 1000
+    return out
+
+
+async def run_one(
+    service: client.Client, request: records.RunRequest
+) -> tuple[CellResult, records.Done]:
+    """Run one head and gather its results. Ctrl-C cancels it at the server."""
+    gathered = rendering.Results()
+    done: records.Done | None = None
+    async with contextlib.aclosing(service.run(request)) as events:
+        async for event in events:
+            if isinstance(event, records.Progress):
+                print(_progress(event), file=sys.stderr, flush=True)
+            elif isinstance(event, records.Done):
+                done = event
+            else:
+                gathered.take(event)
+    if done is None:
+        raise errors.ServiceUnavailable("The run ended without a word.")
+    head = request.cells[request.head]
+    report = (
+        done.cells[-1]
+        if done.cells
+        else records.CellReport(
+            id=head.id, state=None, effect="none", source="skipped", ms=0.0, error=done.error
+        )
+    )
+    return (
+        CellResult(
+            report=report, results=gathered.results(), tail=done.cells[:-1], error=done.error
+        ),
+        done,
+    )
+
+
+def as_json(run: NotebookRun, *, single: bool) -> dict[str, Any]:
+    """The object `run --json` prints (DESIGN.md, section 8)."""
+    cells: list[dict[str, Any]] = []
+    for cell in run.cells:
+        if single:
+            cells += [_cell_json(report, []) for report in cell.tail]
+        cells.append(_cell_json(cell.report, cell.results))
+    return {
+        "cells": cells,
+        "totals": {
+            "hits": run.hits,
+            "replayed": run.replayed,
+            "ms": round(run.ms, 3),
+            "planning_ms": round(run.planning_ms, 3),
+        },
+        "sandbox": None if run.sandbox is None else records.to_json(run.sandbox),
+        "error": None if run.error is None else records.to_json(run.error),
+    }
+
+
+def _cell_json(
+    report: records.CellReport, results: Sequence[rendering.Result]
+) -> dict[str, Any]:
+    return {
+        **records.to_json(report),
+        "results": [
+            {
+                "command": result.command,
+                "columns": [records.to_json(column) for column in result.columns],
+                "rows": [list(row) for row in result.rows],
+                "row_count": result.row_count,
+                "truncated": result.truncated,
+                "notices": [records.to_json(notice) for notice in result.notices],
+            }
+            for result in results
+        ],
+    }
+
+
+def table(run: NotebookRun, notebook: notebooks.NotebookFile, *, single: bool) -> str:
+    """The cells with source and milliseconds, for a person."""
+    numbers = {cell.id: index + 1 for index, cell in enumerate(notebook.cells)}
+    reports = [
+        report
+        for cell in run.cells
+        for report in ((*cell.tail, cell.report) if single else (cell.report,))
+    ]
+    rows = [
+        (
+            str(numbers.get(report.id, "")),
+            report.id[:24],
+            report.effect,
+            report.source,
+            f"{report.ms:.1f}",
+            "" if report.rows is None else f"{report.rows}",
+            (report.state or "")[:10],
+        )
+        for report in reports
+    ]
+    header = ("cell", "id", "effect", "source", "ms", "rows", "state")
+    widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
+    right = {0, 4, 5}
+
+    def line(row: Sequence[str]) -> str:
+        return "  ".join(
+            value.rjust(width) if i in right else value.ljust(width)
+            for i, (value, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+
+    total = f"{run.hits} hit, {run.replayed} replayed, {run.ms:.0f} ms"
+    return "\n".join([line(header), *map(line, rows), total])
+
+
+async def run(arguments: Any) -> int:
+    """`pgcellar run`."""
+    notebook = notebooks.read(pathlib.Path(arguments.notebook))
+    single = arguments.head is not None
+    heads = [notebook.head(arguments.head)] if single else list(range(len(notebook.cells)))
+    service = client.Client()
+    try:
+        done = await run_heads(
+            service,
+            notebook,
+            heads,
+            max_rows=arguments.max_rows,
+            rerun=single,
+        )
+    finally:
+        service.close()
+    if arguments.write:
+        _write(notebook, heads, done)
+    if arguments.json:
+        print(json.dumps(as_json(done, single=single), ensure_ascii=False))
+    else:
+        _print(notebook, done, single=single)
+    return EXIT_OK if done.error is None else EXIT_SQL
+
+
+def _print(notebook: notebooks.NotebookFile, done: NotebookRun, *, single: bool) -> None:
+    sources = {cell.id: cell.source for cell in notebook.cells}
+    for cell in done.cells:
+        for result in cell.results:
+            for notice in result.notices:
+                print(rendering.render_notice(notice))
+            print(rendering.as_text(result), end="\n\n")
+    if done.error is not None:
+        where = done.error.cell or ""
+        print(rendering.render_error(done.error, sources.get(where, "")), file=sys.stderr)
+        print(f"in cell {where}", file=sys.stderr)
+    print(table(done, notebook, single=single))
+
+
+def _write(notebook: notebooks.NotebookFile, heads: Sequence[int], done: NotebookRun) -> None:
+    outputs: dict[int, list[dict[str, Any]]] = {}
+    for head, cell in zip(heads, done.cells, strict=False):
+        made: list[dict[str, Any]] = []
+        for result in cell.results:
+            if result.notices:
+                text = "\n".join(map(rendering.render_notice, result.notices)) + "\n"
+                made.append({"output_type": "stream", "name": "stdout", "text": text})
+            made.append(
+                {
+                    "output_type": "display_data",
+                    "data": rendering.mime_bundle(result),
+                    "metadata": {},
+                }
+            )
+        if cell.error is not None:
+            source = next((c.source for c in notebook.cells if c.id == cell.error.cell), "")
+            made.append(
+                {
+                    "output_type": "error",
+                    "ename": cell.error.sqlstate,
+                    "evalue": cell.error.message,
+                    "traceback": rendering.render_error(cell.error, source).splitlines(),
+                }
+            )
+        outputs[head] = made
+    notebooks.write_outputs(notebook, outputs)
+
+
+async def plan(arguments: Any) -> int:
+    """`pgcellar plan`."""
+    notebook = notebooks.read(pathlib.Path(arguments.notebook))
+    if not notebook.cells:
+        print(json.dumps({"steps": [], "first_miss": None, "planning_ms": 0.0})
+              if arguments.json else "The notebook has no SQL cells.")
+        return EXIT_OK
+    head = len(notebook.cells) - 1 if arguments.head is None else notebook.head(arguments.head)
+    service = client.Client()
+    try:
+        found = await service.plan(
+            records.RunRequest(
+                notebook=str(notebook.path.resolve()),
+                cells=notebook.cells,
+                head=head,
+                directory=str(notebook.path.resolve().parent),
+            )
+        )
+    finally:
+        service.close()
+    if arguments.json:
+        print(json.dumps(records.to_json(found), ensure_ascii=False))
+        return EXIT_OK
+    for number, step in enumerate(found.steps, start=1):
+        state = (step.state or "?")[:10]
+        print(f"{number:4}  {step.id[:24]:24}  {step.effect:7}  {step.source:8}  {state:10}  "
+              f"{step.reason}")
+    print(f"first miss: {found.first_miss or 'none'}")
+    print(f"planned in {found.planning_ms:.1f} ms")
+    return EXIT_OK
+
+
+def _progress(event: records.Progress) -> str:
+    where = f" {event.cell}" if event.cell else ""
+    left = f" ({event.left} left)" if event.left else ""
+    return f"{event.message}{where}{left}"
+
+
+def interruptible(work: Any) -> int:
+    """Run a command's coroutine; Ctrl-C ends it in order."""
+    try:
+        status: int = asyncio.run(work)
+    except KeyboardInterrupt:
+        print("Interrupted.", file=sys.stderr)
+        return 130
+    return status

@@ -1,0 +1,200 @@
+"""Instances: mutable clones in which cells run, each with its one connection and its state."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import logging
+import time
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from pgcellar.api import errors
+from pgcellar.notebook import states
+from pgcellar.runner import executor, probes
+
+logger = logging.getLogger(__name__)
+
+
+class Snapshots(Protocol):
+    """What the runner needs of the snapshot cache."""
+
+    @property
+    def base(self) -> str:
+        """The id of the base."""
+
+    @property
+    def shares_extents(self) -> bool:
+        """Whether cloning copies nothing."""
+
+    def find(self, state: str) -> Snapshot | None:
+        """The snapshot of a state, if it is kept."""
+
+    def clone_ms(self, size: int) -> float:
+        """What a clone of that size will probably take."""
+
+    async def instance(self, state: str) -> str:
+        """A new mutable clone; the name of its database."""
+
+    async def discard(self, database: str) -> None:
+        """Drop an instance."""
+
+    async def keep(
+        self,
+        state: str,
+        source: str,
+        *,
+        parent: str,
+        cost_ms: float,
+        cell: str,
+        session: Mapping[str, str],
+    ) -> None:
+        """Keep a state by cloning an instance nobody is connected to."""
+
+
+class Snapshot(Protocol):
+    """What the runner needs of a snapshot."""
+
+    @property
+    def bytes(self) -> int:
+        """Its logical size."""
+
+    @property
+    def session(self) -> Mapping[str, str]:
+        """The settings its session had."""
+
+
+class Control(Protocol):
+    """The control sessions of the sandbox."""
+
+    async def terminate(self, pid: int) -> bool:
+        """End a session, and wait until it is gone."""
+
+    async def reset_role(self) -> None:
+        """Undo settings the user gave to the user's own role."""
+
+
+class Place(Protocol):
+    """Where the sandbox listens."""
+
+    def conninfo(self, database: str, *, admin: bool = False) -> dict[str, Any]:
+        """Connection parameters."""
+
+
+@dataclasses.dataclass(slots=True, eq=False)
+class Instance:
+    """One clone and its connection.
+
+    `mark` is where in a chain its content stands; `origin` the snapshot it came from, and
+    `replay_ms` the work done on it since. `since_base`: its one session has seen everything from
+    the base on. `held` is what its session holds; pins keep its state from being kept.
+    """
+
+    database: str
+    mark: states.Mark
+    origin: str
+    size: int
+    session: executor.Session | None = None
+    since_base: bool = False
+    held: probes.SessionState = dataclasses.field(default_factory=probes.SessionState)
+    replay_ms: float = 0.0
+    used: float = dataclasses.field(default_factory=time.monotonic)
+
+    @property
+    def pinned(self) -> str | None:
+        """Why its state can't be kept, if it can't."""
+        if self.held.pins:
+            return ", ".join(self.held.pins)
+        if self.mark.binding == "pinned":
+            return "session settings that can't be restored"
+        if self.mark.binding == "base":
+            return "functions that look at the session's sequences"
+        return None
+
+
+class Instances:
+    """Makes, connects, keeps and discards the instances of one sandbox."""
+
+    def __init__(
+        self,
+        place: Place,
+        snapshots: Snapshots,
+        control: Control,
+    ) -> None:
+        self._place = place
+        self._snapshots = snapshots
+        self._control = control
+        self.types: Mapping[int, str] = {}
+
+    async def make(self, mark: states.Mark) -> Instance:
+        """A new instance from the snapshot of a mark's state, connected."""
+        snapshot = self._snapshots.find(mark.state)
+        if snapshot is None:
+            raise errors.NotFound(f"The state {mark.state[:12]} is not kept.")
+        database = await self._snapshots.instance(mark.state)
+        instance = Instance(
+            database=database,
+            mark=mark,
+            origin=mark.state,
+            size=snapshot.bytes,
+            since_base=mark.state == self._snapshots.base,
+            held=probes.SessionState(settings=snapshot.session),
+        )
+        try:
+            await self.connect(instance)
+        except BaseException:
+            await self.discard(instance)
+            raise
+        return instance
+
+    async def connect(self, instance: Instance) -> executor.Session:
+        """The instance's session, made anew with its settings if there is none."""
+        if instance.session is not None and instance.session.usable:
+            return instance.session
+        await self._control.reset_role()
+        session = await executor.Session.connect(
+            self._place.conninfo(instance.database), self.types
+        )
+        try:
+            await probes.restore(session, instance.held.settings)
+        except executor.StatementFailed as exc:
+            await session.close()
+            raise errors.PgcellarError(f"The session can't be restored: {exc}") from exc
+        instance.session = session
+        return session
+
+    async def disconnect(self, instance: Instance) -> None:
+        """End the instance's session and see it gone."""
+        session, instance.session = instance.session, None
+        instance.since_base = False
+        if session is not None:
+            pid = session.pid
+            await session.close()
+            if not await self._control.terminate(pid):
+                raise errors.PgcellarError("A session of the sandbox does not end.")
+
+    async def keep(self, instance: Instance, cell: str) -> None:
+        """Keep the instance's state: clone it, and go on in the original."""
+        await self.disconnect(instance)
+        await self._snapshots.keep(
+            instance.mark.state,
+            instance.database,
+            parent=instance.origin,
+            cost_ms=instance.replay_ms,
+            cell=cell,
+            session=instance.held.settings,
+        )
+        snapshot = self._snapshots.find(instance.mark.state)
+        if snapshot is not None:
+            instance.size = snapshot.bytes
+        instance.origin = instance.mark.state
+        instance.replay_ms = 0.0
+        await self.connect(instance)
+
+    async def discard(self, instance: Instance) -> None:
+        """Drop the instance. A sandbox that is gone took it along."""
+        with contextlib.suppress(errors.PgcellarError):
+            session, instance.session = instance.session, None
+            if session is not None:
+                await session.close()
+            await self._snapshots.discard(instance.database)

@@ -1,0 +1,88 @@
+"""Plans: where in a chain a run starts, and what it does with every cell from there. Pure."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+
+from pgcellar.api import records
+from pgcellar.notebook import cells, states
+from pgcellar.runner import store
+
+#: What replaying a cell is taken to cost where it has not been measured.
+UNKNOWN_MS = 20.0
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Start:
+    """Where a run starts: before the cell at `index`, on a live instance or on a new clone."""
+
+    index: int
+    live: bool
+    replay_ms: float
+
+
+def marks(base: str, links: Sequence[states.Link]) -> list[states.Mark]:
+    """The known marks of a chain: before the first cell, and after each one."""
+    return [states.Mark(state=base), *(link.after for link in links if link.after is not None)]
+
+
+def choose(
+    known: Sequence[states.Mark],
+    links: Sequence[states.Link],
+    *,
+    needs_base: bool,
+    live: Callable[[states.Mark, bool], bool],
+    kept: Callable[[str], float | None],
+    cost: Callable[[int], float],
+) -> Start:
+    """The cheapest start for a run up to the last known mark.
+
+    `live(mark, needs_base)` says whether an instance stands at a mark (with its whole session
+    since the base, if that is needed); `kept(state)` what cloning its snapshot costs in ms, or
+    None; `cost(i)` what replaying cell i costs. `needs_base` concerns what runs after the last
+    mark. The base is always kept.
+    """
+    best: Start | None = None
+    best_ms = 0.0
+    replay_ms = 0.0
+    for index in range(len(known) - 1, -1, -1):
+        mark = known[index]
+        if index < len(known) - 1:
+            link = links[index]
+            replay_ms += cost(index) if link.runs else 0.0
+            needs_base = needs_base or (link.runs and link.needs_base)
+        if best is not None and replay_ms >= best_ms:
+            break
+        if live(mark, needs_base):
+            return Start(index=index, live=True, replay_ms=replay_ms) if (
+                best is None or replay_ms < best_ms
+            ) else best
+        clone_ms = kept(mark.state)
+        if clone_ms is None or (needs_base and index > 0):
+            continue
+        if best is None or clone_ms + replay_ms < best_ms:
+            best = Start(index=index, live=False, replay_ms=replay_ms)
+            best_ms = clone_ms + replay_ms
+    return best or Start(index=0, live=False, replay_ms=replay_ms)
+
+
+def replayable(links: Sequence[states.Link], start: int) -> bool:
+    """Whether replaying the cells from `start` on gives what they gave before: none is volatile."""
+    return not any(link.volatile and link.runs for link in links[start:])
+
+
+def why(
+    notebook: Sequence[records.Cell],
+    parsed: Sequence[cells.ParsedCell],
+    before: Sequence[store.ChainCell],
+    missed: int,
+) -> str:
+    """Why the cell at index `missed` is the first that has to run: what changed since last time."""
+    for index in range(missed + 1):
+        name = f"cell {index + 1} ({notebook[index].id})"
+        if index >= len(before):
+            return f"{name} has not run yet"
+        if parsed[index].digest != before[index].digest:
+            return f"{name} changed"
+    return f"the state after cell {missed + 1} ({notebook[missed].id}) is not kept"

@@ -1,0 +1,116 @@
+"""Questions to PostgreSQL that decide what is certain, what is pinned, and what wrote."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.resources
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from pgcellar.notebook import states
+from pgcellar.runner import executor
+
+#: Built-in functions that are volatile, but change neither data nor session. Whatever else is
+#: volatile, in the server's own catalog, counts as having a side effect.
+HARMLESS = (
+    "random", "random_normal", "clock_timestamp", "timeofday", "gen_random_uuid", "uuidv4",
+    "uuidv7", "pg_sleep", "pg_sleep_for", "pg_sleep_until", "pg_relation_size", "pg_table_size",
+    "pg_total_relation_size", "pg_indexes_size", "pg_database_size", "pg_tablespace_size",
+    "currval", "lastval", "pg_column_size", "pg_get_viewdef", "pg_my_temp_schema",
+    "pg_sequence_last_value", "pg_is_in_recovery", "pg_backend_pid",
+)  # fmt: skip
+
+_SEARCH = "SET LOCAL search_path = pg_catalog;"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class SessionState:
+    """What a session holds besides the database: settings to restore, and what can't be."""
+
+    settings: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    pins: tuple[str, ...] = ()
+
+
+def _sql(name: str) -> str:
+    text = importlib.resources.files(__package__).joinpath(name).read_text()
+    return "\n".join(line for line in text.splitlines() if not line.startswith("--"))
+
+
+_FACTS = _sql("facts.sql").replace("{harmless}", ",".join(f"'{name}'" for name in HARMLESS))
+_PINS = _sql("pins.sql")
+_EFFECTS = f"""
+select distinct lower(proname::text) from pg_catalog.pg_proc
+where oid < 16384 and provolatile = 'v'
+  and proname <> all (array[{",".join(f"'{name}'" for name in HARMLESS)}]::name[])
+  and prorettype not in ('trigger'::regtype, 'event_trigger'::regtype)
+"""
+_TYPES = "select oid, pg_catalog.format_type(oid, null) from pg_catalog.pg_type where oid < 16384"
+_SEQUENCES = """
+select oid::regclass::text from pg_catalog.pg_class where relkind = 'S' order by 1
+"""
+
+
+async def builtin_effects(session: executor.Session) -> frozenset[str]:
+    """The built-in functions with side effects, as this server's catalog lists them."""
+    return frozenset(name or "" for (name,) in await session.query(_EFFECTS))
+
+
+async def builtin_types(session: executor.Session) -> dict[int, str]:
+    """The names of the built-in types by number."""
+    return {int(oid or 0): name or "" for oid, name in await session.query(_TYPES)}
+
+
+async def facts(session: executor.Session) -> states.Facts:
+    """The facts of the state the session's instance is in, without the built-in names."""
+    body = await _object(session, _FACTS)
+    return states.Facts(names=frozenset(body["names"]), reached=body["reached"])
+
+
+async def session_state(session: executor.Session) -> SessionState:
+    """What the session holds now."""
+    if session.in_transaction:
+        return SessionState(pins=("an open transaction",))
+    # Not in a READ ONLY transaction, which would itself show among the settings.
+    rows = await session.query(_PINS)
+    body = json.loads(rows[0][0] or "{}")
+    return SessionState(settings=body["settings"], pins=tuple(body["pins"]))
+
+
+async def restore(session: executor.Session, settings: Mapping[str, str]) -> None:
+    """Give a new session the settings of an old one. Raises StatementFailed."""
+    if settings:
+        calls = ", ".join(
+            f"pg_catalog.set_config({_literal(name)}, {_literal(value)}, false)"
+            for name, value in settings.items()
+        )
+        await session.query(f"select {calls}")
+
+
+async def sequences(session: executor.Session) -> tuple[tuple[str | None, ...], ...]:
+    """The position of every sequence; some move it without a transaction id being assigned."""
+    names = [name or "" for (name,) in await session.query(_SEQUENCES)]
+    if not names:
+        return ()
+    union = " union all ".join(
+        f"select {_literal(name)}, last_value::text, is_called::text from {name}" for name in names
+    )
+    return tuple(await session.query(union))
+
+
+async def assigned_transaction(session: executor.Session) -> bool:
+    """Whether the open transaction has written (a transaction id was assigned)."""
+    rows = await session.query("select pg_catalog.pg_current_xact_id_if_assigned() is not null")
+    return rows[0][0] == "t"
+
+
+async def _object(session: executor.Session, query: str) -> dict[str, Any]:
+    text = query if session.in_transaction else f"BEGIN READ ONLY;{_SEARCH}{query};COMMIT"
+    rows = await session.query(text)
+    found: dict[str, Any] = json.loads(rows[0][0] or "{}")
+    return found
+
+
+def _literal(text: str) -> str:
+    quoted = text.replace("\\", "\\\\").replace("'", "''")
+    return f" E'{quoted}'"

@@ -1,0 +1,469 @@
+"""One run: plan, bind, replay the tail, execute the head, report."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import logging
+import time
+from collections.abc import Callable, Sequence
+
+from pgcellar.api import errors, records
+from pgcellar.notebook import cells, states
+from pgcellar.runner import executor, files, instances, planning, running, store, workspace
+
+logger = logging.getLogger(__name__)
+
+#: A cancelled statement that has not ended after this many seconds loses its session.
+TERMINATE_AFTER = 3.0
+#: A server that was killed is seen dead a moment after its connections break.
+DEATH_SECONDS = 2.0
+
+
+class SandboxGone(Exception):
+    """The sandbox was dead before the head began."""
+
+
+@dataclasses.dataclass(slots=True)
+class _Report:
+    """What is known of one cell of the run so far."""
+
+    source: records.Source = "skipped"
+    state: str | None = None
+    effect: records.EffectName = "none"
+    ms: float = 0.0
+    rows: int | None = None
+    error: records.SqlError | None = None
+    pinned: str | None = None
+
+
+class Run:
+    """One run of one notebook. `execute` once."""
+
+    def __init__(
+        self,
+        request: records.RunRequest,
+        emit: executor.Emit,
+        space: workspace.Workspace,
+        opener: files.Files,
+        *,
+        alive: Callable[[], bool],
+    ) -> None:
+        self._request = request
+        self._emit = emit
+        self._space = space
+        self._files = opener
+        self._alive = alive
+        self._notebook = space.notebook(request.notebook)
+        self._cells = request.cells[: request.head + 1]
+        self._parsed = [cells.parse(cell.source) for cell in self._cells]
+        self._reports = [_Report() for _ in self._cells]
+        self._head_begun = False
+        self._cancelled = False
+        self._task: asyncio.Task[None] | None = None
+        self._session: executor.Session | None = None
+        self._begin = time.perf_counter()
+        self._planning_ms = 0.0
+        self._hits = 0
+        self._replayed = 0
+
+    # --- the whole run -----------------------------------------------------------------------
+
+    async def execute(self) -> None:
+        """Run, and emit events up to `Done`."""
+        self._task = asyncio.current_task()
+        error: records.SqlError | None = None
+        try:
+            async with self._notebook.lock:
+                await self._notebook.quiet()
+                error = await self._run()
+        except asyncio.CancelledError:
+            if not self._cancelled:
+                raise
+            # Our own cancellation, by `cancel`: the task itself goes on to say so.
+            if self._task is not None:
+                self._task.uncancel()
+            error = errors.Cancelled().record(cell=self._cells[-1].id)
+        except errors.SandboxLost as exc:
+            error = await self._lost(exc)
+        except errors.PgcellarError as exc:
+            error = exc.record(cell=self._cells[-1].id)
+        if error is not None and error.cell == self._cells[-1].id:
+            self._reports[-1].error = error
+        await self._emit(self._done(error))
+
+    async def cancel(self) -> None:
+        """Cancel the run: the statement at the server if there is one, else the waiting."""
+        if self._cancelled:
+            return
+        self._cancelled = True
+        session = self._session
+        if session is None:
+            if self._task is not None:
+                self._task.cancel()
+            return
+        await session.cancel()
+        await asyncio.sleep(0)
+        asyncio.get_running_loop().call_later(TERMINATE_AFTER, self._terminate, session)
+
+    def _terminate(self, session: executor.Session) -> None:
+        """The statement does not let itself be cancelled: end its session."""
+        if self._session is session and self._task is not None and not self._task.done():
+            self._space.end_session(session.pid)
+
+    async def _lost(self, cause: errors.SandboxLost) -> records.SqlError:
+        """The connection broke: who ended, the session or the whole sandbox?"""
+        head = self._cells[-1].id
+        if self._cancelled:
+            return errors.Cancelled().record(cell=head)
+        deadline = time.monotonic() + DEATH_SECONDS
+        while self._alive() and time.monotonic() < deadline:
+            await asyncio.sleep(0.02)
+        if self._alive():
+            return errors.SandboxLost(
+                f"The session ended while the cell ran: {cause.message}",
+                hint="Run the cell again: it starts from the state above it.",
+            ).record(cell=head)
+        if not self._head_begun:
+            raise SandboxGone from cause
+        return errors.SandboxLost(
+            "The sandbox's PostgreSQL ended while the cell ran.",
+            hint="Run the cell again: another sandbox takes its place and the cells above are "
+            "replayed.",
+        ).record(cell=head)
+
+    def _done(self, error: records.SqlError | None) -> records.Done:
+        return records.Done(
+            cells=tuple(
+                records.CellReport(
+                    id=cell.id,
+                    state=report.state,
+                    effect=report.effect,
+                    source=report.source,
+                    ms=round(report.ms, 3),
+                    rows=report.rows,
+                    error=report.error,
+                    pinned=report.pinned,
+                )
+                for cell, report in zip(self._cells, self._reports, strict=True)
+            ),
+            totals=records.Totals(
+                hits=self._hits,
+                replayed=self._replayed,
+                ms=round((time.perf_counter() - self._begin) * 1000, 3),
+                planning_ms=round(self._planning_ms, 3),
+            ),
+            sandbox=self._space.info,
+            error=error,
+        )
+
+    # --- planning ----------------------------------------------------------------------------
+
+    async def plan(self) -> records.Plan:
+        """What `execute` would do, without doing it."""
+        begin = time.perf_counter()
+        context = await self._context()
+        links, start = self._plan(context)
+        steps = []
+        for index, cell in enumerate(self._cells):
+            link = links[index] if index < len(links) else None
+            effect = link.effect if link is not None else _predicted(self._parsed[index])
+            source, reason = self._foresee(index, link, start.index)
+            steps.append(
+                records.PlanStep(
+                    id=cell.id,
+                    state=link.after.state if link is not None and link.after else None,
+                    effect=effect,
+                    source=source,
+                    reason=reason,
+                )
+            )
+        missed = next(
+            (i for i, step in enumerate(steps[:-1]) if step.source == "replayed"), None
+        )
+        return records.Plan(
+            steps=tuple(steps),
+            first_miss=None if missed is None else self._why(missed),
+            planning_ms=round((time.perf_counter() - begin) * 1000, 3),
+        )
+
+    def _foresee(
+        self, index: int, link: states.Link | None, start: int
+    ) -> tuple[records.Source, str]:
+        if index == len(self._cells) - 1:
+            return "head", "the cell to run"
+        if link is None:
+            return "replayed", "what the cells above do is not known yet"
+        if not link.runs:
+            return "skipped", "it changes nothing"
+        if index < start:
+            return "hit", "its state is kept"
+        return "replayed", self._why(index)
+
+    def _why(self, missed: int) -> str:
+        before = self._space.knowledge.chain(self._request.notebook)
+        return planning.why(self._cells, self._parsed, before, missed)
+
+    async def _context(self) -> running.Context:
+        digests: dict[str, str] = {}
+        for parsed in self._parsed:
+            for command in parsed.files:
+                # A file that can't be read has no digest; its cell fails when it runs.
+                with contextlib.suppress(errors.FileRefused):
+                    digests[command] = await asyncio.to_thread(
+                        self._files.digest, self._request.directory, command
+                    )
+        return running.Context(
+            knowledge=self._space.knowledge,
+            builtin_effects=self._space.builtin_effects,
+            files=self._files,
+            directory=self._request.directory,
+            digests=digests,
+        )
+
+    def _plan(self, context: running.Context) -> tuple[list[states.Link], planning.Start]:
+        """The chain as far as it is known, and where to start."""
+        begin = time.perf_counter()
+        links = self._space.chain.walk(
+            self._space.snapshots.base, self._parsed, context.digests
+        )
+        tail = links[: len(self._cells) - 1]
+        known = planning.marks(self._space.snapshots.base, tail)
+        start = planning.choose(
+            known,
+            tail,
+            needs_base=any(p.needs_base for p in self._parsed[len(known) - 1 :]),
+            live=lambda mark, base: self._notebook.live(mark, base) is not None,
+            kept=self._clone_ms,
+            cost=lambda index: self._space.cost(known[index].state, self._parsed[index]),
+        )
+        self._planning_ms += (time.perf_counter() - begin) * 1000
+        return links, start
+
+    def _clone_ms(self, state: str) -> float | None:
+        snapshot = self._space.snapshots.find(state)
+        return None if snapshot is None else self._space.snapshots.clone_ms(snapshot.bytes)
+
+    # --- running -----------------------------------------------------------------------------
+
+    async def _run(self) -> records.SqlError | None:
+        """Plan, bind, replay, run the head; the error that ended it, if any."""
+        context = await self._context()
+        links, start = self._plan(context)
+        remembered = self._remembered(links, start, context)
+        if remembered is not None:
+            self._report_tail(links, len(self._cells) - 1)
+            await self._give_again(links[-1], remembered)
+            self._save_chain()
+            return None
+        self._report_tail(links, start.index)
+        known = planning.marks(self._space.snapshots.base, links[: len(self._cells) - 1])
+        instance = await self._bind(known[start.index], links, start)
+        try:
+            return await self._run_on(instance, context, start.index)
+        except BaseException:
+            self._space.drop(self._notebook, instance)
+            raise
+        finally:
+            self._session = None
+
+    def _report_tail(self, links: Sequence[states.Link], start: int) -> None:
+        """Cells above the start are done without running."""
+        for report, link in zip(self._reports[:start], links, strict=False):
+            report.effect = link.effect
+            report.state = link.after.state if link.after else None
+            if link.runs:
+                report.source = "hit"
+                self._hits += 1
+
+    async def _bind(
+        self, mark: states.Mark, links: Sequence[states.Link], start: planning.Start
+    ) -> instances.Instance:
+        if start.live:
+            needs_base = any(link.needs_base for link in links[start.index :])
+            found = self._notebook.live(mark, needs_base) or self._notebook.live(mark, False)
+            if found is not None:
+                return found
+        async with workspace.patience(self._emit, "Cloning the snapshot …"):
+            return await self._space.make(self._notebook, mark)
+
+    async def _run_on(
+        self, instance: instances.Instance, context: running.Context, start: int
+    ) -> records.SqlError | None:
+        """Replay from `start` up to the head, then run the head."""
+        await self._connect(instance)
+        head = len(self._cells) - 1
+        for index in range(start, head):
+            error = await self._replay(instance, context, index)
+            if error is not None:
+                self._space.drop(self._notebook, instance)
+                return error
+        return await self._head(instance, context)
+
+    async def _connect(self, instance: instances.Instance) -> executor.Session:
+        session = await self._space.maker.connect(instance)
+        self._session = session
+        if self._cancelled:
+            raise errors.Cancelled()
+        return session
+
+    async def _replay(
+        self, instance: instances.Instance, context: running.Context, index: int
+    ) -> records.SqlError | None:
+        """Bring the instance over one tail cell, running it if it must run."""
+        cell, parsed, report = self._cells[index], self._parsed[index], self._reports[index]
+        link = self._space.chain.link(instance.mark, parsed, context.digests)
+        if link.after is not None and not link.runs:
+            report.state, report.effect = instance.mark.state, link.effect
+            return None
+        if self._planned_ms(instance.mark, index) > workspace.NOTICEABLE_MS:
+            left = len(self._cells) - 1 - index
+            await self._emit(records.Progress(message="Replaying", cell=cell.id, left=left))
+        report.source = "replayed"
+        session = await self._connect(instance)
+        before = instance.mark
+        try:
+            self._refuse(parsed)
+            done = await running.run_cell(instance, session, parsed, context, None)
+        except running.CellFailed as exc:
+            report.error = dataclasses.replace(exc.error, cell=cell.id)
+            return report.error
+        self._replayed += 1
+        report.ms, report.rows, report.effect = done.ms, done.rows, done.effect
+        report.state = done.mark.state
+        self._space.learn_cost(before.state, parsed, done.ms)
+        if done.mark != before:
+            instance.replay_ms += done.ms
+        await self._space.settle(instance, done, context)
+        volatile = self._space.chain.link(before, parsed, context.digests).volatile
+        if self._space.worth_keeping(instance, volatile=volatile) and not self._needs_session(index):
+            await self._space.maker.keep(instance, _title(parsed))
+        return None
+
+    def _needs_session(self, index: int) -> bool:
+        """Whether a cell after this one looks at what the session did since the base."""
+        return any(parsed.needs_base for parsed in self._parsed[index + 1 :])
+
+    def _planned_ms(self, mark: states.Mark, index: int) -> float:
+        return self._space.cost(mark.state, self._parsed[index])
+
+    async def _head(
+        self, instance: instances.Instance, context: running.Context
+    ) -> records.SqlError | None:
+        head, parsed, report = self._cells[-1], self._parsed[-1], self._reports[-1]
+        report.source = "head"
+        before = instance.mark
+        session = await self._connect(instance)
+        self._head_begun = True
+        events: list[records.Event] = []
+        size = 0
+
+        async def emit(event: records.Event) -> None:
+            nonlocal size
+            if isinstance(event, records.Rows):
+                size += sum(len(v) for row in event.rows for v in row if v is not None)
+            if size <= store.MAX_OUTCOME_BYTES:
+                events.append(event)
+            await self._emit(event)
+
+        target = running.Target(
+            emit=emit, max_rows=self._request.max_rows, max_bytes=self._request.max_bytes
+        )
+        begin = time.perf_counter()
+        try:
+            self._refuse(parsed)
+            done = await running.run_cell(instance, session, parsed, context, target)
+        except running.CellFailed as exc:
+            report.ms = (time.perf_counter() - begin) * 1000
+            report.effect = _predicted(parsed)
+            if not exc.unharmed:
+                self._space.drop(self._notebook, instance)
+            self._space.after(self._notebook, None, before, context, None, "")
+            return dataclasses.replace(exc.error, cell=head.id)
+        report.ms, report.rows, report.effect = done.ms, done.rows, done.effect
+        report.state = done.mark.state
+        instance.used = time.monotonic()
+        if done.mark != before:
+            instance.replay_ms += done.ms
+            self._space.learn_cost(before.state, parsed, done.ms)
+            self._space.remember(
+                before, parsed, context, done, events if size <= store.MAX_OUTCOME_BYTES else None
+            )
+        link = self._space.chain.link(before, parsed, context.digests)
+        self._save_chain()
+        self._space.after(
+            self._notebook, instance, before, context, (done, link), _title(parsed)
+        )
+        return None
+
+    def _refuse(self, parsed: cells.ParsedCell) -> None:
+        """A cell with a statement that can't run in a notebook does not begin."""
+        step = parsed.refused
+        if step is not None:
+            raise running.CellFailed(
+                records.SqlError(
+                    sqlstate=errors.Unsupported.code,
+                    message=step.effect.refusal or "",
+                    hint=step.effect.hint,
+                    position=step.statement.start + 1,
+                ),
+                unharmed=True,
+            )
+
+    # --- outcomes ----------------------------------------------------------------------------
+
+    def _remembered(
+        self, links: Sequence[states.Link], start: planning.Start, context: running.Context
+    ) -> list[records.Event] | None:
+        """The events of a head that need not run: it ran in this state before.
+
+        Not when a rerun is asked for; nor if a volatile cell would have to be replayed to get
+        where it led, since then the database would not hold what its results said.
+        """
+        if self._request.rerun or len(links) < len(self._cells):
+            return None
+        link = links[-1]
+        if link.after is None or not link.runs:
+            return None
+        reached = (
+            self._space.snapshots.find(link.after.state) is not None
+            or self._notebook.live(link.after, False) is not None
+        )
+        if not reached and not planning.replayable(links, start.index):
+            return None
+        return self._space.remembered(link.before, self._parsed[-1], self._request, context)
+
+    async def _give_again(self, link: states.Link, events: Sequence[records.Event]) -> None:
+        for event in events:
+            await self._emit(event)
+        report = self._reports[-1]
+        report.source, report.effect = "hit", link.effect
+        report.state = link.after.state if link.after else None
+        report.rows = next(
+            (e.row_count for e in reversed(events) if isinstance(e, records.Completed)), None
+        )
+        self._hits += 1
+
+    def _save_chain(self) -> None:
+        """Remember how the notebook stood, to say next time what changed."""
+        saved = self._space.knowledge.chain(self._request.notebook)
+        now = tuple(
+            store.ChainCell(id=cell.id, state=report.state or "", digest=parsed.digest)
+            for cell, report, parsed in zip(self._cells, self._reports, self._parsed, strict=True)
+        )
+        rest = saved[len(now) :] if saved[: len(now) - 1] == now[:-1] else ()
+        self._space.knowledge.save_chain(self._request.notebook, now + rest)
+
+
+def _predicted(parsed: cells.ParsedCell) -> records.EffectName:
+    effect: records.EffectName = "none"
+    for step in parsed.steps:
+        effect = states.stronger(effect, step.effect.name)
+    return effect
+
+
+def _title(parsed: cells.ParsedCell) -> str:
+    """The first line of a cell, as a person knows it by."""
+    line = parsed.steps[0].statement.text.split("\n", 1)[0] if parsed.steps else ""
+    return line[:80]

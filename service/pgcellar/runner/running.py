@@ -1,0 +1,261 @@
+"""Runs one cell on an instance, statement by statement, and finds out what it did.
+
+PostgreSQL decides (DESIGN.md, section 3): a certain read runs in a READ ONLY transaction and, if
+the server calls it a write, again as one; an uncertain read runs in a transaction of its own,
+after which it is seen whether it wrote. Everything else runs in autocommit, as in psql.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import time
+from collections.abc import Iterator, Mapping
+from typing import BinaryIO
+
+from pgcellar.api import errors, records
+from pgcellar.notebook import cells, copying, states
+from pgcellar.runner import executor, files, instances, probes, store
+
+_READ_ONLY = "BEGIN READ ONLY;\n"
+_REFUSED_AS_WRITE = "25006"
+#: From this many rows on a load is worth an ANALYZE, since nothing else analyses here.
+ANALYZE_ROWS = 5_000
+
+
+class CellFailed(Exception):
+    """A statement of the cell failed. `unharmed`: the instance is as it was before the cell."""
+
+    def __init__(self, error: records.SqlError, *, unharmed: bool) -> None:
+        super().__init__(error.message)
+        self.error = error
+        self.unharmed = unharmed
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Context:
+    """What a cell runs with, besides its text."""
+
+    knowledge: store.KnowledgeStore
+    builtin_effects: frozenset[str]
+    files: files.Files
+    directory: str | None
+    digests: Mapping[str, str]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class CellRun:
+    """What a cell did. `rows` is how many its last statement returned or affected."""
+
+    mark: states.Mark
+    effect: states.CellEffect
+    ms: float
+    rows: int | None
+    loaded: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Target:
+    """Where the results of a head go; None in place of this for replayed cells."""
+
+    emit: executor.Emit
+    max_rows: int
+    max_bytes: int
+
+    def output(self, statement: int) -> executor.Output:
+        """The output of one statement."""
+        return executor.Output(
+            emit=self.emit,
+            statement=statement,
+            max_rows=self.max_rows,
+            max_bytes=self.max_bytes,
+        )
+
+
+async def run_cell(
+    instance: instances.Instance,
+    session: executor.Session,
+    cell: cells.ParsedCell,
+    context: Context,
+    target: Target | None,
+) -> CellRun:
+    """Run a cell on an instance whose state has known facts; move the instance's mark.
+
+    Raises CellFailed, or SandboxLost; unless `unharmed`, the instance must then be discarded.
+    """
+    run = _Run(instance, session, context, target)
+    begin = time.perf_counter()
+    for index, step in enumerate(cell.steps):
+        await run.step(index, step, reads_follow=_reads_follow(cell, index))
+    run.learn(cell)
+    instance.mark = run.mark
+    return CellRun(
+        mark=run.mark,
+        effect=run.effect,
+        ms=(time.perf_counter() - begin) * 1000,
+        rows=run.rows,
+        loaded=tuple(run.loaded),
+    )
+
+
+async def know_facts(
+    session: executor.Session, mark: states.Mark, context: Context
+) -> states.Facts:
+    """The facts of the state the session is in, asked for once per state."""
+    known = context.knowledge.facts(mark.state)
+    if known is None:
+        try:
+            found = await probes.facts(session)
+        except executor.StatementFailed:
+            # The user's settings are in the way (a lock, a statement_timeout): nothing is certain.
+            return states.Facts(reached=True)
+        known = states.Facts(names=found.names | context.builtin_effects, reached=found.reached)
+        context.knowledge.learn_facts(mark.state, known)
+    return known
+
+
+def _reads_follow(cell: cells.ParsedCell, index: int) -> bool:
+    return any(step.effect.name == "read" for step in cell.steps[index + 1 :])
+
+
+class _Run:
+    """The progress of one cell."""
+
+    def __init__(
+        self,
+        instance: instances.Instance,
+        session: executor.Session,
+        context: Context,
+        target: Target | None,
+    ) -> None:
+        self._instance = instance
+        self._session = session
+        self._context = context
+        self._target = target
+        self._reads: list[tuple[str, str, states.Outcome, bool]] = []
+        self._harmed = False
+        self.mark = instance.mark
+        self.effect: states.CellEffect = "none"
+        self.rows: int | None = None
+        self.loaded: list[str] = []
+
+    async def step(self, index: int, step: cells.Step, *, reads_follow: bool) -> None:
+        """Run one statement."""
+        try:
+            done = await self._dispatch(index, step)
+        except executor.StatementFailed as exc:
+            raise CellFailed(_in_cell(exc.error, step), unharmed=not self._harmed) from exc
+        except errors.FileRefused as exc:
+            raise CellFailed(_in_cell(exc.record(), step), unharmed=not self._harmed) from exc
+        if done is not None:
+            self.rows = done.row_count
+            if step.effect.loads and (done.row_count or 0) >= ANALYZE_ROWS:
+                self.loaded.append(step.effect.loads)
+            if self._target is not None:
+                await self._target.emit(dataclasses.replace(done, statement=index))
+        if reads_follow:
+            await know_facts(self._session, self.mark, self._context)
+
+    def learn(self, cell: cells.ParsedCell) -> None:
+        """Remember what the cell's reads turned out to be, now that it has succeeded."""
+        mixed = self.effect != "read" or not cell.reads_only
+        for state, statement, outcome, certain in self._reads:
+            if mixed or not certain:
+                self._context.knowledge.learn(state, statement, outcome)
+
+    async def _dispatch(self, index: int, step: cells.Step) -> records.Completed | None:
+        output = self._target.output(index) if self._target else None
+        if step.effect.name != "read":
+            return await self._write(step, output)
+        facts = await know_facts(self._session, self.mark, self._context)
+        if self._session.in_transaction:
+            done = await self._session.run(step.statement.text, output)
+            # What else the transaction did can't be told from what this did, but by the names.
+            certain = facts.certain(step.effect)
+            self._note_read(step, "read" if certain else "write", certain=certain)
+            return done
+        if facts.certain(step.effect):
+            try:
+                return await self._certain(step, output)
+            except executor.StatementFailed as exc:
+                if exc.error.sqlstate != _REFUSED_AS_WRITE:
+                    raise
+        return await self._uncertain(step, output)
+
+    async def _write(
+        self, step: cells.Step, output: executor.Output | None
+    ) -> records.Completed | None:
+        self._harmed = True
+        with self._input(step) as (text, copy):
+            done = await self._session.run(text, output, copy)
+        self.effect = states.stronger(self.effect, step.effect.name)
+        self.mark = states.advance(
+            self.mark, step, self._context.digests.get(step.statement.text, "")
+        )
+        return done
+
+    async def _certain(
+        self, step: cells.Step, output: executor.Output | None
+    ) -> records.Completed | None:
+        try:
+            # One message, so one round trip; the last result but COMMIT's is the statement's.
+            done = await self._session.run(
+                f"{_READ_ONLY}{step.statement.text}\n;COMMIT", output, wrapped=True
+            )
+        except executor.StatementFailed as exc:
+            await self._session.query("ROLLBACK")
+            raise executor.StatementFailed(_shift(exc.error, len(_READ_ONLY))) from exc
+        self._note_read(step, "read", certain=True)
+        return done
+
+    async def _uncertain(
+        self, step: cells.Step, output: executor.Output | None
+    ) -> records.Completed | None:
+        self._harmed = True
+        before = await probes.sequences(self._session)
+        begin = "BEGIN;\n"
+        try:
+            done = await self._session.run(begin + step.statement.text, output, wrapped=True)
+        except executor.StatementFailed as exc:
+            raise executor.StatementFailed(_shift(exc.error, len(begin))) from exc
+        wrote = await probes.assigned_transaction(self._session)
+        await self._session.query("COMMIT")
+        wrote = wrote or await probes.sequences(self._session) != before
+        held = await probes.session_state(self._session)
+        wrote = wrote or held != self._instance.held
+        self._note_read(step, "write" if wrote else "read", certain=False)
+        return done
+
+    def _note_read(self, step: cells.Step, outcome: states.Outcome, *, certain: bool) -> None:
+        self._reads.append((self.mark.state, step.statement.canonical, outcome, certain))
+        self.effect = states.stronger(self.effect, outcome)
+        if outcome == "write":
+            self.mark = states.advance(self.mark, step)
+
+    @contextlib.contextmanager
+    def _input(self, step: cells.Step) -> Iterator[tuple[str, BinaryIO | None]]:
+        """The text to send, and the file to feed it."""
+        if step.statement.kind == "sql":
+            yield step.statement.text, None
+            return
+        command = copying.parse(step.statement.text)
+        if isinstance(command, copying.Refusal):
+            raise errors.FileRefused(command.message, hint=command.hint)
+        with self._context.files.open(self._context.directory, command.file) as (_, file):
+            yield command.sql, file
+
+
+def _shift(error: records.SqlError, by: int) -> records.SqlError:
+    """The error with its position counted from where the statement began in what was sent."""
+    if error.position is None:
+        return error
+    position = error.position - by
+    return dataclasses.replace(error, position=position if position > 0 else None)
+
+
+def _in_cell(error: records.SqlError, step: cells.Step) -> records.SqlError:
+    """The error with its position counted in the cell."""
+    position = error.position
+    if position is not None:
+        position = step.statement.start + position if step.statement.kind == "sql" else None
+    return dataclasses.replace(error, position=position)

@@ -1,0 +1,180 @@
+"""The sql-runner: takes runs, plans them, binds them to an instance, executes, and reports."""
+
+from __future__ import annotations
+
+import asyncio
+import collections
+import contextlib
+import logging
+import secrets
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol
+
+from pgcellar.api import errors, records
+from pgcellar.runner import executor, files, run, store, workspace
+
+logger = logging.getLogger(__name__)
+
+
+class Sandbox(Protocol):
+    """What the runner needs of a sandbox."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+
+    def alive(self) -> bool:
+        """Whether its server runs."""
+
+    def in_use(self) -> contextlib.AbstractContextManager[None]:
+        """While this is held it is not idle."""
+
+
+class Environments(Protocol):
+    """What the runner needs of the environment manager."""
+
+    async def sandbox(self, owner: str) -> Any:
+        """The owner's running sandbox."""
+
+
+_UNFORESEEN = "The service met an error it did not foresee; the cell left no trace."
+_LOGGED = "Its log has the details: `pgcellar service status` names it."
+
+#: Opens what the runner holds of a running sandbox.
+OpenWorkspace = Callable[[Any], Awaitable[workspace.Workspace]]
+
+
+class Runner:
+    """See the module."""
+
+    def __init__(
+        self,
+        environments: Environments,
+        open_workspace: OpenWorkspace,
+        knowledge: store.KnowledgeStore,
+    ) -> None:
+        self._environments = environments
+        self._open_workspace = open_workspace
+        self._knowledge = knowledge
+        self._files = files.Files()
+        self._workspaces: dict[str, tuple[Sandbox, workspace.Workspace]] = {}
+        self._opening: dict[str, asyncio.Lock] = collections.defaultdict(asyncio.Lock)
+        self._runs: dict[str, run.Run] = {}
+        self.active = 0
+
+    async def close(self) -> None:
+        """Cancel what runs, and end every session."""
+        for current in list(self._runs.values()):
+            await current.cancel()
+        for _, space in self._workspaces.values():
+            await space.close()
+        self._workspaces.clear()
+
+    async def run(self, owner: str, request: records.RunRequest, emit: executor.Emit) -> None:
+        """Run a head; `emit` gets every event, the last of which is `Done`, whatever happens.
+
+        Cancelling the task cancels the run, and is waited for.
+        """
+        check(request)
+        identity = secrets.token_hex(8)
+        await emit(records.Started(run=identity))
+        self.active += 1
+        try:
+            await self._attempts(owner, request, emit, identity)
+        except errors.PgcellarError as exc:
+            await emit(_nothing_ran(request, exc))
+        except Exception:
+            # The last resort: the person gets a sentence, the log the details.
+            logger.exception("run %s of %s", identity, request.notebook)
+            await emit(_nothing_ran(request, errors.PgcellarError(_UNFORESEEN, hint=_LOGGED)))
+        finally:
+            self.active -= 1
+            self._runs.pop(identity, None)
+
+    async def _attempts(
+        self, owner: str, request: records.RunRequest, emit: executor.Emit, identity: str
+    ) -> None:
+        for last in (False, True):
+            sandbox, space = await self._workspace(owner, emit)
+            with sandbox.in_use():
+                current = run.Run(
+                    request, emit, space, self._files, alive=sandbox.alive
+                )
+                self._runs[identity] = current
+                try:
+                    await current.execute()
+                    return
+                except run.SandboxGone:
+                    # It died before this run came, and nothing of the head has run: heal, retry.
+                    if last:
+                        raise
+
+    async def cancel(self, identity: str) -> None:
+        """Cancel a run. Raises NotFound if there is no such run (any more)."""
+        current = self._runs.get(identity)
+        if current is None:
+            raise errors.NotFound(f"There is no run {identity}.")
+        await current.cancel()
+
+    async def plan(self, owner: str, request: records.RunRequest) -> records.Plan:
+        """What a run would do, without doing it."""
+        check(request)
+        sandbox, space = await self._workspace(owner, _silent)
+        with sandbox.in_use():
+            return await run.Run(
+                request, _silent, space, self._files, alive=sandbox.alive
+            ).plan()
+
+    async def forget(self, owner: str, notebook: str) -> None:
+        """Give a notebook's instances back, if its sandbox runs."""
+        found = self._workspaces.get(owner)
+        if found is not None and found[0].alive():
+            await found[1].forget(notebook)
+
+    async def space(self, owner: str) -> workspace.Workspace:
+        """The workspace of an owner's running sandbox."""
+        return (await self._workspace(owner, _silent))[1]
+
+    async def _workspace(
+        self, owner: str, emit: executor.Emit
+    ) -> tuple[Sandbox, workspace.Workspace]:
+        async with workspace.patience(emit, "Starting the sandbox …"), self._opening[owner]:
+            sandbox = await self._environments.sandbox(owner)
+            known = self._workspaces.get(owner)
+            if known is not None and known[0] is sandbox:
+                return known
+            if known is not None:
+                await known[1].close()
+                del self._workspaces[owner]
+            space = await self._open_workspace(sandbox)
+            self._workspaces[owner] = (sandbox, space)
+            return sandbox, space
+
+
+def check(request: records.RunRequest) -> None:
+    """Raise BadRequest for a request that makes no sense."""
+    if not request.notebook:
+        raise errors.BadRequest("The request names no notebook.")
+    if not 0 <= request.head < len(request.cells):
+        raise errors.BadRequest(
+            f"The head is cell {request.head}, but there are {len(request.cells)} cells.",
+            hint="`head` counts from 0.",
+        )
+    if request.max_rows < 0 or request.max_bytes < 0:
+        raise errors.BadRequest("`max_rows` and `max_bytes` can't be negative.")
+
+
+def _nothing_ran(request: records.RunRequest, error: errors.PgcellarError) -> records.Done:
+    """The end of a run that did not come to its cells."""
+    return records.Done(
+        cells=(),
+        totals=records.Totals(hits=0, replayed=0, ms=0.0, planning_ms=0.0),
+        sandbox=records.SandboxInfo(
+            name="", status="unavailable", server_version="", copy_on_write=False
+        ),
+        error=error.record(cell=request.cells[request.head].id),
+    )
+
+
+async def _silent(_: records.Event) -> None:
+    """Drops events."""

@@ -1,0 +1,228 @@
+"""What runs learned, in memory and written behind to the control database.
+
+A run never waits for the control database here: everything is read once when the service starts,
+and written in batches. What a killed service had not written yet is learned again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import hashlib
+import json
+import logging
+import zlib
+from collections.abc import Sequence
+from typing import Any
+
+from psycopg.types import json as pg_json
+
+from pgcellar.api import errors, records
+from pgcellar.control import database
+from pgcellar.notebook import states
+
+logger = logging.getLogger(__name__)
+
+#: Seconds between two writes.
+_WRITE_INTERVAL = 0.5
+#: Rows read at the start and kept at all, per table; the least recently written go first.
+_KEPT_ROWS = 50_000
+#: Results larger than this are not remembered: their cell runs again instead.
+MAX_OUTCOME_BYTES = 256 * 1024
+_KEPT_OUTCOME_BYTES = 64 * 1024 * 1024
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class CellOutcome:
+    """What a cell with effects gave when it ran as head. `body` is None if it was too long.
+
+    `ms` is what it took; `body` holds its events as compressed lines.
+    """
+
+    ms: float
+    body: bytes | None
+
+    @classmethod
+    def of(cls, ms: float, events: Sequence[records.Event] | None) -> CellOutcome:
+        """The outcome with these events, or without any."""
+        if events is None:
+            return cls(ms=ms, body=None)
+        body = zlib.compress(b"".join(records.encode(event) for event in events), level=1)
+        return cls(ms=ms, body=body if len(body) <= MAX_OUTCOME_BYTES else None)
+
+    def events(self) -> list[records.Event]:
+        """The events to give again."""
+        lines = zlib.decompress(self.body or b"").splitlines(keepends=True)
+        return [records.decode(line) for line in lines]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class ChainCell:
+    """A cell of a notebook as it last ran: its id, the state after it, and its text's digest."""
+
+    id: str
+    state: str
+    digest: str
+
+
+class KnowledgeStore:
+    """The tables `facts`, `learned`, `outcomes` and `chains`; satisfies `states.Knowledge`."""
+
+    def __init__(self, db: database.ControlDatabase) -> None:
+        self._db = db
+        self._facts: dict[str, states.Facts] = {}
+        self._learned: dict[tuple[str, str], states.Outcome] = {}
+        self._outcomes: dict[str, CellOutcome] = {}
+        self._chains: dict[str, tuple[ChainCell, ...]] = {}
+        self._dirty: dict[tuple[str, Any], tuple[Any, ...]] = {}
+        self._writer: asyncio.Task[None] | None = None
+
+    async def open(self) -> None:
+        """Read what is known, and begin to write behind."""
+        limit = {"limit": _KEPT_ROWS}
+        for row in await self._db.fetch(
+            "select state, body from facts order by used desc limit %(limit)s", limit
+        ):
+            body = row["body"]
+            self._facts[row["state"]] = states.Facts(
+                names=frozenset(body["names"]), reached=body["reached"]
+            )
+        for row in await self._db.fetch(
+            "select state, statement, effect from learned order by used desc limit %(limit)s", limit
+        ):
+            self._learned[row["state"], row["statement"]] = row["effect"]
+        for row in await self._db.fetch(
+            """
+            select key, ms, body from (
+              select key, ms, body, sum(bytes) over (order by used desc, key) as total
+              from outcomes) as newest
+            where total <= %(bytes)s order by total desc limit %(limit)s
+            """,
+            {"bytes": _KEPT_OUTCOME_BYTES, **limit},
+        ):
+            self._outcomes[row["key"]] = CellOutcome(ms=row["ms"], body=row["body"] or None)
+        for row in await self._db.fetch(
+            "select notebook, body from chains order by used desc limit %(limit)s", limit
+        ):
+            self._chains[row["notebook"]] = tuple(ChainCell(**cell) for cell in row["body"])
+        self._writer = asyncio.create_task(self._write_behind())
+
+    async def close(self) -> None:
+        """Write what is left."""
+        if self._writer is not None:
+            self._writer.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._writer
+        with contextlib.suppress(errors.PgcellarError):
+            await self._write()
+            await self._prune()
+
+    # --- states.Knowledge --------------------------------------------------------------------
+
+    def facts(self, state: str) -> states.Facts | None:
+        """See `states.Knowledge`."""
+        return self._facts.get(state)
+
+    def learned(self, state: str, statement: str) -> states.Outcome | None:
+        """See `states.Knowledge`."""
+        return self._learned.get((state, _key(statement)))
+
+    # --- what runs tell ----------------------------------------------------------------------
+
+    def learn_facts(self, state: str, facts: states.Facts) -> None:
+        """The catalog of a state was looked at."""
+        if state not in self._facts:
+            self._facts[state] = facts
+            body = {"names": sorted(facts.names), "reached": facts.reached}
+            self._dirty["facts", state] = (state, pg_json.Jsonb(body))
+
+    def learn(self, state: str, statement: str, outcome: states.Outcome) -> None:
+        """A predicted read ran in a state, in a cell that succeeded."""
+        key = (state, _key(statement))
+        if self._learned.get(key) != outcome:
+            self._learned[key] = outcome
+            self._dirty["learned", key] = (*key, outcome)
+
+    def outcome(self, key: str) -> CellOutcome | None:
+        """What a cell gave when it last ran as head."""
+        return self._outcomes.get(key)
+
+    def remember(self, key: str, state: str, outcome: CellOutcome) -> None:
+        """A cell with effects ran as head, up to `state`."""
+        self._outcomes[key] = outcome
+        body = outcome.body or b""
+        self._dirty["outcomes", key] = (key, state, body, len(body) + 200, outcome.ms)
+
+    def chain(self, notebook: str) -> tuple[ChainCell, ...]:
+        """The cells of a notebook as they last ran."""
+        return self._chains.get(notebook, ())
+
+    def save_chain(self, notebook: str, cells: tuple[ChainCell, ...]) -> None:
+        """The cells of a notebook ran."""
+        if self._chains.get(notebook) != cells:
+            self._chains[notebook] = cells
+            body = [dataclasses.asdict(cell) for cell in cells]
+            self._dirty["chains", notebook] = (notebook, pg_json.Jsonb(body))
+
+    # --- writing -----------------------------------------------------------------------------
+
+    async def _write_behind(self) -> None:
+        while True:
+            await asyncio.sleep(_WRITE_INTERVAL)
+            if self._dirty:
+                try:
+                    await self._write()
+                except errors.PgcellarError as exc:
+                    logger.warning("what was learned can't be written yet: %s", exc)
+
+    async def _write(self) -> None:
+        while self._dirty:
+            taken = dict(list(self._dirty.items())[:500])
+            async with self._db.connection() as conn, conn.transaction():
+                for table, statement in _INSERTS.items():
+                    rows = [row for (name, _), row in taken.items() if name == table]
+                    if rows:
+                        await conn.cursor().executemany(statement, rows)
+            for key, row in taken.items():
+                if self._dirty.get(key) is row:
+                    del self._dirty[key]
+
+    async def _prune(self) -> None:
+        for table, keys in _KEYS.items():
+            await self._db.execute(
+                f"delete from {table} where ({keys}) not in"
+                f" (select {keys} from {table} order by used desc limit %(limit)s)",
+                {"limit": _KEPT_ROWS},
+            )
+
+
+_INSERTS = {
+    "facts": "insert into facts (state, body) values (%s, %s) on conflict do nothing",
+    "learned": "insert into learned (state, statement, effect) values (%s, %s, %s)"
+    " on conflict (state, statement) do update set effect = excluded.effect, used = now()",
+    "outcomes": "insert into outcomes (key, state, body, bytes, ms) values (%s, %s, %s, %s, %s)"
+    " on conflict (key) do update set body = excluded.body, bytes = excluded.bytes,"
+    " ms = excluded.ms, used = now()",
+    "chains": "insert into chains (notebook, body) values (%s, %s)"
+    " on conflict (notebook) do update set body = excluded.body, used = now()",
+}
+_KEYS = {
+    "facts": "state",
+    "learned": "state, statement",
+    "outcomes": "key",
+    "chains": "notebook",
+}
+
+
+def outcome_key(before: str, canonicals: Sequence[str], digests: Sequence[str]) -> str:
+    """The key of a cell's outcome: the state it ran in, all its statements, its files."""
+    text = json.dumps([before, list(canonicals), list(digests)])
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _key(statement: str) -> str:
+    """A statement as part of a key: itself, or its digest where it is long or odd."""
+    if len(statement) <= 200 and "\0" not in statement and statement.isprintable():
+        return statement
+    return "#" + hashlib.sha256(statement.encode("utf-8", "surrogatepass")).hexdigest()

@@ -1,0 +1,357 @@
+"""What the runner holds of one sandbox: its snapshots, and the instances of each notebook."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import AsyncIterator, Coroutine, Sequence
+from typing import Any
+
+from pgcellar.api import errors, records
+from pgcellar.notebook import cells, states
+from pgcellar.runner import executor, instances, planning, probes, running, store
+
+logger = logging.getLogger(__name__)
+
+#: Instances of one notebook: where the person is, and where the next edit is expected.
+PER_NOTEBOOK = 3
+#: Instances of one sandbox; each holds a server process.
+PER_SANDBOX = 16
+#: A clone expected to take less than this is waited for rather than cancelled.
+SHORT_CLONE_MS = 100.0
+#: Seconds without a run before a state is kept that is cheap to replay.
+IDLE_SECONDS = 0.3
+#: Seconds after which a person is told what a run waits for, and the same for what is foreseen.
+PATIENCE = 0.3
+NOTICEABLE_MS = 300.0
+
+
+class Notebook:
+    """The instances of one notebook, used by one run at a time."""
+
+    def __init__(self, key: str) -> None:
+        self.key = key
+        self.lock = asyncio.Lock()
+        self.instances: list[instances.Instance] = []
+        self.used = time.monotonic()
+        self._task: asyncio.Task[None] | None = None
+        self._settled = asyncio.Event()
+        self._settled.set()
+        self._patient = True
+
+    def live(self, mark: states.Mark, needs_base: bool) -> instances.Instance | None:
+        """An instance that stands at a mark."""
+        for instance in self.instances:
+            if instance.mark == mark and (instance.since_base or not needs_base):
+                if needs_base and (instance.session is None or not instance.session.usable):
+                    continue
+                return instance
+        return None
+
+    # --- work between runs -------------------------------------------------------------------
+
+    def begin_work(self, work: asyncio.Task[None]) -> None:
+        """Background work begins; it says by `settled` when the next run may come."""
+        self._settled = settled = asyncio.Event()
+        self._task = work
+        work.add_done_callback(lambda _: settled.set())
+
+    def settled(self, *, patient: bool) -> None:
+        """What the next run needs is done; `patient`: what follows is short enough to wait for."""
+        self._patient = patient
+        self._settled.set()
+
+    async def quiet(self, *, at_once: bool = False) -> None:
+        """Wait until background work has settled, and end the rest of it."""
+        task = self._task
+        if task is None:
+            return
+        if not at_once:
+            await self._settled.wait()
+        if not task.done() and (at_once or not self._patient):
+            task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        self._task = None
+
+
+class Workspace:
+    """See the module."""
+
+    def __init__(
+        self,
+        info: records.SandboxInfo,
+        snapshots: instances.Snapshots,
+        control: instances.Control,
+        maker: instances.Instances,
+        knowledge: store.KnowledgeStore,
+        resources: contextlib.AsyncExitStack,
+    ) -> None:
+        self.info = info
+        self.snapshots = snapshots
+        self.maker = maker
+        self.knowledge = knowledge
+        self.chain = states.Chain(knowledge)
+        self.builtin_effects: frozenset[str] = frozenset()
+        self._control = control
+        self._resources = resources
+        self._costs: dict[tuple[str, str], float] = {}
+        self._notebooks: dict[str, Notebook] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._first: instances.Instance | None = None
+
+    async def open(self) -> None:
+        """Ask the server, through an instance of the base, what every run needs to know."""
+        mark = states.Mark(state=self.snapshots.base)
+        first = await self.maker.make(mark)
+        session = await self.maker.connect(first)
+        self.builtin_effects = await probes.builtin_effects(session)
+        self.maker.types = await probes.builtin_types(session)
+        if self.knowledge.facts(mark.state) is None:
+            found = await probes.facts(session)
+            self.knowledge.learn_facts(
+                mark.state,
+                states.Facts(names=found.names | self.builtin_effects, reached=found.reached),
+            )
+        # Its session was made before the names of types were known.
+        await self.maker.disconnect(first)
+        first.since_base = True
+        self._first = first
+
+    async def close(self) -> None:
+        """End background work and sessions; databases are left for the next service to clear."""
+        for notebook in self._notebooks.values():
+            await notebook.quiet(at_once=True)
+            for instance in notebook.instances:
+                if instance.session is not None:
+                    with contextlib.suppress(errors.PgcellarError):
+                        await instance.session.close()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._resources.aclose()
+
+    def notebook(self, key: str) -> Notebook:
+        """The notebook of a key."""
+        found = self._notebooks.get(key)
+        if found is None:
+            found = self._notebooks[key] = Notebook(key)
+            if self._first is not None:
+                found.instances.append(self._first)
+                self._first = None
+        found.used = time.monotonic()
+        return found
+
+    async def forget(self, key: str) -> None:
+        """Give a notebook's instances back."""
+        notebook = self._notebooks.get(key)
+        if notebook is not None:
+            async with notebook.lock:
+                await notebook.quiet()
+                self._notebooks.pop(key, None)
+                for instance in list(notebook.instances):
+                    self.drop(notebook, instance)
+
+    # --- instances ---------------------------------------------------------------------------
+
+    async def make(self, notebook: Notebook, mark: states.Mark) -> instances.Instance:
+        """A new instance of a notebook from a kept state."""
+        self._make_room(notebook)
+        instance = await self.maker.make(mark)
+        notebook.instances.append(instance)
+        return instance
+
+    def drop(self, notebook: Notebook, instance: instances.Instance) -> None:
+        """Discard an instance, in the background."""
+        with contextlib.suppress(ValueError):
+            notebook.instances.remove(instance)
+        self._spawn(self.maker.discard(instance))
+
+    def end_session(self, pid: int) -> None:
+        """End a server process that does not let itself be cancelled, in the background."""
+        self._spawn(self._end_session(pid))
+
+    async def _end_session(self, pid: int) -> None:
+        with contextlib.suppress(errors.PgcellarError):
+            await self._control.terminate(pid)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    def _make_room(self, notebook: Notebook) -> None:
+        while len(notebook.instances) >= PER_NOTEBOOK:
+            self.drop(notebook, min(notebook.instances, key=lambda i: i.used))
+        total = sum(len(other.instances) for other in self._notebooks.values())
+        idle = sorted(
+            (other for other in self._notebooks.values() if not other.lock.locked()),
+            key=lambda other: other.used,
+        )
+        for other in idle:
+            while other is not notebook and other.instances and total >= PER_SANDBOX:
+                self.drop(other, other.instances[0])
+                total -= 1
+
+    # --- what is known of cells --------------------------------------------------------------
+
+    def cost(self, before: str, parsed: cells.ParsedCell) -> float:
+        """What replaying a cell will probably take, in ms."""
+        return self._costs.get((before, parsed.source), planning.UNKNOWN_MS)
+
+    def learn_cost(self, before: str, parsed: cells.ParsedCell, ms: float) -> None:
+        """A cell ran and took that long."""
+        self._costs[before, parsed.source] = ms
+
+    def remember(
+        self,
+        before: states.Mark,
+        parsed: cells.ParsedCell,
+        context: running.Context,
+        done: running.CellRun,
+        events: Sequence[records.Event] | None,
+    ) -> None:
+        """A cell with effects ran as head and gave these events (None: too many to keep)."""
+        if events is not None and any(
+            isinstance(event, records.Completed) and event.truncated for event in events
+        ):
+            events = None
+        self.knowledge.remember(
+            _outcome_key(before, parsed, context),
+            done.mark.state,
+            store.CellOutcome.of(done.ms, events),
+        )
+
+    def remembered(
+        self,
+        before: states.Mark,
+        parsed: cells.ParsedCell,
+        request: records.RunRequest,
+        context: running.Context,
+    ) -> list[records.Event] | None:
+        """The events a cell gave when it ran as head in this state, if they fit the request."""
+        outcome = self.knowledge.outcome(_outcome_key(before, parsed, context))
+        if outcome is None or outcome.body is None:
+            return None
+        events = outcome.events()
+        counted: dict[int, int] = {}
+        for event in events:
+            if isinstance(event, records.Rows):
+                counted[event.statement] = counted.get(event.statement, 0) + len(event.rows)
+        if any(count > request.max_rows for count in counted.values()):
+            return None
+        return events
+
+    # --- after a run -------------------------------------------------------------------------
+
+    def after(
+        self,
+        notebook: Notebook,
+        instance: instances.Instance | None,
+        before: states.Mark,
+        context: running.Context,
+        ran: tuple[running.CellRun, states.Link] | None,
+        cell: str,
+    ) -> None:
+        """Begin what follows a head: settle its state if it wrote, then idle work.
+
+        `instance` is None if the head failed; `before` is the mark it ran at, where the next edit
+        is expected.
+        """
+        notebook.begin_work(
+            self._spawn(self._after(notebook, instance, before, context, ran, cell))
+        )
+
+    async def _after(
+        self,
+        notebook: Notebook,
+        instance: instances.Instance | None,
+        before: states.Mark,
+        context: running.Context,
+        ran: tuple[running.CellRun, states.Link] | None,
+        cell: str,
+    ) -> None:
+        try:
+            if instance is not None and ran is not None and instance.mark != before:
+                done, link = ran
+                await self.settle(instance, done, context)
+                if self.worth_keeping(instance, volatile=link.volatile):
+                    await self.maker.keep(instance, cell)
+            await self._idle(notebook, instance, before, cell)
+        except (errors.PgcellarError, executor.StatementFailed) as exc:
+            # Whatever can't be kept is replayed when it is needed; the instance may be half-made.
+            logger.warning("after a run: %s", exc)
+            if instance is not None:
+                self.drop(notebook, instance)
+
+    async def settle(
+        self, instance: instances.Instance, run: running.CellRun, context: running.Context
+    ) -> None:
+        """Find out what the next cell needs to know of the state the instance is in now.
+
+        Raises PgcellarError where the instance can't be used any more.
+        """
+        session = await self.maker.connect(instance)
+        for relation in run.loaded:
+            if not session.in_transaction:
+                with contextlib.suppress(executor.StatementFailed):
+                    await session.query(f"ANALYZE {relation}")
+        await running.know_facts(session, instance.mark, context)
+        try:
+            instance.held = await probes.session_state(session)
+        except executor.StatementFailed:
+            instance.held = probes.SessionState(pins=("a session that does not answer",))
+
+    def worth_keeping(self, instance: instances.Instance, *, volatile: bool) -> bool:
+        """Whether to keep the instance's state before anything else runs on it."""
+        if not self._can_keep(instance):
+            return False
+        return volatile or instance.replay_ms > self.snapshots.clone_ms(instance.size)
+
+    def _can_keep(self, instance: instances.Instance) -> bool:
+        return instance.pinned is None and self.snapshots.find(instance.mark.state) is None
+
+    async def _idle(
+        self,
+        notebook: Notebook,
+        instance: instances.Instance | None,
+        expected: states.Mark,
+        cell: str,
+    ) -> None:
+        """When nobody waits: keep the state, and have a clone where an edit is expected."""
+        notebook.settled(patient=False)
+        await asyncio.sleep(IDLE_SECONDS)
+        size = instance.size if instance is not None else 0
+        notebook.settled(patient=self.snapshots.clone_ms(size) < SHORT_CLONE_MS)
+        if instance is not None and self._can_keep(instance):
+            await self.maker.keep(instance, cell)
+        kept = self.snapshots.find(expected.state) is not None
+        if kept and expected.binding == "free" and notebook.live(expected, False) is None:
+            await self.make(notebook, expected)
+
+
+@contextlib.asynccontextmanager
+async def patience(emit: executor.Emit, message: str) -> AsyncIterator[None]:
+    """Tell the person what is waited for, if it takes long enough to be noticed."""
+
+    async def tell() -> None:
+        await asyncio.sleep(PATIENCE)
+        await emit(records.Progress(message=message))
+
+    teller = asyncio.create_task(tell())
+    try:
+        yield
+    finally:
+        teller.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await teller
+
+
+def _outcome_key(
+    before: states.Mark, parsed: cells.ParsedCell, context: running.Context
+) -> str:
+    return store.outcome_key(
+        before.state,
+        [step.statement.canonical for step in parsed.steps],
+        [context.digests.get(command, "") for command in parsed.files],
+    )

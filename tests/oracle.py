@@ -1,0 +1,397 @@
+"""The oracle: what a notebook's cells give when psql runs them from the top on a fresh database.
+
+It is the measure of correctness, so it shares no code with the product, save for the account that
+servers run as, and takes none of its short cuts: psql itself splits the cells into statements, a
+cell that fails is left out by starting over without it, and every run has a fresh database.
+"""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import itertools
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import Any, Self
+
+import psycopg
+from psycopg import sql
+from tests import contents
+
+from pgcellar.postgres import account
+
+ROLE = "pgcellar"
+TEMPLATE = "oracle_template"
+#: Databases kept after their evaluation; the oldest is dropped for a new one.
+KEPT_DATABASES = 8
+PSQL_TIMEOUT_S = 60
+
+#: A database is cloned many times faster in memory than on a busy disk. Containers often have a
+#: tiny /dev/shm, though; what is needed is about 10 MB a database and the write-ahead log.
+MEMORY = pathlib.Path("/dev/shm")
+MEMORY_NEEDED = 1 << 30
+
+#: As in a sandbox, since it decides the order of strings and what is upper case.
+LOCALE = ("--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8")
+#: Before PostgreSQL 17 there is no built-in provider.
+OLD_LOCALE = ("--locale=C.UTF-8",)
+SETTINGS = {
+    "autovacuum": "off",
+    "fsync": "off",
+    "full_page_writes": "off",
+    "jit": "off",
+    "listen_addresses": "",
+    "max_wal_senders": "0",
+    "max_wal_size": "96MB",
+    "min_wal_size": "32MB",
+    "shared_buffers": "32MB",
+    "synchronous_commit": "off",
+    "timezone": "UTC",
+    "wal_level": "minimal",
+}
+
+# What psql prints is told apart by marks that no test writes into its data.
+_NULL = "\x02null\x02"
+_TABLE = "\x02table\x02"
+_CELL = "\x02cell\x02"
+_FIELD = "\x1f"
+_RECORD = "\0"
+
+_TIME = re.compile(r"(?<![^\n\0])Time: [\d.]+ ms.*\n")
+_FOOTER = re.compile(r"\((\d+) rows?\)")
+_MESSAGE = re.compile(r"^psql:[^\n]*?:\d+: ([A-Za-z]+): +(?:(\w{5}): )?([^\n]*)", re.MULTILINE)
+_FAILURES = {"ERROR", "FATAL", "PANIC", "error"}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class StatementResult:
+    """What psql showed for one statement that succeeded; null is None.
+
+    `command` is the command tag, None for a statement that returns rows and is no INSERT, UPDATE,
+    DELETE or MERGE: psql shows no tag for those. `columns` is None where no rows are returned.
+    """
+
+    command: str | None
+    columns: tuple[str, ...] | None = None
+    rows: tuple[tuple[str | None, ...], ...] = ()
+    row_count: int | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class CellError:
+    """Why a cell failed. `sqlstate` is None where psql itself failed (a missing file)."""
+
+    sqlstate: str | None
+    message: str
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class CellOutcome:
+    """One cell, run after all cells above it that did not fail.
+
+    `results` of a failed cell are those of the statements before the one that failed. `notices`
+    are the first lines of what the server said, as `(severity, sqlstate, message)`.
+    """
+
+    results: tuple[StatementResult, ...]
+    notices: tuple[tuple[str, str | None, str], ...] = ()
+    error: CellError | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Whether every statement succeeded."""
+        return self.error is None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class OracleRun:
+    """The outcome of every cell, in order, and the database the successful ones left behind."""
+
+    cells: tuple[CellOutcome, ...]
+    dbname: str
+
+    @property
+    def failed(self) -> tuple[int, ...]:
+        """The indices of the cells that failed."""
+        return tuple(index for index, cell in enumerate(self.cells) if not cell.ok)
+
+
+class ThrowawayServer:
+    """A PostgreSQL server on a Unix socket in a temporary folder, gone with everything at `stop`.
+
+    This class alone knows how a server is started.
+    """
+
+    superuser = "postgres"
+
+    def __init__(self, bindir: pathlib.Path) -> None:
+        self._bindir = bindir
+        # PostgreSQL refuses to run as root.
+        self._account = account.current()
+        self._folder: pathlib.Path | None = None
+
+    def start(self) -> None:
+        """Make the data folder and start; returns when the server accepts connections."""
+        self._folder = folder = pathlib.Path(tempfile.mkdtemp(prefix="oracle-", dir=_memory()))
+        if self._account is not None:
+            os.chown(folder, self._account.uid, self._account.gid)
+        user = f"--username={self.superuser}"
+        arguments = (user, "--encoding=UTF8", "--auth=trust", "--no-sync", *self._locale())
+        self._call("initdb", f"--pgdata={folder}/data", *arguments)
+        with (folder / "data" / "postgresql.conf").open("a") as conf:
+            conf.write(f"unix_socket_directories = '{folder}'\n")
+            conf.writelines(f"{name} = '{value}'\n" for name, value in SETTINGS.items())
+        self._call("pg_ctl", "start", "--wait", f"--pgdata={folder}/data", f"--log={folder}/log")
+
+    def stop(self) -> None:
+        """End the server, whatever it is doing, and remove its files."""
+        if self._folder is None:
+            return
+        # Immediate: nothing of it is wanted any more.
+        self._call("pg_ctl", "stop", "--mode=immediate", f"--pgdata={self._folder}/data")
+        shutil.rmtree(self._folder)
+        self._folder = None
+
+    def address(self, dbname: str, user: str) -> contents.Address:
+        """Where to reach a database of this server."""
+        assert self._folder is not None, "the server is not started"
+        return contents.Address(host=str(self._folder), port=5432, user=user, dbname=dbname)
+
+    def _locale(self) -> tuple[str, ...]:
+        match = re.search(r"\) (\d+)", self._call("initdb", "--version"))
+        return LOCALE if match and int(match[1]) >= 17 else OLD_LOCALE
+
+    def _call(self, program: str, *arguments: str) -> str:
+        # A file, not a pipe: the server inherits it and would hold a pipe open for ever.
+        with tempfile.TemporaryFile() as output:
+            done = subprocess.run(
+                [self._bindir / program, *arguments],
+                cwd=self._folder,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                check=False,
+                **account.popen_kwargs(self._account),
+            )
+            output.seek(0)
+            said = output.read().decode(errors="replace")
+        if done.returncode != 0:
+            raise RuntimeError(f"{program} failed: {said}")
+        return said
+
+
+def _memory() -> pathlib.Path | None:
+    """A folder in memory with room for the server, or None."""
+    if os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free >= MEMORY_NEEDED:
+        return MEMORY
+    return None
+
+
+class Oracle:
+    """Evaluates notebooks on a server of its own. A context manager; not for several threads.
+
+    The database of a run may be read until `KEPT_DATABASES` other runs have been made, and must
+    not be written to: evaluating the same cells again gives the same run.
+    """
+
+    def __init__(self, bindir: pathlib.Path) -> None:
+        self._bindir = bindir
+        self._server = ThrowawayServer(bindir)
+        self._numbers = itertools.count()
+        self._runs: collections.OrderedDict[object, OracleRun] = collections.OrderedDict()
+        self._admin: psycopg.Connection[Any] | None = None
+
+    def __enter__(self) -> Self:
+        self._server.start()
+        self._admin = self._connect("postgres")
+        self._execute("create role {role} login")
+        self._execute("create database {template}")
+        with self._connect(TEMPLATE) as connection:
+            owner = sql.SQL("alter schema public owner to {}").format(sql.Identifier(ROLE))
+            connection.execute(owner)
+        self._execute("alter database {template} is_template true allow_connections false")
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._admin is not None:
+            self._admin.close()
+        self._server.stop()
+
+    def evaluate(
+        self, cells: Sequence[str], directory: str | os.PathLike[str] | None = None
+    ) -> OracleRun:
+        """Run the cells from the top; a cell that fails leaves no trace.
+
+        `directory` is the folder that files named in the cells are relative to. The files must
+        not change while the oracle lives.
+        """
+        key = (tuple(cells), directory)
+        if key in self._runs:
+            self._runs.move_to_end(key)
+            return self._runs[key]
+        failed: dict[int, CellOutcome] = {}
+        abandoned: list[str] = []
+        while True:
+            dbname = self._fresh()
+            kept = [index for index in range(len(cells)) if index not in failed]
+            outcomes = self._psql(dbname, [cells[index] for index in kept], directory)
+            if not outcomes or outcomes[-1].ok:
+                break
+            # Sequences and session settings outlive a ROLLBACK; only a new start forgets them.
+            failed[kept[len(outcomes) - 1]] = outcomes[-1]
+            abandoned.append(dbname)
+        # Not before: dropping waits in steps of 100 ms for a psql session that is just ending.
+        for name in abandoned:
+            self._drop(name)
+        every = failed | dict(zip(kept, outcomes, strict=True))
+        run = OracleRun(cells=tuple(every[index] for index in range(len(cells))), dbname=dbname)
+        self._runs[key] = run
+        if len(self._runs) > KEPT_DATABASES:
+            _, oldest = self._runs.popitem(last=False)
+            self._drop(oldest.dbname)
+        return run
+
+    def address(self, dbname: str) -> contents.Address:
+        """Where the superuser reaches a run's database."""
+        return self._server.address(dbname, self._server.superuser)
+
+    def dump(self, dbname: str) -> str:
+        """The canonical dump of a run's database."""
+        return contents.canonical_dump(self.address(dbname), self._bindir)
+
+    def fingerprint(self, dbname: str) -> dict[str, list[str]]:
+        """The fingerprint of a run's database."""
+        with self._connect(dbname) as connection:
+            return contents.fingerprint(connection)
+
+    def _connect(self, dbname: str) -> psycopg.Connection[Any]:
+        return self.address(dbname).connect()
+
+    def _execute(self, statement: str, **names: str) -> None:
+        assert self._admin is not None, "the oracle is not started"
+        names = {"role": ROLE, "template": TEMPLATE, **names}
+        identifiers = {key: sql.Identifier(name) for key, name in names.items()}
+        self._admin.execute(sql.SQL(statement).format(**identifiers))  # type: ignore[arg-type]
+
+    def _fresh(self) -> str:
+        dbname = f"oracle_{next(self._numbers)}"
+        self._execute("create database {new} template {template} strategy file_copy", new=dbname)
+        # Grants on the database itself are not copied from the template.
+        self._execute("grant create on database {new} to {role}", new=dbname)
+        return dbname
+
+    def _drop(self, dbname: str) -> None:
+        self._execute("drop database {old} with (force)", old=dbname)
+
+    def _psql(
+        self, dbname: str, cells: Sequence[str], directory: str | os.PathLike[str] | None
+    ) -> list[CellOutcome]:
+        """Run the cells in one session; the outcomes up to and including the first failure."""
+        with tempfile.TemporaryDirectory(prefix="oracle-cells-") as folder:
+            script = [r"\set QUIET on", r"\timing on", r"\set QUIET off"]
+            for index, cell in enumerate(cells):
+                # A file each: what a cell leaves open ends with its file, not in the next cell.
+                path = pathlib.Path(folder, f"{index}.sql")
+                path.write_text(cell, encoding="utf-8", newline="")
+                script += [rf"\echo '{_CELL}'", rf"\warn '{_CELL}'", rf"\include '{path}'"]
+            main = pathlib.Path(folder, "main.sql")
+            main.write_text("\n".join(script) + "\n", encoding="utf-8")
+            done = subprocess.run(
+                [self._bindir / "psql", *_PSQL_OPTIONS, f"--file={main}"],
+                env=_environment(self._server.address(dbname, ROLE).environment()),
+                cwd=directory or folder,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                timeout=PSQL_TIMEOUT_S,
+                check=False,
+            )
+        shown, said = (text.decode().split(f"{_CELL}\n") for text in (done.stdout, done.stderr))
+        assert len(shown) == len(said), f"psql: {done.stderr.decode()}"
+        outcomes = [_outcome(*pair) for pair in zip(shown[1:], said[1:], strict=True)]
+        if done.returncode == 0:
+            assert len(outcomes) == len(cells), "psql ended early and without an error"
+        else:
+            # Exit status 3 is a failing script; others mean that the session itself broke.
+            assert done.returncode in (2, 3), f"psql: {done.stderr.decode()}"
+            assert [o.ok for o in outcomes][-1:] == [False], f"psql: {done.stderr.decode()}"
+        return outcomes
+
+
+_PSQL_OPTIONS = (
+    "--no-psqlrc",
+    "--set=ON_ERROR_STOP=1",
+    "--set=VERBOSITY=verbose",
+    "--no-align",
+    f"--field-separator={_FIELD}",
+    "--record-separator-zero",
+    f"--pset=null={_NULL}",
+    f"--pset=title={_TABLE}",
+)
+
+
+def _environment(connection: Mapping[str, str]) -> dict[str, str]:
+    """psql's environment: nothing of ours but where to connect."""
+    return {"PATH": os.environ["PATH"], "LC_ALL": "C", "PGCLIENTENCODING": "UTF8", **connection}
+
+
+def _outcome(shown: str, said: str) -> CellOutcome:
+    """A cell's outcome from what psql wrote to stdout and stderr while it ran."""
+    messages = [match.groups() for match in _MESSAGE.finditer(said)]
+    errors = [CellError(sqlstate=m[1], message=m[2]) for m in messages if m[0] in _FAILURES]
+    return CellOutcome(
+        results=_results(shown),
+        notices=tuple((m[0], m[1], m[2]) for m in messages if m[0] not in _FAILURES),
+        error=errors[0] if errors else None,
+    )
+
+
+def _results(shown: str) -> tuple[StatementResult, ...]:
+    """The statements' results: of each a table, a tag, or both, and then the time it took."""
+    results = []
+    position = 0
+    while position < len(shown):
+        columns: tuple[str, ...] | None = None
+        rows: tuple[tuple[str | None, ...], ...] = ()
+        count: int | None = None
+        if shown.startswith(_TABLE + _RECORD, position):
+            position += len(_TABLE) + 1
+            columns, rows, count, position = _table(shown, position)
+        time = _TIME.search(shown, position)
+        tag = shown[position : time.start() if time else None].strip()
+        position = time.end() if time else len(shown)
+        # An empty statement, and one that failed, show their time and nothing else.
+        if tag or columns is not None:
+            results.append(
+                StatementResult(command=tag or None, columns=columns, rows=rows, row_count=count)
+            )
+    return tuple(results)
+
+
+def _table(
+    shown: str, position: int
+) -> tuple[tuple[str, ...], tuple[tuple[str | None, ...], ...], int, int]:
+    """Columns, rows, row count of the table that begins at `position`, and where it ends."""
+    records: list[str] = []
+    while True:
+        end = shown.index(_RECORD, position)
+        record = shown[position:end]
+        position = end + 1
+        footer = _FOOTER.fullmatch(record)
+        # Rows without columns are counted, but not shown.
+        if footer and records and (records == [""] or int(footer[1]) == len(records) - 1):
+            break
+        records.append(record)
+    header, *lines = records
+    rows = (tuple(None if v == _NULL else v for v in line.split(_FIELD)) for line in lines)
+    return tuple(header.split(_FIELD)) if header else (), tuple(rows), int(footer[1]), position
