@@ -9,8 +9,8 @@ from pgcellar.api import records
 from pgcellar.notebook import cells, states
 from pgcellar.runner import store
 
-#: What replaying a cell is taken to cost where it has not been measured.
-UNKNOWN_MS = 20.0
+#: What replaying a cell is taken to cost where it has not been measured: a clone is the safer bet.
+UNKNOWN_MS = 1000.0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,0 +1,286 @@
+"""Results and errors as a person sees them: aligned text as psql prints it, safe HTML, JSON. Pure."""
+
+from __future__ import annotations
+
+import dataclasses
+import html
+import unicodedata
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from pgcellar.api import records
+
+MIME = "application/vnd.pgcellar.result+json"
+
+#: Types that psql aligns to the right.
+_NUMERIC = frozenset(
+    {"smallint", "integer", "bigint", "numeric", "real", "double precision", "money", "oid",
+     "xid", "cid", "xid8"}
+)  # fmt: skip
+#: psql shortens the line of an error to about a terminal's width, around the position.
+_LINE_WIDTH = 60
+_MIN_RIGHT = 10
+
+_TABLE = (
+    '<div style="max-height:480px;overflow:auto">'
+    '<table style="border-collapse:collapse;font-variant-numeric:tabular-nums">'
+)
+_HEAD = (
+    '<th style="text-align:{align};padding:2px 8px;border-bottom:1px solid #888" title="{type}">'
+    "{name}</th>"
+)
+_CELL = '<td style="text-align:{align};padding:2px 8px;white-space:pre-wrap">{value}</td>'
+_NULL = '<span style="opacity:.5;font-style:italic">NULL</span>'
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Result:
+    """One statement's result: rows where it returns any, else its command tag alone."""
+
+    command: str
+    columns: tuple[records.Column, ...] = ()
+    rows: tuple[tuple[str | None, ...], ...] = ()
+    row_count: int | None = None
+    truncated: bool = False
+    ms: float = 0.0
+    notices: tuple[records.Notice, ...] = ()
+    tabular: bool = False
+
+
+class Results:
+    """Gathers the events of a run into results, one per statement."""
+
+    def __init__(self) -> None:
+        self._columns: tuple[records.Column, ...] | None = None
+        self._rows: list[tuple[str | None, ...]] = []
+        self._notices: list[records.Notice] = []
+        self._results: list[Result] = []
+
+    def take(self, event: records.Event) -> Result | None:
+        """Take one event; the result it completes, if it does."""
+        if isinstance(event, records.Columns):
+            self._columns = event.columns
+        elif isinstance(event, records.Rows):
+            self._rows += event.rows
+        elif isinstance(event, records.Notice):
+            self._notices.append(event)
+        elif isinstance(event, records.Completed):
+            result = Result(
+                command=event.command,
+                columns=self._columns or (),
+                rows=tuple(self._rows),
+                row_count=event.row_count,
+                truncated=event.truncated,
+                ms=event.ms,
+                notices=tuple(self._notices),
+                tabular=self._columns is not None,
+            )
+            self._columns, self._rows, self._notices = None, [], []
+            self._results.append(result)
+            return result
+        return None
+
+    def results(self) -> list[Result]:
+        """Every result so far; notices that no result followed make one of their own."""
+        if self._notices:
+            return [*self._results, Result(command="", notices=tuple(self._notices))]
+        return list(self._results)
+
+
+def mime_bundle(result: Result) -> dict[str, Any]:
+    """The result for every front end: text, HTML where there are rows, and JSON."""
+    bundle: dict[str, Any] = {"text/plain": as_text(result)}
+    if result.tabular:
+        bundle["text/html"] = as_html(result)
+    bundle[MIME] = as_json(result)
+    return bundle
+
+
+def as_json(result: Result) -> dict[str, Any]:
+    """The result as `application/vnd.pgcellar.result+json`."""
+    return {
+        "command": result.command,
+        "columns": [records.to_json(column) for column in result.columns],
+        "rows": [list(row) for row in result.rows],
+        "row_count": result.row_count,
+        "truncated": result.truncated,
+        "ms": result.ms,
+    }
+
+
+# --- text ------------------------------------------------------------------------------------
+
+
+def as_text(result: Result) -> str:
+    """The result as psql prints it in its aligned format; a command without rows as its tag."""
+    if not result.tabular:
+        return result.command
+    if not result.columns:
+        return f"--\n{_footer(result)}"
+    names = [_lines(column.name) for column in result.columns]
+    rows = [[_lines(value or "") for value in row] for row in result.rows]
+    right = [_right(column) for column in result.columns]
+    widths = [
+        max(_width(line) for cell in (names[i], *(row[i] for row in rows)) for line in cell)
+        for i in range(len(names))
+    ]
+    out = [*_row(names, widths, [None] * len(names))]
+    out.append("+".join("-" * (width + 2) for width in widths))
+    for row in rows:
+        out += _row(row, widths, right)
+    if result.command.startswith(("INSERT", "UPDATE", "DELETE", "MERGE")):
+        return "\n".join([*out, _footer(result), "", result.command])
+    return "\n".join([*out, _footer(result)])
+
+
+def _row(
+    cells: Sequence[list[str]], widths: Sequence[int], right: Sequence[bool | None]
+) -> Iterable[str]:
+    """One row, of as many lines as its tallest cell has; `+` says that a value goes on below."""
+    height = max(len(cell) for cell in cells)
+    for number in range(height):
+        parts = []
+        for index, cell in enumerate(cells):
+            last = index == len(cells) - 1
+            text = cell[number] if number < len(cell) else ""
+            more = "+" if number < len(cell) - 1 else " "
+            parts.append(_pad(text, widths[index], right[index], bare=last and more == " ") + more)
+        yield " " + "| ".join(parts).rstrip()
+
+
+def _pad(text: str, width: int, right: bool | None, *, bare: bool) -> str:
+    space = width - _width(text)
+    if right is None:
+        left = space // 2
+        return " " * left + text + " " * (space - left)
+    if right:
+        return " " * space + text
+    return text if bare else text + " " * space
+
+
+def _footer(result: Result) -> str:
+    shown = len(result.rows)
+    count = shown if result.row_count is None else result.row_count
+    if result.truncated:
+        return f"({count} rows; the first {shown} are shown)"
+    return "(1 row)" if count == 1 else f"({count} rows)"
+
+
+def _right(column: records.Column) -> bool:
+    return column.type.partition("(")[0] in _NUMERIC
+
+
+def _lines(value: str) -> list[str]:
+    """The lines of a value, with nothing in them that a terminal would obey."""
+    return [
+        "".join(_visible(c) for c in line)
+        for line in value.replace("\r\n", "\\r\n").split("\n")
+    ]
+
+
+def _visible(character: str) -> str:
+    if character >= " " and character != "\x7f" and unicodedata.category(character) != "Cf":
+        return character if not "\x80" <= character < "\xa0" else f"\\u{ord(character):04X}"
+    if character == "\t":
+        return "    "
+    if character == "\r":
+        return "\\r"
+    code = ord(character)
+    return f"\\x{code:02X}" if code < 0x80 else f"\\u{code:04X}"
+
+
+def _width(text: str) -> int:
+    """The columns a text takes in a terminal."""
+    if text.isascii():
+        return len(text)
+    return sum(
+        0
+        if unicodedata.combining(c)
+        else 2
+        if unicodedata.east_asian_width(c) in "WF"
+        else 1
+        for c in text
+    )
+
+
+# --- HTML ------------------------------------------------------------------------------------
+
+
+def as_html(result: Result) -> str:
+    """The rows as a table; every name and value is escaped."""
+    aligns = ["right" if _right(column) else "left" for column in result.columns]
+    head = "".join(
+        _HEAD.format(
+            align=align, type=html.escape(column.type), name=html.escape(column.name) or "&nbsp;"
+        )
+        for column, align in zip(result.columns, aligns, strict=True)
+    )
+    body = "".join(
+        "<tr>"
+        + "".join(
+            _CELL.format(align=align, value=_NULL if value is None else html.escape(value))
+            for value, align in zip(row, aligns, strict=True)
+        )
+        + "</tr>"
+        for row in result.rows
+    )
+    footer = html.escape(_footer(result))
+    return (
+        f"{_TABLE}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+        f'<div style="opacity:.7">{footer}</div>'
+    )
+
+
+# --- errors and notices ----------------------------------------------------------------------
+
+
+def render_error(error: records.SqlError, source: str) -> str:
+    """The error in the manner of psql; `source` is that of the cell it names."""
+    out = [f"{error.severity}:  {error.sqlstate}: {_safe(error.message)}"]
+    if error.position is not None and 0 < error.position <= len(source) + 1:
+        out += _excerpt(source, error.position - 1)
+    for label, text in (
+        ("DETAIL", error.detail),
+        ("HINT", error.hint),
+        ("CONTEXT", error.context),
+    ):
+        if text:
+            out.append(f"{label}:  {_safe(text)}")
+    return "\n".join(out)
+
+
+def render_notice(notice: records.Notice) -> str:
+    """The notice in the manner of psql."""
+    out = [f"{notice.severity}:  {_safe(notice.message)}"]
+    if notice.detail:
+        out.append(f"DETAIL:  {_safe(notice.detail)}")
+    if notice.hint:
+        out.append(f"HINT:  {_safe(notice.hint)}")
+    return "\n".join(out)
+
+
+def _safe(text: str) -> str:
+    return "\n".join(_lines(text))
+
+
+def _excerpt(source: str, offset: int) -> list[str]:
+    """The line of an offset, shortened around it, and a caret under it."""
+    number = source.count("\n", 0, offset) + 1
+    begin = source.rfind("\n", 0, offset) + 1
+    end = source.find("\n", offset)
+    line = source[begin : len(source) if end < 0 else end]
+    at = offset - begin
+    before, after = "", ""
+    if len(line) > _LINE_WIDTH:
+        if len(line) - at > _MIN_RIGHT and at + _MIN_RIGHT > _LINE_WIDTH:
+            cut = at + _MIN_RIGHT - _LINE_WIDTH
+            line, at, before = line[cut:], at - cut, "..."
+        elif at + _MIN_RIGHT > _LINE_WIDTH:
+            cut = len(line) - _LINE_WIDTH
+            line, at, before = line[cut:], at - cut, "..."
+        if len(line) > _LINE_WIDTH:
+            line, after = line[:_LINE_WIDTH], "..."
+    label = f"LINE {number}: {before}"
+    shown = "".join(_visible(c) for c in line).rstrip("\r")
+    lead = "".join(_visible(c) for c in line[:at])
+    return [f"{label}{shown}{after}", " " * (len(label) + _width(lead)) + "^"]
