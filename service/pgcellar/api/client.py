@@ -5,33 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import socket
 from collections.abc import AsyncIterator
 from typing import Any
 
-import tornado.httpclient
-import tornado.netutil
-import tornado.simple_httpclient
-
-from pgcellar.api import errors, launcher, paths, records
+from pgcellar.api import errors, launcher, paths, records, transport
 
 PREFIX = "/api/v1"
-#: A run sends progress or rows, or is waiting for the database, for as long as it likes; every
-#: other request answers from memory or does bounded work.
+#: Seconds. A run takes as long as its statements do; every other request does bounded work.
 REQUEST_TIMEOUT = 60.0
-MAX_BODY = 1024 * 1024 * 1024
-
-
-class _UnixResolver(tornado.netutil.Resolver):
-    """Resolves every host to one Unix socket."""
-
-    def initialize(self, path: str) -> None:  # type: ignore[override]
-        self._path = path
-
-    async def resolve(
-        self, host: str, port: int, family: socket.AddressFamily = socket.AF_UNSPEC
-    ) -> list[tuple[int, Any]]:
-        return [(socket.AF_UNIX, self._path)]
+#: Chunks of a run's answer read ahead of a slow reader; then the service waits for it.
+_READ_AHEAD = 16
 
 
 class Client:
@@ -44,13 +27,11 @@ class Client:
     def __init__(self, where: paths.Paths | None = None, *, start: bool = True) -> None:
         self._paths = where or paths.current()
         self._start = start
-        self._http: tornado.simple_httpclient.SimpleAsyncHTTPClient | None = None
+        self._transport = transport.Transport(str(self._paths.socket))
 
     def close(self) -> None:
         """Drop the connections. The service goes on."""
-        if self._http is not None:
-            self._http.close()
-            self._http = None
+        self._transport.close()
 
     async def run(self, request: records.RunRequest) -> AsyncIterator[records.Event]:
         """The events of one run, the last of which is `Done`.
@@ -58,34 +39,31 @@ class Client:
         Leaving the iterator early ends the run at the server. Raises PgcellarError where the run
         could not begin, or broke off because the service ended.
         """
-        queue: asyncio.Queue[bytes | None] = asyncio.Queue()
+        chunks: asyncio.Queue[bytes | None] = asyncio.Queue(_READ_AHEAD)
         body = json.dumps(records.to_json(request)).encode()
-        fetch = asyncio.ensure_future(
-            self._fetch("POST", "/runs", body, stream=queue, timeout=0.0)
-        )
-        fetch.add_done_callback(lambda _: queue.put_nowait(None))
-        finished = False
-        run = None
+        fetch = asyncio.create_task(self._stream("/runs", body, chunks))
+        done: records.Done | None = None
         rest = b""
         try:
-            while not finished and (chunk := await queue.get()) is not None:
+            while (chunk := await chunks.get()) is not None:
                 *lines, rest = (rest + chunk).split(b"\n")
                 for line in lines:
                     event = records.decode(line)
-                    if isinstance(event, records.Started):
-                        run = event.run
-                    finished = isinstance(event, records.Done)
-                    yield event
-            if not finished:
-                await fetch
+                    if isinstance(event, records.Done):
+                        done = event
+                    else:
+                        yield event
+            await fetch
+            if done is None:
                 raise errors.ServiceUnavailable(
                     "The pgcellar service ended while the cell ran.",
                     hint="Run the cell again: the service starts anew by itself.",
                 )
+            # Only now is the connection free for the next request.
+            yield done
         finally:
-            if not finished and run is not None:
-                await self.cancel(run)
-            with contextlib.suppress(errors.PgcellarError):
+            fetch.cancel()
+            with contextlib.suppress(asyncio.CancelledError, errors.PgcellarError):
                 await fetch
 
     async def cancel(self, run: str) -> None:
@@ -126,75 +104,81 @@ class Client:
         self, method: str, path: str, body: dict[str, Any] | None = None, *, start: bool = True
     ) -> dict[str, Any]:
         data = None if body is None else json.dumps(body).encode()
-        raw = await self._fetch(method, path, data, timeout=REQUEST_TIMEOUT, start=start)
-        answer: dict[str, Any] = json.loads(raw) if raw else {}
-        return answer
+        answer = bytearray()
 
-    async def _fetch(
+        async def take(chunk: bytes) -> None:
+            answer.extend(chunk)
+
+        try:
+            async with asyncio.timeout(REQUEST_TIMEOUT):
+                status = await self._request(method, path, data, take, start=start)
+        except TimeoutError:
+            raise errors.ServiceUnavailable(
+                f"The pgcellar service did not answer within {REQUEST_TIMEOUT:.0f} s."
+            ) from None
+        if status >= 400:
+            raise _problem(status, bytes(answer))
+        found: dict[str, Any] = json.loads(answer or b"{}")
+        return found
+
+    async def _stream(
+        self, path: str, body: bytes, chunks: asyncio.Queue[bytes | None]
+    ) -> None:
+        """Post, and put the answer's chunks into the queue, None last."""
+        first = bytearray()
+
+        async def take(chunk: bytes) -> None:
+            # Only the status, which is known at the end, tells a problem document from events.
+            if not first or first[:9] != _EVENT:
+                first.extend(chunk)
+            if first[:9] == _EVENT:
+                await chunks.put(chunk)
+
+        try:
+            status = await self._request("POST", path, body, take, start=True)
+            if status >= 400:
+                raise _problem(status, bytes(first))
+        finally:
+            # The reader may have left, and the queue be full, if this was cancelled.
+            with contextlib.suppress(asyncio.QueueFull):
+                chunks.put_nowait(None)
+
+    async def _request(
         self,
         method: str,
         path: str,
         body: bytes | None,
+        take: transport.OnChunk,
         *,
-        timeout: float,
-        start: bool = True,
-        stream: asyncio.Queue[bytes | None] | None = None,
-    ) -> bytes:
-        if self._http is None:
-            self._http = tornado.simple_httpclient.SimpleAsyncHTTPClient(
-                force_instance=True,
-                resolver=_UnixResolver(path=str(self._paths.socket)),
-                max_clients=64,
-                max_buffer_size=MAX_BODY,
-                max_body_size=MAX_BODY,
-            )
-        failed = bytearray()
-
-        def receive(chunk: bytes) -> None:
-            # A problem document comes through the same callback as events do; only the status,
-            # known afterwards, tells them apart, so the first bytes are kept.
-            if len(failed) < 65536:
-                failed.extend(chunk)
-            if stream is not None and failed[:9] == b'{"event":':
-                stream.put_nowait(chunk)
-
-        request = tornado.httpclient.HTTPRequest(
-            f"http://pgcellar{PREFIX}{path}",
-            method=method,
-            body=body,
-            headers={"Content-Type": "application/json"},
-            connect_timeout=10.0,
-            request_timeout=timeout,
-            streaming_callback=None if stream is None else receive,
-        )
+        start: bool,
+    ) -> int:
         launcher.check_owner(self._paths)
         try:
-            response = await self._http.fetch(request, raise_error=False)
-        except (ConnectionRefusedError, FileNotFoundError) as exc:
-            # Nobody listens, so nothing was sent: start the service and say it again.
-            if start and self._start:
-                await launcher.start(self._paths)
-                return await self._fetch(
-                    method, path, body, timeout=timeout, start=False, stream=stream
-                )
+            return await self._transport.request(method, PREFIX + path, body, take)
+        except transport.NotListening as exc:
+            if not (start and self._start):
+                raise errors.ServiceUnavailable(
+                    "The pgcellar service does not run.",
+                    hint="`pgcellar service start` starts it.",
+                ) from exc
+        await launcher.start(self._paths)
+        try:
+            return await self._transport.request(method, PREFIX + path, body, take)
+        except transport.NotListening as exc:
             raise errors.ServiceUnavailable(
-                "The pgcellar service does not run.", hint="`pgcellar service start` starts it."
+                f"The pgcellar service does not answer at {self._paths.socket}.",
+                hint=f"Its log is {self._paths.log}.",
             ) from exc
-        except (OSError, tornado.httpclient.HTTPError) as exc:
-            raise errors.ServiceUnavailable(
-                f"The pgcellar service does not answer at {self._paths.socket}: {exc}",
-                hint="See `pgcellar service status`, and the log it names.",
-            ) from exc
-        content = response.body or bytes(failed)
-        if response.code >= 400:
-            raise _problem(response.code, content, response.error)
-        return content
 
 
-def _problem(code: int, content: bytes, cause: BaseException | None) -> errors.PgcellarError:
+#: How the lines of a run begin.
+_EVENT = b'{"event":'
+
+
+def _problem(status: int, content: bytes) -> errors.PgcellarError:
     """The error in an RFC 9457 problem document."""
     try:
         body = json.loads(content)
         return errors.from_code(body["code"], body["detail"], body.get("hint"))
     except (ValueError, KeyError, TypeError):
-        return errors.ServiceUnavailable(f"The pgcellar service answered {code}: {cause}")
+        return errors.ServiceUnavailable(f"The pgcellar service answered {status}.")

@@ -22,8 +22,8 @@ from pgcellar.environments import spawner, store
 
 logger = logging.getLogger(__name__)
 
-#: How often idle sandboxes are looked for, in seconds.
-WATCH_INTERVAL = 5.0
+#: How often sandboxes are looked after, in seconds.
+WATCH_INTERVAL = 2.0
 
 SpawnerFactory = Callable[[str, Mapping[str, Any]], spawner.Spawner]
 

@@ -11,6 +11,10 @@ from pgcellar.api import errors, records
 from pgcellar.runner import service
 from pgcellar.web import base
 
+#: An event waits this long for others to leave with; a short run is over by then.
+FLUSH_SECONDS = 0.005
+FLUSH_BYTES = 64 * 1024
+
 
 class _RunnerHandler(base.BaseHandler):
     """A handler over the runner, for one owner."""
@@ -25,6 +29,8 @@ class Runs(_RunnerHandler):
     """`POST /runs`: the events of a run, one JSON object a line."""
 
     _task: asyncio.Task[None] | None = None
+    _timer: asyncio.TimerHandle | None = None
+    _unsent = 0
 
     async def post(self) -> None:
         """Run a head. A reader who leaves ends the run."""
@@ -34,9 +40,28 @@ class Runs(_RunnerHandler):
         self._task = asyncio.create_task(self.runner.run(self.owner, request, self._send))
         with contextlib.suppress(asyncio.CancelledError, tornado.iostream.StreamClosedError):
             await self._task
+        if self._timer is not None:
+            self._timer.cancel()
 
     async def _send(self, event: records.Event) -> None:
-        self.write(records.encode(event))
+        """Queue an event; events that come together leave together, in one write."""
+        line = records.encode(event)
+        self.write(line)
+        self._unsent += len(line)
+        if self._unsent > FLUSH_BYTES:
+            await self._flush_now()
+        elif self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(FLUSH_SECONDS, self._flush_soon)
+
+    def _flush_soon(self) -> None:
+        self._timer = None
+        if not self._finished and self._task is not None and not self._task.done():
+            self._unsent = 0
+            self.flush()
+
+    async def _flush_now(self) -> None:
+        """Waits while the reader is slow, and the run with it."""
+        self._unsent = 0
         await self.flush()
 
     def on_connection_close(self) -> None:

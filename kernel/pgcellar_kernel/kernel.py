@@ -1,0 +1,221 @@
+"""The Jupyter kernel: protocol only. What a cell means is the runner's to say."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import pathlib
+import uuid
+from typing import Any
+
+from ipykernel.kernelbase import Kernel
+
+import pgcellar
+from pgcellar.api import client, errors, records
+from pgcellar_kernel import completeness, completion, display, order
+
+logger = logging.getLogger(__name__)
+
+#: Seconds the service gets to give instances back when the kernel ends.
+FORGET_TIMEOUT = 2.0
+
+
+class PgcellarKernel(Kernel):
+    """SQL cells, run by the pgcellar service of this user."""
+
+    implementation = "pgcellar"
+    implementation_version = pgcellar.__version__
+    banner = "pgcellar: SQL notebooks without hidden state, on PostgreSQL"
+    language_info = {  # noqa: RUF012 - declared so by the base class
+        "name": "sql",
+        "version": "PostgreSQL",
+        "mimetype": "text/x-pgsql",
+        "codemirror_mode": "text/x-pgsql",
+        "pygments_lexer": "postgresql",
+        "file_extension": ".sql",
+    }
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._notebook = f"kernel:{uuid.uuid4().hex}"
+        self._order = order.ExecutionOrder()
+        self._client: client.Client | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._run: str | None = None
+        self._interrupted = False
+        self._warming: asyncio.Task[None] | None = None
+        self._max_rows = _max_rows()
+
+    @property
+    def kernel_info(self) -> dict[str, Any]:
+        """As the base class says, but for what this kernel can't do.
+
+        Statements of one session can't run beside one another, so no subshells; and a client that
+        sees none sends its comm messages in order with its execute requests.
+        """
+        return {**super().kernel_info, "supported_features": []}
+
+    async def kernel_info_request(self, stream: Any, ident: Any, parent: Any) -> None:
+        """Answer at once; then see to it that service and sandbox are up when a cell comes."""
+        await super().kernel_info_request(stream, ident, parent)
+        if self._warming is None:
+            self._warming = asyncio.create_task(self._warm())
+
+    async def _warm(self) -> None:
+        # The request may come on either channel, each with a loop of its own.
+        with contextlib.closing(client.Client()) as service:
+            try:
+                await service.plan(self._request((records.Cell(id="", source=""),), 0))
+            except Exception as exc:
+                # The first cell will meet the same and say so to the person.
+                logger.debug("warming up: %s", exc)
+
+    # --- running -----------------------------------------------------------------------------
+
+    async def do_execute(
+        self,
+        code: str,
+        silent: bool,
+        store_history: bool = True,
+        user_expressions: dict[str, Any] | None = None,
+        allow_stdin: bool = False,
+        *,
+        cell_meta: dict[str, Any] | None = None,
+        cell_id: str | None = None,
+    ) -> dict[str, Any]:
+        """Run one cell as head. Whatever goes wrong, the kernel goes on."""
+        if silent or not code.strip():
+            return self._ok()
+        identity = str(cell_id) if cell_id else f"[{self.execution_count}]"
+        place = order.Place(cells=(records.Cell(id=identity, source=code),), head=0)
+        try:
+            place = order.told(cell_meta, code) or self._order.place(identity, code)
+            error = await self._run_place(place)
+        except (errors.PgcellarError, ValueError) as exc:
+            known = exc if isinstance(exc, errors.PgcellarError) else errors.BadRequest(str(exc))
+            error = known.record(cell=identity)
+        except Exception:
+            logger.exception("running a cell")
+            error = errors.PgcellarError(
+                "The kernel met an error it did not foresee; its log has the details."
+            ).record(cell=identity)
+        if error is None:
+            self._order.succeeded(identity, code)
+            return self._ok()
+        self._order.failed(identity)
+        content = display.error_content(error, place.cells, place.head)
+        self._send("error", content)
+        return {"status": "error", "execution_count": self.execution_count, **content}
+
+    async def _run_place(self, place: order.Place) -> records.SqlError | None:
+        self._loop = asyncio.get_running_loop()
+        self._interrupted = False
+        if self._client is None:
+            self._client = client.Client()
+        shown = display.Display(self._send)
+        try:
+            request = self._request(place.cells, place.head)
+            async with contextlib.aclosing(self._client.run(request)) as events:
+                async for event in events:
+                    if isinstance(event, records.Started):
+                        self._run = event.run
+                        if self._interrupted:
+                            await self._client.cancel(event.run)
+                    elif isinstance(event, records.Done):
+                        return event.error
+                    shown.show(event)
+        finally:
+            self._run = None
+            shown.clear()
+        return None
+
+    def _request(self, cells: tuple[records.Cell, ...], head: int) -> records.RunRequest:
+        return records.RunRequest(
+            notebook=self._notebook,
+            cells=cells,
+            head=head,
+            directory=str(pathlib.Path.cwd()),
+            max_rows=self._max_rows,
+        )
+
+    def _ok(self) -> dict[str, Any]:
+        return {
+            "status": "ok",
+            "execution_count": self.execution_count,
+            "payload": [],
+            "user_expressions": {},
+        }
+
+    def _send(self, kind: str, content: dict[str, Any]) -> None:
+        self.send_response(self.iopub_socket, kind, content)
+
+    # --- interrupting ------------------------------------------------------------------------
+
+    async def interrupt_request(self, stream: Any, ident: Any, parent: Any) -> None:
+        """Cancel the running statement at the server; harmless when nothing runs.
+
+        Comes on the control channel, which has a thread and a loop of its own. The cell's reply
+        follows when PostgreSQL has acknowledged the cancellation, and no statement begins before.
+        """
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._interrupt)
+        self.session.send(stream, "interrupt_reply", {"status": "ok"}, parent, ident=ident)
+
+    def _interrupt(self) -> None:
+        self._interrupted = True
+        if self._run is not None and self._client is not None:
+            self._cancelling = asyncio.ensure_future(self._cancel(self._client, self._run))
+
+    async def _cancel(self, service: client.Client, run: str) -> None:
+        try:
+            await service.cancel(run)
+        except errors.PgcellarError as exc:
+            logger.warning("the run can't be cancelled: %s", exc)
+
+    # --- the rest of the protocol ------------------------------------------------------------
+
+    async def do_is_complete(self, code: str) -> dict[str, Any]:
+        """For consoles: is this a whole statement?"""
+        found = completeness.status(code)
+        return {"status": found, **({"indent": ""} if found == "incomplete" else {})}
+
+    async def do_complete(self, code: str, cursor_pos: int) -> dict[str, Any]:
+        """Keywords; names of tables and columns come with the notebook experience."""
+        matches, start = completion.keywords(code, cursor_pos)
+        return {
+            "status": "ok",
+            "matches": matches,
+            "cursor_start": start,
+            "cursor_end": cursor_pos,
+            "metadata": {},
+        }
+
+    async def do_inspect(
+        self,
+        code: str,
+        cursor_pos: int,
+        detail_level: int = 0,
+        omit_sections: tuple[str, ...] = (),
+    ) -> dict[str, Any]:
+        """Nothing is known of names yet."""
+        return {"status": "ok", "found": False, "data": {}, "metadata": {}}
+
+    async def do_history(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """No history is kept besides the notebook."""
+        return {"status": "ok", "history": []}
+
+    async def do_shutdown(self, restart: bool) -> dict[str, Any]:
+        """Give the notebook's instances back; its states stay."""
+        with contextlib.suppress(errors.PgcellarError, TimeoutError):
+            async with asyncio.timeout(FORGET_TIMEOUT):
+                with contextlib.closing(client.Client(start=False)) as service:
+                    await service.forget(self._notebook)
+        return {"status": "ok", "restart": restart}
+
+
+def _max_rows() -> int:
+    """`PGCELLAR_MAX_ROWS`, how many rows of a result are shown, if it is a number."""
+    named = os.environ.get("PGCELLAR_MAX_ROWS", "")
+    return int(named) if named.isdecimal() else records.DEFAULT_MAX_ROWS
