@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import pathlib
 import shutil
 import tempfile
 from collections.abc import Iterator
 
 import pytest
+
+pytest_plugins = ["tests.fixtures_oracle"]
 
 
 @pytest.fixture
@@ -16,7 +19,22 @@ def cellar_home() -> Iterator[pathlib.Path]:
 
     pytest's own `tmp_path` is neither when the tests run as root.
     """
+    with _home() as path:
+        yield path
+
+
+@pytest.fixture(scope="module")
+def cellar_home_module() -> Iterator[pathlib.Path]:
+    """The same for all tests of a module."""
+    with _home() as path:
+        yield path
+
+
+@contextlib.contextmanager
+def _home() -> Iterator[pathlib.Path]:
     path = pathlib.Path(tempfile.mkdtemp(prefix="cellar-", dir="/tmp"))
     path.chmod(0o711)
-    yield path
-    shutil.rmtree(path)
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)

@@ -15,7 +15,7 @@ import os
 import pathlib
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import tornado.httpserver
@@ -105,11 +105,20 @@ class ServiceApp(traitlets.config.Application):
             loop = asyncio.get_running_loop()
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.add_signal_handler(number, self._stopping.set)
-            async with contextlib.AsyncExitStack() as stack:
-                await self._compose(stack)
+            async with self.services():
+                server = self._listen()
                 logger.info("serving at %s", self._paths.socket)
                 await self._until_done()
                 logger.info("stopping")
+                server.stop()
+                self._paths.socket.unlink(missing_ok=True)
+
+    @contextlib.asynccontextmanager
+    async def services(self) -> AsyncIterator[runner.Runner]:
+        """The services of this process, open, as one runner."""
+        async with contextlib.AsyncExitStack() as stack:
+            await self._compose(stack)
+            yield self._runner
 
     async def _compose(self, stack: contextlib.AsyncExitStack) -> None:
         db = database.ControlDatabase(self._paths, dsn=self.control_dsn or None)
@@ -130,8 +139,6 @@ class ServiceApp(traitlets.config.Application):
         self._learned = learned
         self._runner = runner.Runner(self._environments, self._workspace, learned)
         stack.push_async_callback(self._runner.close)
-        server = self._listen()
-        stack.push_async_callback(self._unlisten, server)
 
     def _listen(self) -> tornado.httpserver.HTTPServer:
         server = tornado.httpserver.HTTPServer(
@@ -141,10 +148,6 @@ class ServiceApp(traitlets.config.Application):
         socket.unlink(missing_ok=True)
         server.add_socket(tornado.netutil.bind_unix_socket(str(socket), mode=0o600))
         return server
-
-    async def _unlisten(self, server: tornado.httpserver.HTTPServer) -> None:
-        server.stop()
-        self._paths.socket.unlink(missing_ok=True)
 
     async def _until_done(self) -> None:
         while not self._stopping.is_set():

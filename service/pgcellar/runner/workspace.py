@@ -63,6 +63,11 @@ class Notebook:
         self._patient = patient
         self._settled.set()
 
+    async def finished(self) -> None:
+        """Wait until background work has done all it means to do."""
+        if self._task is not None:
+            await asyncio.gather(self._task, return_exceptions=True)
+
     async def quiet(self, *, at_once: bool = False) -> None:
         """Wait until background work has settled, and end the rest of it."""
         task = self._task

@@ -1,0 +1,90 @@
+"""Whatever is cached, a head gives what psql gives that runs every cell from the top."""
+
+from __future__ import annotations
+
+import collections
+from collections.abc import Iterator, Sequence
+
+import hypothesis
+import pytest
+from hypothesis import strategies as st
+from tests import cellar as cellars
+from tests import generators
+from tests import oracle as oracles
+
+from pgcellar.notebook import cells
+
+
+@pytest.fixture(scope="module")
+def cellar(cellar_home_module) -> Iterator[cellars.Cellar]:
+    with cellars.Cellar(cellar_home_module) as made:
+        yield made
+
+
+SETTINGS = hypothesis.settings(
+    deadline=None,
+    max_examples=60,
+    print_blob=True,
+    suppress_health_check=list(hypothesis.HealthCheck),
+)
+
+
+@SETTINGS
+@hypothesis.given(session=generators.sessions(), data=st.data())
+def test_heads_equal_the_oracle(
+    cellar: cellars.Cellar, oracle: oracles.Oracle, session: generators.Session, data: st.DataObject
+) -> None:
+    """Every cell in turn, then edits; now and then the sandbox is killed or given time."""
+    key = f"n{id(session)}"
+    ids = {cell.id: number for number, cell in enumerate(session.notebook.cells)}
+    assert len(ids) == len(session.notebook.cells)
+    for head in range(len(session.notebook.cells)):
+        check(cellar, oracle, key, session.notebook.sources, head)
+    for edit in session.edits:
+        happening = data.draw(st.sampled_from(["nothing"] * 6 + ["idle", "idle", "killed"]))
+        if happening == "idle":
+            cellar.quiet(key)
+        elif happening == "killed":
+            cellar.kill_sandbox()
+        if edit.head is not None:
+            check(cellar, oracle, key, edit.notebook.sources, edit.head)
+    cellar.call(cellar.runner.forget(cellars.OWNER, key))
+
+
+def check(
+    cellar: cellars.Cellar, oracle: oracles.Oracle, key: str, sources: Sequence[str], head: int
+) -> None:
+    """One head against the oracle: results, errors, and what the database holds."""
+    expected = oracle.evaluate(list(sources[: head + 1]))
+    ran = cellar.run(sources[: head + 1], head, notebook=key)
+    error = ran.done.error
+    failed = [index for index in expected.failed if index != head]
+    if error is not None and error.cell != f"c{head}":
+        culprit = int(error.cell[1:])
+        assert culprit in failed, (error, expected.cells[culprit])
+        assert all(cells.parse(sources[i]).reads_only for i in failed if i < culprit)
+        assert error.sqlstate == expected.cells[culprit].error.sqlstate
+        return
+    assert all(cells.parse(sources[i]).reads_only for i in failed), (error, failed)
+    outcome = expected.cells[head]
+    assert (error is None) == outcome.ok, (error, outcome)
+    if error is not None:
+        assert error.sqlstate == outcome.error.sqlstate, (error, outcome.error)
+        return
+    compare(ran.results, outcome.results)
+    held = cellar.fingerprint(ran.head.state, key)
+    if held is not None:
+        assert held == oracle.fingerprint(expected.dbname)
+
+
+def compare(ours: Sequence, theirs: Sequence[oracles.StatementResult]) -> None:
+    """Equal results, statement by statement; rows as multisets."""
+    assert len(ours) == len(theirs), (ours, theirs)
+    for mine, other in zip(ours, theirs, strict=True):
+        if other.columns is None:
+            assert not mine.tabular
+        else:
+            assert [column.name for column in mine.columns] == list(other.columns)
+            assert collections.Counter(mine.rows) == collections.Counter(other.rows)
+        if other.command is not None:
+            assert mine.command == other.command
