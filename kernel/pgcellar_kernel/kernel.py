@@ -38,7 +38,7 @@ class PgcellarKernel(Kernel):
     }
 
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+        super().__init__(**kwargs)  # type: ignore[no-untyped-call]  # ipykernel is untyped
         self._notebook = f"kernel:{uuid.uuid4().hex}"
         self._order = order.ExecutionOrder()
         self._client: client.Client | None = None
@@ -59,7 +59,7 @@ class PgcellarKernel(Kernel):
 
     async def kernel_info_request(self, stream: Any, ident: Any, parent: Any) -> None:
         """Answer at once; then see to it that service and sandbox are up when a cell comes."""
-        await super().kernel_info_request(stream, ident, parent)
+        await super().kernel_info_request(stream, ident, parent)  # type: ignore[no-untyped-call]
         if self._warming is None:
             self._warming = asyncio.create_task(self._warm())
 
@@ -149,7 +149,7 @@ class PgcellarKernel(Kernel):
         }
 
     def _send(self, kind: str, content: dict[str, Any]) -> None:
-        self.send_response(self.iopub_socket, kind, content)
+        self.send_response(self.iopub_socket, kind, content)  # type: ignore[no-untyped-call]
 
     # --- interrupting ------------------------------------------------------------------------
 
@@ -161,6 +161,7 @@ class PgcellarKernel(Kernel):
         """
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self._interrupt)
+        assert self.session is not None
         self.session.send(stream, "interrupt_reply", {"status": "ok"}, parent, ident=ident)
 
     def _interrupt(self) -> None:

@@ -62,7 +62,7 @@ def told(metadata: Mapping[str, Any] | None, source: str) -> Place | None:
     cells, head = ours["cells"], ours.get("head")
     if not isinstance(cells, list) or not isinstance(head, int) or not 0 <= head < len(cells):
         raise ValueError("metadata.pgcellar must have `cells` and the index `head` of one of them")
-    out = []
+    out: list[records.Cell] = []
     for cell in cells[: head + 1]:
         if not isinstance(cell, Mapping) or not isinstance(cell.get("source"), str):
             raise ValueError("every cell of metadata.pgcellar must have an `id` and a `source`")

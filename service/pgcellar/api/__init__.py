@@ -1,1 +1,1 @@
-"""What the parts say to one another: wire records, Protocols, errors, the HTTP client. No SQL, no server."""
+"""What the parts say to one another: wire records, errors, the HTTP client. No SQL, no server."""

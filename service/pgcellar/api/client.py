@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Any
 
 from pgcellar.api import errors, launcher, paths, records, transport
@@ -33,7 +33,7 @@ class Client:
         """Drop the connections. The service goes on."""
         self._transport.close()
 
-    async def run(self, request: records.RunRequest) -> AsyncIterator[records.Event]:
+    async def run(self, request: records.RunRequest) -> AsyncGenerator[records.Event, None]:
         """The events of one run, the last of which is `Done`.
 
         Leaving the iterator early ends the run at the server. Raises PgcellarError where the run
@@ -121,9 +121,7 @@ class Client:
         found: dict[str, Any] = json.loads(answer or b"{}")
         return found
 
-    async def _stream(
-        self, path: str, body: bytes, chunks: asyncio.Queue[bytes | None]
-    ) -> None:
+    async def _stream(self, path: str, body: bytes, chunks: asyncio.Queue[bytes | None]) -> None:
         """Post, and put the answer's chunks into the queue, None last."""
         first = bytearray()
 

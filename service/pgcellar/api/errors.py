@@ -22,9 +22,7 @@ class PgcellarError(Exception):
 
     def record(self, *, cell: str | None = None) -> records.SqlError:
         """This error as the wire record a run ends with."""
-        return records.SqlError(
-            sqlstate=self.code, message=self.message, hint=self.hint, cell=cell
-        )
+        return records.SqlError(sqlstate=self.code, message=self.message, hint=self.hint, cell=cell)
 
 
 class BadRequest(PgcellarError):

@@ -1,4 +1,4 @@
-"""Results and errors as a person sees them: aligned text as psql prints it, safe HTML, JSON. Pure."""
+"""Results and errors as a person sees them: psql's aligned text, safe HTML, JSON. Pure."""
 
 from __future__ import annotations
 
@@ -173,8 +173,7 @@ def _right(column: records.Column) -> bool:
 def _lines(value: str) -> list[str]:
     """The lines of a value, with nothing in them that a terminal would obey."""
     return [
-        "".join(_visible(c) for c in line)
-        for line in value.replace("\r\n", "\\r\n").split("\n")
+        "".join(_visible(c) for c in line) for line in value.replace("\r\n", "\\r\n").split("\n")
     ]
 
 
@@ -194,11 +193,7 @@ def _width(text: str) -> int:
     if text.isascii():
         return len(text)
     return sum(
-        0
-        if unicodedata.combining(c)
-        else 2
-        if unicodedata.east_asian_width(c) in "WF"
-        else 1
+        0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1
         for c in text
     )
 

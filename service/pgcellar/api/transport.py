@@ -38,9 +38,7 @@ class Transport:
         while self._idle:
             self._idle.pop().close()
 
-    async def request(
-        self, method: str, path: str, body: bytes | None, on_chunk: OnChunk
-    ) -> int:
+    async def request(self, method: str, path: str, body: bytes | None, on_chunk: OnChunk) -> int:
         """Send a request; `on_chunk` gets the answer's body as it comes. The answer's status.
 
         Raises NotListening, or ServiceUnavailable if the connection breaks. Cancelling the task

@@ -62,9 +62,7 @@ def edit(notebook: notebooks.NotebookFile) -> tuple[notebooks.NotebookFile, str]
         if "demo_edit" in ours:
             before, after = ours["demo_edit"]
             cell = changed[index]
-            changed[index] = records.Cell(
-                id=cell.id, source=cell.source.replace(before, after)
-            )
+            changed[index] = records.Cell(id=cell.id, source=cell.source.replace(before, after))
             what = f"cell {index + 1} edited: {before} → {after}"
             return dataclasses.replace(notebook, cells=tuple(changed)), what
     middle = len(changed) // 2

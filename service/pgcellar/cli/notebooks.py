@@ -79,9 +79,7 @@ def read(path: pathlib.Path) -> NotebookFile:
         text = source if isinstance(source, str) else "".join(map(str, source))
         found.append(records.Cell(id=str(cell.get("id") or f"cell-{len(found) + 1}"), source=text))
         positions.append(position)
-    return NotebookFile(
-        path=path, content=content, cells=tuple(found), positions=tuple(positions)
-    )
+    return NotebookFile(path=path, content=content, cells=tuple(found), positions=tuple(positions))
 
 
 def write_outputs(notebook: NotebookFile, outputs: Mapping[int, Sequence[dict[str, Any]]]) -> None:
@@ -113,6 +111,6 @@ def _check_language(path: pathlib.Path, metadata: object) -> None:
     if spec.get("name") == KERNEL or language in ("", "sql", "postgresql"):
         return
     raise errors.NotebookInvalid(
-        f"{path} is a notebook of {language}, for the kernel {spec.get('display_name') or language}.",
+        f"{path} is a notebook of {language}, not of SQL.",
         hint="pgcellar runs SQL notebooks: choose the kernel “SQL (PostgreSQL)”.",
     )

@@ -126,9 +126,7 @@ def as_json(run: NotebookRun, *, single: bool) -> dict[str, Any]:
     }
 
 
-def _cell_json(
-    report: records.CellReport, results: Sequence[rendering.Result]
-) -> dict[str, Any]:
+def _cell_json(report: records.CellReport, results: Sequence[rendering.Result]) -> dict[str, Any]:
     return {
         **records.to_json(report),
         "results": [
@@ -251,8 +249,11 @@ async def plan(arguments: Any) -> int:
     """`pgcellar plan`."""
     notebook = notebooks.read(pathlib.Path(arguments.notebook))
     if not notebook.cells:
-        print(json.dumps({"steps": [], "first_miss": None, "planning_ms": 0.0})
-              if arguments.json else "The notebook has no SQL cells.")
+        print(
+            json.dumps({"steps": [], "first_miss": None, "planning_ms": 0.0})
+            if arguments.json
+            else "The notebook has no SQL cells."
+        )
         return EXIT_OK
     head = len(notebook.cells) - 1 if arguments.head is None else notebook.head(arguments.head)
     service = client.Client()
@@ -272,8 +273,10 @@ async def plan(arguments: Any) -> int:
         return EXIT_OK
     for number, step in enumerate(found.steps, start=1):
         state = (step.state or "?")[:10]
-        print(f"{number:4}  {step.id[:24]:24}  {step.effect:7}  {step.source:8}  {state:10}  "
-              f"{step.reason}")
+        print(
+            f"{number:4}  {step.id[:24]:24}  {step.effect:7}  {step.source:8}  {state:10}  "
+            f"{step.reason}"
+        )
     print(f"first miss: {found.first_miss or 'none'}")
     print(f"planned in {found.planning_ms:.1f} ms")
     return EXIT_OK

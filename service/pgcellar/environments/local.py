@@ -132,8 +132,6 @@ class LocalSpawner(spawner.Spawner):
 
     def _settings(self) -> dict[str, str]:
         newer = {
-            name: value
-            for name, (since, value) in _SINCE.items()
-            if self._binaries.major >= since
+            name: value for name, (since, value) in _SINCE.items() if self._binaries.major >= since
         }
         return {**SETTINGS, **newer, **{k: str(v) for k, v in self.settings.items()}}

@@ -1,1 +1,1 @@
-"""Pure: cells, statements, effects, canonical text, state ids, plans. No I/O of any kind in here."""
+"""Pure: cells, statements, effects, canonical text, state ids, plans. No I/O in here."""

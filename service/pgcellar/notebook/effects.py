@@ -14,7 +14,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, Literal
 
-from pglast import parser
+from pglast import error, parser
 
 from pgcellar.notebook import copying, statements
 
@@ -122,31 +122,34 @@ def predict(statement: statements.Statement) -> Effect:
     text = statement.canonical
     words = _words(text)
     kind, node = _parse(statement.text)
-    common = {
-        "words": words,
-        "volatile": _VOLATILE.search(text) is not None,
-        "definition": kind not in _QUERIES and kind not in _READS,
-        "binding": _binding(kind, node, text),
-    }
-    refused = _global_object(kind, node)
-    if refused is not None:
-        return Effect(
+    plain = Effect(
+        name="write",
+        words=words,
+        volatile=_VOLATILE.search(text) is not None,
+        definition=kind not in _QUERIES and kind not in _READS,
+        binding=_binding(kind, node, text),
+    )
+    target = _global_object(kind, node)
+    if target is not None:
+        return dataclasses.replace(
+            plain,
             name="global",
-            refusal=f"{refused} reaches beyond this notebook's database, so it can't run in a cell.",
+            refusal=f"{target} reaches beyond this notebook's database, so no cell can do it.",
             hint="What a notebook starts from (roles, databases, server settings) is set by "
             "whoever runs pgcellar; everything inside the database is yours to change.",
-            **common,
         )
     if kind == "CopyStmt" and not node.get("filename"):
-        return Effect(
-            name="write",
+        return dataclasses.replace(
+            plain,
             refusal="COPY with STDIN or STDOUT has no other end in a notebook.",
             hint="Load a file with \\copy TABLE from 'FILE' with (format csv, header).",
-            **common,
         )
-    name = _name(kind, node, words)
-    read_only = words is not None and not words & _SHOWS_READ_ONLY and kind != "VariableShowStmt"
-    return Effect(name=name, read_only=read_only, loads=_loads(kind, node), **common)
+    return dataclasses.replace(
+        plain,
+        name=_name(kind, node, words),
+        read_only=words is not None and not words & _SHOWS_READ_ONLY and kind != "VariableShowStmt",
+        loads=_loads(kind, node),
+    )
 
 
 def _meta(statement: statements.Statement) -> Effect:
@@ -171,7 +174,7 @@ def _parse(text: str) -> tuple[str, dict[str, Any]]:
         return _by_first_word(text), {}
     try:
         parsed = json.loads(parser.parse_sql_json(text))["stmts"]
-    except (parser.Error, RecursionError, ValueError, KeyError):
+    except (error.Error, RecursionError, ValueError, KeyError):
         return "", {}
     if len(parsed) != 1 or not parsed[0].get("stmt"):
         return "", {}
@@ -210,9 +213,7 @@ def _by_words(words: frozenset[str] | None) -> Name:
 
 def _explained(node: dict[str, Any], words: frozenset[str] | None) -> Name:
     """EXPLAIN plans and does nothing more, unless it is to ANALYZE."""
-    if not any(
-        option["DefElem"].get("defname") == "analyze" for option in node.get("options", ())
-    ):
+    if not any(option["DefElem"].get("defname") == "analyze" for option in node.get("options", ())):
         return "read"
     ((kind, inner),) = node["query"].items()
     return "write" if kind != "SelectStmt" or _writes(inner) else _by_words(words)
@@ -221,7 +222,8 @@ def _explained(node: dict[str, Any], words: frozenset[str] | None) -> Name:
 def _writes(node: dict[str, Any]) -> bool:
     """Whether a query says by itself that it writes: INTO, FOR UPDATE, or DML in a CTE."""
     return any(
-        key in ("intoClause", "lockingClause", "InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt")
+        key
+        in ("intoClause", "lockingClause", "InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt")
         for key, _ in _members(node)
     )
 
@@ -229,7 +231,9 @@ def _writes(node: dict[str, Any]) -> bool:
 def _temporary(node: dict[str, Any]) -> bool:
     """Whether the statement makes something temporary."""
     return any(
-        key == "relpersistence" and value == "t" and parent in ("relation", "rel", "view", "sequence")
+        key == "relpersistence"
+        and value == "t"
+        and parent in ("relation", "rel", "view", "sequence")
         for parent, key, value in _nested_members(node)
     )
 

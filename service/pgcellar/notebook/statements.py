@@ -11,7 +11,7 @@ import dataclasses
 import re
 from typing import Literal
 
-from pglast import parser
+from pglast import error, parser
 
 from pgcellar.notebook import lexer
 
@@ -64,7 +64,7 @@ def canonical(text: str) -> str:
         return text
     try:
         tokens = parser.scan(text)
-    except parser.Error:
+    except error.Error:
         return text
     return " ".join(text[t.start : t.end + 1] for t in tokens if t.name not in _COMMENTS)
 
@@ -87,7 +87,7 @@ def _slices(piece: str) -> list[slice]:
         return []
     try:
         return list(parser.split(piece, with_parser=True, only_slices=True))
-    except parser.Error:
+    except error.Error:
         return _rejoin(piece, _at_semicolons(piece))
 
 
@@ -95,7 +95,7 @@ def _at_semicolons(piece: str) -> list[slice]:
     """Cut at every semicolon outside of literals and parentheses; nothing is left out."""
     try:
         tokens = parser.scan(piece)
-    except parser.Error:
+    except error.Error:
         return [slice(0, len(piece))]
     out = []
     depth = begin = 0
@@ -131,6 +131,6 @@ def _rejoin(piece: str, rough: list[slice]) -> list[slice]:
 def _parses(text: str) -> bool:
     try:
         parser.split(text, with_parser=True)
-    except parser.Error:
+    except error.Error:
         return False
     return True

@@ -160,9 +160,7 @@ def _follow(
             facts = knowledge.facts(mark.state)
             if outcome == "write":
                 runs, mark, name = True, advance(mark, step), "write"
-            elif outcome is None and (
-                verify or facts is None or not facts.certain(step.effect)
-            ):
+            elif outcome is None and (verify or facts is None or not facts.certain(step.effect)):
                 runs, mark = True, None
         effect = stronger(effect, name)
     return mark, effect, runs

@@ -1,1 +1,1 @@
-"""The sql-runner: plans, binds and executes runs. It never starts a server nor clones a database itself."""
+"""The sql-runner: plans, binds and executes runs. It starts no server and clones nothing."""

@@ -112,7 +112,9 @@ class Session:
             if isinstance(event, records.Rows):
                 rows.extend(event.rows)
 
-        output = Output(emit=collect, statement=0, max_rows=1_000_000, max_bytes=1 << 30, name_types=False)
+        output = Output(
+            emit=collect, statement=0, max_rows=1_000_000, max_bytes=1 << 30, name_types=False
+        )
         try:
             async with asyncio.timeout(PROBE_TIMEOUT):
                 await self._run(text, output, None, False)
@@ -135,8 +137,8 @@ class Session:
 
         With `copy`, the statement is a COPY FROM STDIN and is fed that file. Without `output`
         results are dropped. `wrapped` says that BEGIN and COMMIT of ours stand around it, whose
-        results are not the statement's. Raises StatementFailed, or SandboxLost when the connection breaks.
-        If the task is cancelled, the statement is cancelled and awaited first.
+        results are not the statement's. If the task is cancelled, the statement is cancelled and
+        awaited first. Raises StatementFailed, or SandboxLost when the connection breaks.
         """
         try:
             return await self._run(text, output, copy, wrapped)

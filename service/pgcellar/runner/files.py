@@ -1,4 +1,4 @@
-"""Files that cells read: confined to the notebook's folder, known by the digest of their content."""
+"""Files that cells read: confined to the notebook's folder, known by their content's digest."""
 
 from __future__ import annotations
 

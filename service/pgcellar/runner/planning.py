@@ -55,9 +55,11 @@ def choose(
         if best is not None and replay_ms >= best_ms:
             break
         if live(mark, needs_base):
-            return Start(index=index, live=True, replay_ms=replay_ms) if (
-                best is None or replay_ms < best_ms
-            ) else best
+            return (
+                Start(index=index, live=True, replay_ms=replay_ms)
+                if (best is None or replay_ms < best_ms)
+                else best
+            )
         clone_ms = kept(mark.state)
         if clone_ms is None or (needs_base and index > 0):
             continue

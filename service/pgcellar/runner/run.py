@@ -119,7 +119,7 @@ class Run:
             return errors.Cancelled().record(cell=head)
         deadline = time.monotonic() + DEATH_SECONDS
         while self._alive() and time.monotonic() < deadline:
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(0.02)  # noqa: ASYNC110 - a process's death is polled for
         if self._alive():
             return errors.SandboxLost(
                 f"The session ended while the cell ran: {cause.message}",
@@ -179,9 +179,7 @@ class Run:
                     reason=reason,
                 )
             )
-        missed = next(
-            (i for i, step in enumerate(steps[:-1]) if step.source == "replayed"), None
-        )
+        missed = next((i for i, step in enumerate(steps[:-1]) if step.source == "replayed"), None)
         return records.Plan(
             steps=tuple(steps),
             first_miss=None if missed is None else self._why(missed),
@@ -225,9 +223,7 @@ class Run:
     def _plan(self, context: running.Context) -> tuple[list[states.Link], planning.Start]:
         """The chain as far as it is known, and where to start."""
         begin = time.perf_counter()
-        links = self._space.chain.walk(
-            self._space.snapshots.base, self._parsed, context.digests
-        )
+        links = self._space.chain.walk(self._space.snapshots.base, self._parsed, context.digests)
         tail = links[: len(self._cells) - 1]
         known = planning.marks(self._space.snapshots.base, tail)
         start = planning.choose(
@@ -337,7 +333,9 @@ class Run:
             instance.replay_ms += done.ms
         await self._space.settle(instance, done, context)
         volatile = self._space.chain.link(before, parsed, context.digests).volatile
-        if self._space.worth_keeping(instance, volatile=volatile) and not self._needs_session(index):
+        if self._space.worth_keeping(instance, volatile=volatile) and not self._needs_session(
+            index
+        ):
             await self._space.maker.keep(instance, _title(parsed))
         return None
 
@@ -392,9 +390,7 @@ class Run:
             )
         link = self._space.chain.link(before, parsed, context.digests)
         self._save_chain()
-        self._space.after(
-            self._notebook, instance, before, context, (done, link), _title(parsed)
-        )
+        self._space.after(self._notebook, instance, before, context, (done, link), _title(parsed))
         return None
 
     def _refuse(self, parsed: cells.ParsedCell) -> None:

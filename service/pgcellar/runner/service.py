@@ -97,9 +97,7 @@ class Runner:
         for last in (False, True):
             sandbox, space = await self._workspace(owner, emit)
             with sandbox.in_use():
-                current = run.Run(
-                    request, emit, space, self._files, alive=sandbox.alive
-                )
+                current = run.Run(request, emit, space, self._files, alive=sandbox.alive)
                 self._runs[identity] = current
                 try:
                     await current.execute()
@@ -121,9 +119,7 @@ class Runner:
         check(request)
         sandbox, space = await self._workspace(owner, _silent)
         with sandbox.in_use():
-            return await run.Run(
-                request, _silent, space, self._files, alive=sandbox.alive
-            ).plan()
+            return await run.Run(request, _silent, space, self._files, alive=sandbox.alive).plan()
 
     async def forget(self, owner: str, notebook: str) -> None:
         """Give a notebook's instances back, if its sandbox runs."""

@@ -352,9 +352,7 @@ async def patience(emit: executor.Emit, message: str) -> AsyncIterator[None]:
             await teller
 
 
-def _outcome_key(
-    before: states.Mark, parsed: cells.ParsedCell, context: running.Context
-) -> str:
+def _outcome_key(before: states.Mark, parsed: cells.ParsedCell, context: running.Context) -> str:
     return store.outcome_key(
         before.state,
         [step.statement.canonical for step in parsed.steps],

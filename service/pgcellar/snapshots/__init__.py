@@ -1,1 +1,1 @@
-"""The snapshot cache: index and storage drivers. Nothing else creates, clones or drops a snapshot."""
+"""The snapshot cache: index and storage drivers. Nothing else makes, clones or drops a snapshot."""

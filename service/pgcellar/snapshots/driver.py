@@ -167,9 +167,7 @@ class DatabaseDriver:
 
     async def reset_role(self) -> None:
         """Undo `ALTER ROLE … SET` on the user's own role, which no clone should see."""
-        await self._execute(
-            sql.SQL("ALTER ROLE {} RESET ALL").format(sql.Identifier(_USER_ROLE))
-        )
+        await self._execute(sql.SQL("ALTER ROLE {} RESET ALL").format(sql.Identifier(_USER_ROLE)))
 
     async def describe(self) -> Mapping[str, object]:
         """What the base's id is made of: whatever of the server determines results."""
@@ -179,8 +177,9 @@ class DatabaseDriver:
               'version', current_setting('server_version'),
               'encoding', pg_encoding_to_char(encoding),
               'collate', datcollate, 'ctype', datctype,
-              'available', (select md5(string_agg(name || ' ' || default_version, ',' order by name))
-                            from pg_available_extensions),
+              'available', (
+                select md5(string_agg(name || ' ' || default_version, ',' order by name))
+                from pg_available_extensions),
               'settings', (select json_object_agg(name, setting order by name) from pg_settings
                            where name = any(%(settings)s)))
             from pg_database where datname = 'template0'
@@ -192,7 +191,7 @@ class DatabaseDriver:
 
     # --- control sessions --------------------------------------------------------------------
 
-    async def _execute(self, statement: sql.Composable) -> None:
+    async def _execute(self, statement: sql.Composed) -> None:
         async with self._session() as conn:
             await conn.execute(statement)
 

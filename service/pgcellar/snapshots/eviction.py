@@ -53,5 +53,5 @@ def victims(
 def worth(snapshot: store.Snapshot, now: datetime.datetime) -> float:
     """Milliseconds of replay a byte of this snapshot may be expected to save."""
     age = (now - snapshot.last_used) / HALF_LIFE
-    reuse = (1 + snapshot.hits) * 0.5 ** max(0.0, age)
+    reuse: float = (1 + snapshot.hits) * 0.5 ** max(0.0, age)
     return snapshot.cost_ms * reuse / (snapshot.bytes + STATE_CHARGE)

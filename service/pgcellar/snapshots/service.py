@@ -201,9 +201,7 @@ class SnapshotCache:
         """Drop one snapshot. Those above it stay: they share nothing they could lose."""
         snapshot = self._snapshots.pop(state, None)
         if snapshot is not None:
-            await self._index.save(
-                self._sandbox, dataclasses.replace(snapshot, status="dropping")
-            )
+            await self._index.save(self._sandbox, dataclasses.replace(snapshot, status="dropping"))
             await self._driver.drop(snapshot.database)
             await self._index.remove(self._sandbox, state)
 
