@@ -1,4 +1,4 @@
-"""The tail of a cell: the notebook's own order where the front end tells it, else that of execution.
+"""The tail of a cell: the notebook's order where the front end tells it, else that of execution.
 
 Without the notebook's order, the order of execution stands for it: a cell runs below those that
 ran before it. A cell whose id comes again has moved nowhere: its new text takes the place of the

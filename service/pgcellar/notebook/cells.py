@@ -58,4 +58,4 @@ def parse(source: str) -> ParsedCell:
 
 def _digest(texts: Iterable[str]) -> str:
     joined = "\n;\n".join(texts).encode("utf-8", "surrogatepass")
-    return hashlib.sha256(joined).hexdigest()[:16]
+    return hashlib.sha256(joined).hexdigest()

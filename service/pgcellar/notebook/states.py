@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal, Protocol
 
 from pgcellar.notebook import cells, effects, statements
@@ -188,10 +188,10 @@ class Chain:
 
     def __init__(self, knowledge: Knowledge) -> None:
         self._knowledge = knowledge
-        self._links: dict[tuple[Mark, str, tuple[str, ...]], Link] = {}
+        self._links: dict[tuple[Mark, str, str], Link] = {}
 
     def walk(
-        self, base: str, notebook: list[cells.ParsedCell], digests: Mapping[str, str]
+        self, base: str, notebook: Sequence[cells.ParsedCell], digests: Mapping[str, str]
     ) -> list[Link]:
         """The links from the base on, up to and including the first whose end is unknown."""
         mark = Mark(state=base)
@@ -206,8 +206,8 @@ class Chain:
 
     def link(self, before: Mark, cell: cells.ParsedCell, digests: Mapping[str, str]) -> Link:
         """One link, from memory where it is known."""
-        files = tuple(digests.get(name, "") for name in cell.files)
-        key = (before, cell.source, files)
+        files = " ".join(digests.get(name, "") for name in cell.files) if cell.files else ""
+        key = (before, cell.digest, files)
         found = self._links.get(key)
         if found is None:
             found = link(before, cell, digests, self._knowledge)

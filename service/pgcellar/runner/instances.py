@@ -70,6 +70,9 @@ class Control(Protocol):
     async def terminate(self, pid: int) -> bool:
         """End a session, and wait until it is gone."""
 
+    async def ping(self) -> None:
+        """Make a new session. Raises SandboxLost."""
+
     async def reset_role(self) -> None:
         """Undo settings the user gave to the user's own role."""
 

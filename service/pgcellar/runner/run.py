@@ -19,6 +19,7 @@ logger = logging.getLogger(__name__)
 TERMINATE_AFTER = 3.0
 #: A server that was killed is seen dead a moment after its connections break.
 DEATH_SECONDS = 2.0
+_DEATH_POLL = 0.02
 
 
 class SandboxGone(Exception):
@@ -48,6 +49,7 @@ class Run:
         space: workspace.Workspace,
         opener: files.Files,
         *,
+        parsed: Sequence[cells.ParsedCell],
         alive: Callable[[], bool],
     ) -> None:
         self._request = request
@@ -57,7 +59,7 @@ class Run:
         self._alive = alive
         self._notebook = space.notebook(request.notebook)
         self._cells = request.cells[: request.head + 1]
-        self._parsed = [cells.parse(cell.source) for cell in self._cells]
+        self._parsed = parsed
         self._reports = [_Report() for _ in self._cells]
         self._head_begun = False
         self._cancelled = False
@@ -75,9 +77,14 @@ class Run:
         self._task = asyncio.current_task()
         error: records.SqlError | None = None
         try:
-            async with self._notebook.lock:
-                await self._notebook.quiet()
+            async with workspace.patience(self._emit, "Waiting for another run …"):
+                await self._notebook.lock.acquire()
+            try:
+                async with workspace.patience(self._emit, "Waiting for a snapshot …"):
+                    await self._notebook.quiet()
                 error = await self._run()
+            finally:
+                self._notebook.lock.release()
         except asyncio.CancelledError:
             if not self._cancelled:
                 raise
@@ -117,10 +124,7 @@ class Run:
         head = self._cells[-1].id
         if self._cancelled:
             return errors.Cancelled().record(cell=head)
-        deadline = time.monotonic() + DEATH_SECONDS
-        while self._alive() and time.monotonic() < deadline:
-            await asyncio.sleep(0.02)  # noqa: ASYNC110 - a process's death is polled for
-        if self._alive():
+        if await self._answers():
             return errors.SandboxLost(
                 f"The session ended while the cell ran: {cause.message}",
                 hint="Run the cell again: it starts from the state above it.",
@@ -132,6 +136,17 @@ class Run:
             hint="Run the cell again: another sandbox takes its place and the cells above are "
             "replayed.",
         ).record(cell=head)
+
+    async def _answers(self) -> bool:
+        """Whether the sandbox still answers; a killed server is seen dead only a moment later."""
+        deadline = time.monotonic() + DEATH_SECONDS
+        while self._alive():
+            if await self._space.answers():
+                return True
+            if time.monotonic() > deadline:
+                return False
+            await asyncio.sleep(_DEATH_POLL)
+        return False
 
     def _done(self, error: records.SqlError | None) -> records.Done:
         return records.Done(

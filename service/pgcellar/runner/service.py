@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
 from pgcellar.api import errors, records
+from pgcellar.notebook import cells
 from pgcellar.runner import executor, files, run, store, workspace
 
 logger = logging.getLogger(__name__)
@@ -37,6 +38,8 @@ class Environments(Protocol):
         """The owner's running sandbox."""
 
 
+#: Characters; parsing takes about a second for ten million of them.
+LONG_CELL = 200_000
 _UNFORESEEN = "The service met an error it did not foresee; the cell left no trace."
 _LOGGED = "Its log has the details: `pgcellar service status` names it."
 
@@ -94,10 +97,13 @@ class Runner:
     async def _attempts(
         self, owner: str, request: records.RunRequest, emit: executor.Emit, identity: str
     ) -> None:
+        parsed = await parse(request)
         for last in (False, True):
             sandbox, space = await self._workspace(owner, emit)
             with sandbox.in_use():
-                current = run.Run(request, emit, space, self._files, alive=sandbox.alive)
+                current = run.Run(
+                    request, emit, space, self._files, parsed=parsed, alive=sandbox.alive
+                )
                 self._runs[identity] = current
                 try:
                     await current.execute()
@@ -117,9 +123,13 @@ class Runner:
     async def plan(self, owner: str, request: records.RunRequest) -> records.Plan:
         """What a run would do, without doing it."""
         check(request)
+        parsed = await parse(request)
         sandbox, space = await self._workspace(owner, _silent)
         with sandbox.in_use():
-            return await run.Run(request, _silent, space, self._files, alive=sandbox.alive).plan()
+            planned = run.Run(
+                request, _silent, space, self._files, parsed=parsed, alive=sandbox.alive
+            )
+            return await planned.plan()
 
     async def forget(self, owner: str, notebook: str) -> None:
         """Give a notebook's instances back, if its sandbox runs."""
@@ -170,6 +180,14 @@ def _nothing_ran(request: records.RunRequest, error: errors.PgcellarError) -> re
         ),
         error=error.record(cell=request.cells[request.head].id),
     )
+
+
+async def parse(request: records.RunRequest) -> list[cells.ParsedCell]:
+    """The cells up to the head, parsed; long ones in a thread, so that others' runs go on."""
+    texts = [cell.source for cell in request.cells[: request.head + 1]]
+    if max(map(len, texts)) < LONG_CELL:
+        return [cells.parse(text) for text in texts]
+    return await asyncio.to_thread(lambda: [cells.parse(text) for text in texts])
 
 
 async def _silent(_: records.Event) -> None:

@@ -171,6 +171,14 @@ class Workspace:
             notebook.instances.remove(instance)
         self._spawn(self.maker.discard(instance))
 
+    async def answers(self) -> bool:
+        """Whether the sandbox's server takes new sessions."""
+        try:
+            await self._control.ping()
+        except errors.PgcellarError:
+            return False
+        return True
+
     def end_session(self, pid: int) -> None:
         """End a server process that does not let itself be cancelled, in the background."""
         self._spawn(self._end_session(pid))
@@ -202,11 +210,11 @@ class Workspace:
 
     def cost(self, before: str, parsed: cells.ParsedCell) -> float:
         """What replaying a cell will probably take, in ms."""
-        return self._costs.get((before, parsed.source), planning.UNKNOWN_MS)
+        return self._costs.get((before, parsed.digest), planning.UNKNOWN_MS)
 
     def learn_cost(self, before: str, parsed: cells.ParsedCell, ms: float) -> None:
         """A cell ran and took that long."""
-        self._costs[before, parsed.source] = ms
+        self._costs[before, parsed.digest] = ms
 
     def remember(
         self,

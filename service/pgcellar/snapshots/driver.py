@@ -165,6 +165,11 @@ class DatabaseDriver:
         )
         return bool(rows[0][0])
 
+    async def ping(self) -> None:
+        """Make a new session. Raises SandboxLost where the server takes none."""
+        conn = await self._connect()
+        await conn.close()
+
     async def reset_role(self) -> None:
         """Undo `ALTER ROLE … SET` on the user's own role, which no clone should see."""
         await self._execute(sql.SQL("ALTER ROLE {} RESET ALL").format(sql.Identifier(_USER_ROLE)))
@@ -202,7 +207,7 @@ class DatabaseDriver:
     @contextlib.asynccontextmanager
     async def _session(self) -> AsyncIterator[psycopg.AsyncConnection[Any]]:
         async with self._slots:
-            conn = await self._connect()
+            conn = self._idle.pop() if self._idle else await self._connect()
             try:
                 yield conn
             except psycopg.Error as exc:
@@ -219,10 +224,6 @@ class DatabaseDriver:
                     self._idle.append(conn)
 
     async def _connect(self) -> psycopg.AsyncConnection[Any]:
-        while self._idle:
-            conn = self._idle.pop()
-            if not conn.closed:
-                return conn
         try:
             conn = await psycopg.AsyncConnection.connect(
                 **self._server.conninfo("postgres", admin=True), autocommit=True

@@ -75,7 +75,10 @@ class SnapshotCache:
             await self._make_base()
 
     async def close(self) -> None:
-        """Close the control sessions."""
+        """Write down what was used, and close the control sessions."""
+        with contextlib.suppress(errors.PgcellarError):
+            for snapshot in self.all():
+                await self._index.save(self._sandbox, snapshot)
         await self._driver.close()
 
     async def _make_base(self) -> None:
@@ -213,11 +216,6 @@ class SnapshotCache:
         for name in sorted(strays):
             await self._driver.drop(name)
         return len(strays)
-
-    async def save_use(self) -> None:
-        """Write hits and times of use to the index."""
-        for snapshot in self.all():
-            await self._index.save(self._sandbox, snapshot)
 
     async def _undo(self, snapshot: store.Snapshot) -> None:
         with contextlib.suppress(errors.PgcellarError):
