@@ -10,6 +10,7 @@ import os
 import pathlib
 import signal
 import threading
+import time
 from collections.abc import Coroutine, Sequence
 from typing import Any
 
@@ -152,10 +153,12 @@ class Cellar:
         return (await self.runner._workspace(OWNER, service._silent))[0]
 
     def kill_sandbox(self) -> None:
-        """Kill the sandbox's server with SIGKILL."""
+        """Kill the sandbox's server with SIGKILL, and see it dead."""
         sandbox = self.call(self.sandbox())
         pid = int((pathlib.Path(sandbox.endpoint.data) / "postmaster.pid").read_text().split()[0])
         os.kill(pid, signal.SIGKILL)
+        while sandbox.alive():
+            time.sleep(0.005)
 
 
 def _look(address: contents.Address) -> dict[str, list[str]]:

@@ -73,8 +73,8 @@ class Control(Protocol):
     async def ping(self) -> None:
         """Make a new session. Raises SandboxLost."""
 
-    async def reset_role(self) -> None:
-        """Undo settings the user gave to the user's own role."""
+    async def reset_role(self, database: str) -> None:
+        """Undo settings the user gave to the user's own role, also in one database."""
 
 
 class Place(Protocol):
@@ -154,7 +154,7 @@ class Instances:
         """The instance's session, made anew with its settings if there is none."""
         if instance.session is not None and instance.session.usable:
             return instance.session
-        await self._control.reset_role()
+        await self._control.reset_role(instance.database)
         session = await executor.Session.connect(
             self._place.conninfo(instance.database), self.types
         )

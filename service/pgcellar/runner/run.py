@@ -229,7 +229,6 @@ class Run:
                     )
         return running.Context(
             knowledge=self._space.knowledge,
-            builtin_effects=self._space.builtin_effects,
             files=self._files,
             directory=self._request.directory,
             digests=digests,

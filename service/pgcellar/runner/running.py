@@ -37,7 +37,6 @@ class Context:
     """What a cell runs with, besides its text."""
 
     knowledge: store.KnowledgeStore
-    builtin_effects: frozenset[str]
     files: files.Files
     directory: str | None
     digests: Mapping[str, str]
@@ -103,15 +102,14 @@ async def know_facts(
 ) -> states.Facts:
     """The facts of the state the session is in, asked for once per state."""
     known = context.knowledge.facts(mark.state)
-    if known is None:
-        try:
-            found = await probes.facts(session)
-        except executor.StatementFailed:
-            # The user's settings are in the way (a lock, a statement_timeout): nothing is certain.
-            return states.Facts(reached=True)
-        known = states.Facts(names=found.names | context.builtin_effects, reached=found.reached)
-        context.knowledge.learn_facts(mark.state, known)
-    return known
+    if known is not None:
+        return known
+    try:
+        found = await probes.facts(session)
+    except executor.StatementFailed:
+        # The user's settings are in the way (a lock, a statement_timeout): nothing is certain.
+        return states.Facts(reached=True)
+    return context.knowledge.learn_facts(mark.state, found)
 
 
 def _reads_follow(cell: cells.ParsedCell, index: int) -> bool:

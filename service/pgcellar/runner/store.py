@@ -72,6 +72,9 @@ class KnowledgeStore:
     def __init__(self, db: database.ControlDatabase) -> None:
         self._db = db
         self._facts: dict[str, states.Facts] = {}
+        self._completed: dict[states.Facts, states.Facts] = {}
+        #: Of the server's version, so not worth a row per state; set before the first run.
+        self.builtin_effects: frozenset[str] = frozenset()
         self._learned: dict[tuple[str, str], states.Outcome] = {}
         self._outcomes: dict[str, CellOutcome] = {}
         self._chains: dict[str, tuple[ChainCell, ...]] = {}
@@ -122,7 +125,17 @@ class KnowledgeStore:
 
     def facts(self, state: str) -> states.Facts | None:
         """See `states.Knowledge`."""
-        return self._facts.get(state)
+        found = self._facts.get(state)
+        return None if found is None else self._complete(found)
+
+    def _complete(self, facts: states.Facts) -> states.Facts:
+        """The facts with the built-in functions' names; most states have equal ones."""
+        complete = self._completed.get(facts)
+        if complete is None:
+            names = facts.names | self.builtin_effects
+            complete = states.Facts(names=names, reached=facts.reached)
+            self._completed[facts] = complete
+        return complete
 
     def learned(self, state: str, statement: str) -> states.Outcome | None:
         """See `states.Knowledge`."""
@@ -130,12 +143,13 @@ class KnowledgeStore:
 
     # --- what runs tell ----------------------------------------------------------------------
 
-    def learn_facts(self, state: str, facts: states.Facts) -> None:
-        """The catalog of a state was looked at."""
+    def learn_facts(self, state: str, facts: states.Facts) -> states.Facts:
+        """The catalog of a state was looked at; the facts, built-in functions included."""
         if state not in self._facts:
             self._facts[state] = facts
             body = {"names": sorted(facts.names), "reached": facts.reached}
             self._dirty["facts", state] = (state, pg_json.Jsonb(body))
+        return self._complete(facts)
 
     def learn(self, state: str, statement: str, outcome: states.Outcome) -> None:
         """A predicted read ran in a state, in a cell that succeeded."""

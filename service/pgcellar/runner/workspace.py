@@ -44,9 +44,10 @@ class Notebook:
     def live(self, mark: states.Mark, needs_base: bool) -> instances.Instance | None:
         """An instance that stands at a mark."""
         for instance in self.instances:
-            if instance.mark == mark and (instance.since_base or not needs_base):
-                if needs_base and (instance.session is None or not instance.session.usable):
-                    continue
+            if instance.mark != mark or (needs_base and not instance.since_base):
+                continue
+            connected = instance.session is not None and instance.session.usable
+            if connected or (instance.pinned is None and not needs_base):
                 return instance
         return None
 
@@ -98,7 +99,6 @@ class Workspace:
         self.maker = maker
         self.knowledge = knowledge
         self.chain = states.Chain(knowledge)
-        self.builtin_effects: frozenset[str] = frozenset()
         self._control = control
         self._resources = resources
         self._costs: dict[tuple[str, str], float] = {}
@@ -111,14 +111,10 @@ class Workspace:
         mark = states.Mark(state=self.snapshots.base)
         first = await self.maker.make(mark)
         session = await self.maker.connect(first)
-        self.builtin_effects = await probes.builtin_effects(session)
+        self.knowledge.builtin_effects = await probes.builtin_effects(session)
         self.maker.types = await probes.builtin_types(session)
         if self.knowledge.facts(mark.state) is None:
-            found = await probes.facts(session)
-            self.knowledge.learn_facts(
-                mark.state,
-                states.Facts(names=found.names | self.builtin_effects, reached=found.reached),
-            )
+            self.knowledge.learn_facts(mark.state, await probes.facts(session))
         # Its session was made before the names of types were known.
         await self.maker.disconnect(first)
         first.since_base = True

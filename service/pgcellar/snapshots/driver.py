@@ -170,9 +170,13 @@ class DatabaseDriver:
         conn = await self._connect()
         await conn.close()
 
-    async def reset_role(self) -> None:
-        """Undo `ALTER ROLE … SET` on the user's own role, which no clone should see."""
-        await self._execute(sql.SQL("ALTER ROLE {} RESET ALL").format(sql.Identifier(_USER_ROLE)))
+    async def reset_role(self, database: str) -> None:
+        """Undo `ALTER ROLE … SET` on the user's own role, which no session should begin with."""
+        role = sql.Identifier(_USER_ROLE)
+        await self._execute(sql.SQL("ALTER ROLE {} RESET ALL").format(role))
+        await self._execute(
+            sql.SQL("ALTER ROLE {} IN DATABASE {} RESET ALL").format(role, sql.Identifier(database))
+        )
 
     async def describe(self) -> Mapping[str, object]:
         """What the base's id is made of: whatever of the server determines results."""
