@@ -3,15 +3,16 @@
 with harmless(name) as (select unnest(array[{harmless}]::name[])),
 -- Functions a read could call that may have side effects: all of the user's own, but for trigger
 -- functions and procedures (no read calls those) and C functions that an extension declares to be
--- stable or immutable.
+-- stable or immutable, unless they run SQL that is given to them.
 suspect as (
   select p.oid, p.proname
   from pg_proc p join pg_language l on l.oid = p.prolang
   where p.oid >= 16384 and p.prokind <> 'p'
     and p.prorettype not in ('trigger'::regtype, 'event_trigger'::regtype)
     and not (l.lanname in ('c', 'internal') and p.provolatile <> 'v' and exists (
-      select from pg_depend d
-      where d.classid = 'pg_proc'::regclass and d.objid = p.oid and d.deptype = 'e'))
+      select from pg_depend d join pg_extension e on e.oid = d.refobjid
+      where d.classid = 'pg_proc'::regclass and d.objid = p.oid and d.deptype = 'e'
+        and e.extname not in ('tablefunc', 'xml2', 'dblink')))
 ),
 -- Expressions that reads evaluate without naming a function: views and rules, policies, checks of
 -- domains; and operators and casts.
@@ -30,7 +31,7 @@ select json_build_object(
   'names', (select coalesce(json_agg(distinct lower(proname::text)), '[]') from suspect),
   'reached',
     -- A name that is no plain word can't be looked for among the words of a statement.
-    exists (select from suspect where proname !~ '^\w+$')
+    exists (select from suspect where proname !~ '^[A-Za-z_][A-Za-z0-9_]*$')
     -- What may call a suspect without naming it. Triggers and column defaults run in writes only.
     or exists (
       select from pg_depend d join suspect s on s.oid = d.refobjid
@@ -39,4 +40,7 @@ select json_build_object(
     or exists (
       select from called c join pg_proc p on p.oid = c.oid
       where p.oid < 16384 and p.provolatile = 'v'
-        and p.proname not in (select name from harmless)))
+        and p.proname not in (select name from harmless)
+        -- A READ ONLY transaction shows in the settings.
+        or p.proname = 'current_setting')
+    or exists (select from stored where tree ~ format(':relid %s\M', 'pg_settings'::regclass::oid)))
