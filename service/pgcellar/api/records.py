@@ -8,6 +8,7 @@ Every record is a frozen dataclass whose fields are JSON values or records thems
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 from collections.abc import Mapping
 from typing import Any, Literal, TypeVar
@@ -272,14 +273,33 @@ def decode(line: bytes) -> Event:
 def to_json(record: Any) -> dict[str, Any]:
     """A record as a JSON object. Unlike `dataclasses.asdict`, rows are not copied."""
     out: dict[str, Any] = {}
-    for field in dataclasses.fields(record):
-        value = getattr(record, field.name)
-        if dataclasses.is_dataclass(value):
-            value = to_json(value)
-        elif isinstance(value, tuple) and value and dataclasses.is_dataclass(value[0]):
-            value = [to_json(item) for item in value]
-        out[field.name] = value
+    for name, nested in _fields(type(record)):
+        value = getattr(record, name)
+        if nested is not None and value is not None:
+            value = [to_json(v) for v in value] if isinstance(value, tuple) else to_json(value)
+        out[name] = value
     return out
+
+
+def from_json(cls: type[R], body: Mapping[str, Any]) -> R:
+    """The record of class `cls` in a JSON object. Raises ValueError where a member is missing."""
+    known: dict[str, Any] = {}
+    for name, nested in _fields(cls):
+        if name not in body:
+            continue
+        value = body[name]
+        if nested is not None and value is not None:
+            if isinstance(value, list):
+                value = tuple(from_json(nested, item) for item in value)
+            else:
+                value = from_json(nested, value)
+        elif isinstance(value, list):
+            value = tuple(tuple(v) if isinstance(v, list) else v for v in value)
+        known[name] = value
+    try:
+        return cls(**known)
+    except TypeError as exc:
+        raise ValueError(f"{cls.__name__}: {exc}") from exc
 
 
 _NESTED: Mapping[tuple[type[Any], str], type[Any]] = {
@@ -294,22 +314,7 @@ _NESTED: Mapping[tuple[type[Any], str], type[Any]] = {
 }
 
 
-def from_json(cls: type[R], body: Mapping[str, Any]) -> R:
-    """The record of class `cls` in a JSON object. Raises ValueError where a member is missing."""
-    known: dict[str, Any] = {}
-    for field in dataclasses.fields(cls):  # type: ignore[arg-type]  # R is one of the records
-        if field.name not in body:
-            continue
-        value = body[field.name]
-        nested = _NESTED.get((cls, field.name))
-        if nested is not None and isinstance(value, list):
-            value = tuple(from_json(nested, item) for item in value)
-        elif nested is not None and value is not None:
-            value = from_json(nested, value)
-        elif isinstance(value, list):
-            value = tuple(tuple(v) if isinstance(v, list) else v for v in value)
-        known[field.name] = value
-    try:
-        return cls(**known)
-    except TypeError as exc:
-        raise ValueError(f"{cls.__name__}: {exc}") from exc
+@functools.cache
+def _fields(cls: type[Any]) -> tuple[tuple[str, type[Any] | None], ...]:
+    """The members of a record class, each with the record class it holds, if it does."""
+    return tuple((field.name, _NESTED.get((cls, field.name))) for field in dataclasses.fields(cls))

@@ -342,18 +342,20 @@ class Workspace:
 @contextlib.asynccontextmanager
 async def patience(emit: executor.Emit, message: str) -> AsyncIterator[None]:
     """Tell the person what is waited for, if it takes long enough to be noticed."""
+    telling: list[asyncio.Task[None]] = []
 
     async def tell() -> None:
-        await asyncio.sleep(PATIENCE)
         await emit(records.Progress(message=message))
 
-    teller = asyncio.create_task(tell())
+    # A timer, not a task: nearly always there is nothing to tell, and every run comes by here.
+    timer = asyncio.get_running_loop().call_later(
+        PATIENCE, lambda: telling.append(asyncio.create_task(tell()))
+    )
     try:
         yield
     finally:
-        teller.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await teller
+        timer.cancel()
+        await asyncio.gather(*telling, return_exceptions=True)
 
 
 def _outcome_key(before: states.Mark, parsed: cells.ParsedCell, context: running.Context) -> str:
