@@ -138,6 +138,7 @@ class PgcellarKernel(Kernel):
             head=head,
             directory=str(pathlib.Path.cwd()),
             max_rows=self._max_rows,
+            brief=True,
         )
 
     def _ok(self) -> dict[str, Any]:

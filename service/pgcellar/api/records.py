@@ -42,6 +42,7 @@ class RunRequest:
     `directory` is the folder files are read from; None allows no files.
     `cells` holds the notebook's SQL cells in order; those after the head are not run.
     `rerun` forces the head to execute even when its outcome is known (source `head`, never `hit`).
+    `brief` asks for reports on cells that ran only, as in a long notebook most did not.
     `max_rows` and `max_bytes` bound what is sent of each result, not what the server computes.
     """
 
@@ -52,6 +53,7 @@ class RunRequest:
     rerun: bool = False
     max_rows: int = DEFAULT_MAX_ROWS
     max_bytes: int = DEFAULT_MAX_BYTES
+    brief: bool = False
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -181,7 +183,7 @@ class Completed:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Done:
-    """Last event: every cell up to the head, what it took, and the error that ended it, if any.
+    """Last event: the cells up to the head, what they took, and the error that ended it, if any.
 
     The error's `cell` is the head's id, or that of the tail cell that failed (the head then did
     not run).
@@ -273,7 +275,7 @@ def decode(line: bytes) -> Event:
 def to_json(record: Any) -> dict[str, Any]:
     """A record as a JSON object. Unlike `dataclasses.asdict`, rows are not copied."""
     out: dict[str, Any] = {}
-    for name, nested in _fields(type(record)):
+    for name, nested in _members(record.__class__):
         value = getattr(record, name)
         if nested is not None and value is not None:
             value = [to_json(v) for v in value] if isinstance(value, tuple) else to_json(value)
@@ -284,7 +286,8 @@ def to_json(record: Any) -> dict[str, Any]:
 def from_json(cls: type[R], body: Mapping[str, Any]) -> R:
     """The record of class `cls` in a JSON object. Raises ValueError where a member is missing."""
     known: dict[str, Any] = {}
-    for name, nested in _fields(cls):
+    members: Any = cls
+    for name, nested in _members(members):
         if name not in body:
             continue
         value = body[name]
@@ -315,6 +318,6 @@ _NESTED: Mapping[tuple[type[Any], str], type[Any]] = {
 
 
 @functools.cache
-def _fields(cls: type[Any]) -> tuple[tuple[str, type[Any] | None], ...]:
+def _members(cls: Any) -> tuple[tuple[str, type[Any] | None], ...]:
     """The members of a record class, each with the record class it holds, if it does."""
     return tuple((field.name, _NESTED.get((cls, field.name))) for field in dataclasses.fields(cls))

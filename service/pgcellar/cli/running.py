@@ -60,6 +60,7 @@ async def run_heads(
             directory=str(notebook.path.resolve().parent),
             rerun=rerun,
             max_rows=max_rows,
+            brief=len(heads) > 1,
         )
         result, done = await run_one(service, request)
         out.cells.append(result)

@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 
 from pgcellar.api import records
 from pgcellar.notebook import cells, states
-from pgcellar.runner import store
 
 #: What replaying a cell is taken to cost where it has not been measured: a clone is the safer bet.
 UNKNOWN_MS = 1000.0
@@ -77,7 +76,7 @@ def replayable(links: Sequence[states.Link], start: int) -> bool:
 def why(
     notebook: Sequence[records.Cell],
     parsed: Sequence[cells.ParsedCell],
-    before: Sequence[store.ChainCell],
+    before: Sequence[str],
     missed: int,
 ) -> str:
     """Why the cell at index `missed` is the first that has to run: what changed since last time."""
@@ -85,6 +84,6 @@ def why(
         name = f"cell {index + 1} ({notebook[index].id})"
         if index >= len(before):
             return f"{name} has not run yet"
-        if parsed[index].digest != before[index].digest:
+        if parsed[index].digest != before[index]:
             return f"{name} changed"
     return f"the state after cell {missed + 1} ({notebook[missed].id}) is not kept"

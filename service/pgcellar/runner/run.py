@@ -11,7 +11,16 @@ from collections.abc import Callable, Sequence
 
 from pgcellar.api import errors, records
 from pgcellar.notebook import cells, states
-from pgcellar.runner import executor, files, instances, planning, running, store, workspace
+from pgcellar.runner import (
+    executor,
+    files,
+    instances,
+    planning,
+    reports,
+    running,
+    store,
+    workspace,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -24,19 +33,6 @@ _DEATH_POLL = 0.02
 
 class SandboxGone(Exception):
     """The sandbox was dead before the head began."""
-
-
-@dataclasses.dataclass(slots=True)
-class _Report:
-    """What is known of one cell of the run so far."""
-
-    source: records.Source = "skipped"
-    state: str | None = None
-    effect: records.EffectName = "none"
-    ms: float = 0.0
-    rows: int | None = None
-    error: records.SqlError | None = None
-    pinned: str | None = None
 
 
 class Run:
@@ -60,15 +56,13 @@ class Run:
         self._notebook = space.notebook(request.notebook)
         self._cells = request.cells[: request.head + 1]
         self._parsed = parsed
-        self._reports = [_Report() for _ in self._cells]
+        self._reports = reports.Reports(self._cells)
         self._head_begun = False
         self._cancelled = False
         self._task: asyncio.Task[None] | None = None
         self._session: executor.Session | None = None
         self._begin = time.perf_counter()
         self._planning_ms = 0.0
-        self._hits = 0
-        self._replayed = 0
 
     # --- the whole run -----------------------------------------------------------------------
 
@@ -97,7 +91,7 @@ class Run:
         except errors.PgcellarError as exc:
             error = exc.record(cell=self._cells[-1].id)
         if error is not None and error.cell == self._cells[-1].id:
-            self._reports[-1].error = error
+            self._reports.head.error = error
         await self._emit(self._done(error))
 
     async def cancel(self) -> None:
@@ -150,22 +144,10 @@ class Run:
 
     def _done(self, error: records.SqlError | None) -> records.Done:
         return records.Done(
-            cells=tuple(
-                records.CellReport(
-                    id=cell.id,
-                    state=report.state,
-                    effect=report.effect,
-                    source=report.source,
-                    ms=round(report.ms, 3),
-                    rows=report.rows,
-                    error=report.error,
-                    pinned=report.pinned,
-                )
-                for cell, report in zip(self._cells, self._reports, strict=True)
-            ),
+            cells=self._reports.cells(brief=self._request.brief),
             totals=records.Totals(
-                hits=self._hits,
-                replayed=self._replayed,
+                hits=self._reports.hits,
+                replayed=self._reports.replayed,
                 ms=round((time.perf_counter() - self._begin) * 1000, 3),
                 planning_ms=round(self._planning_ms, 3),
             ),
@@ -263,11 +245,11 @@ class Run:
         links, start = self._plan(context)
         remembered = self._remembered(links, start, context)
         if remembered is not None:
-            self._report_tail(links, len(self._cells) - 1)
+            self._reports.start_after(links[:-1])
             await self._give_again(links[-1], remembered)
             self._save_chain()
             return None
-        self._report_tail(links, start.index)
+        self._reports.start_after(links[: start.index])
         known = planning.marks(self._space.snapshots.base, links[: len(self._cells) - 1])
         instance = await self._bind(known[start.index], links, start)
         try:
@@ -277,15 +259,6 @@ class Run:
             raise
         finally:
             self._session = None
-
-    def _report_tail(self, links: Sequence[states.Link], start: int) -> None:
-        """Cells above the start are done without running."""
-        for report, link in zip(self._reports[:start], links, strict=False):
-            report.effect = link.effect
-            report.state = link.after.state if link.after else None
-            if link.runs:
-                report.source = "hit"
-                self._hits += 1
 
     async def _bind(
         self, mark: states.Mark, links: Sequence[states.Link], start: planning.Start
@@ -322,7 +295,7 @@ class Run:
         self, instance: instances.Instance, context: running.Context, index: int
     ) -> records.SqlError | None:
         """Bring the instance over one tail cell, running it if it must run."""
-        cell, parsed, report = self._cells[index], self._parsed[index], self._reports[index]
+        cell, parsed, report = self._cells[index], self._parsed[index], self._reports.of(index)
         link = self._space.chain.link(instance.mark, parsed, context.digests)
         if link.after is not None and not link.runs:
             report.state, report.effect = instance.mark.state, link.effect
@@ -339,7 +312,7 @@ class Run:
         except running.CellFailed as exc:
             report.error = dataclasses.replace(exc.error, cell=cell.id)
             return report.error
-        self._replayed += 1
+        self._reports.replayed += 1
         report.ms, report.rows, report.effect = done.ms, done.rows, done.effect
         report.state = done.mark.state
         self._space.learn_cost(before.state, parsed, done.ms)
@@ -363,7 +336,7 @@ class Run:
     async def _head(
         self, instance: instances.Instance, context: running.Context
     ) -> records.SqlError | None:
-        head, parsed, report = self._cells[-1], self._parsed[-1], self._reports[-1]
+        head, parsed, report = self._cells[-1], self._parsed[-1], self._reports.head
         report.source = "head"
         before = instance.mark
         session = await self._connect(instance)
@@ -447,21 +420,17 @@ class Run:
     async def _give_again(self, link: states.Link, events: Sequence[records.Event]) -> None:
         for event in events:
             await self._emit(event)
-        report = self._reports[-1]
+        report = self._reports.head
         report.source, report.effect = "hit", link.effect
         report.state = link.after.state if link.after else None
         report.rows = next(
             (e.row_count for e in reversed(events) if isinstance(e, records.Completed)), None
         )
-        self._hits += 1
 
     def _save_chain(self) -> None:
         """Remember how the notebook stood, to say next time what changed."""
         saved = self._space.knowledge.chain(self._request.notebook)
-        now = tuple(
-            store.ChainCell(id=cell.id, state=report.state or "", digest=parsed.digest)
-            for cell, report, parsed in zip(self._cells, self._reports, self._parsed, strict=True)
-        )
+        now = tuple(parsed.digest for parsed in self._parsed)
         rest = saved[len(now) :] if saved[: len(now) - 1] == now[:-1] else ()
         self._space.knowledge.save_chain(self._request.notebook, now + rest)
 

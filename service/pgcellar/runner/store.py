@@ -57,15 +57,6 @@ class CellOutcome:
         return [records.decode(line) for line in lines]
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class ChainCell:
-    """A cell of a notebook as it last ran: its id, the state after it, and its text's digest."""
-
-    id: str
-    state: str
-    digest: str
-
-
 class KnowledgeStore:
     """The tables `facts`, `learned`, `outcomes` and `chains`; satisfies `states.Knowledge`."""
 
@@ -77,7 +68,7 @@ class KnowledgeStore:
         self.builtin_effects: frozenset[str] = frozenset()
         self._learned: dict[tuple[str, str], states.Outcome] = {}
         self._outcomes: dict[str, CellOutcome] = {}
-        self._chains: dict[str, tuple[ChainCell, ...]] = {}
+        self._chains: dict[str, tuple[str, ...]] = {}
         self._dirty: dict[tuple[str, Any], tuple[Any, ...]] = {}
         self._writer: asyncio.Task[None] | None = None
 
@@ -108,7 +99,7 @@ class KnowledgeStore:
         for row in await self._db.fetch(
             "select notebook, body from chains order by used desc limit %(limit)s", limit
         ):
-            self._chains[row["notebook"]] = tuple(ChainCell(**cell) for cell in row["body"])
+            self._chains[row["notebook"]] = tuple(row["body"])
         self._writer = asyncio.create_task(self._write_behind())
 
     async def close(self) -> None:
@@ -168,16 +159,15 @@ class KnowledgeStore:
         body = outcome.body or b""
         self._dirty["outcomes", key] = (key, state, body, len(body) + 200, outcome.ms)
 
-    def chain(self, notebook: str) -> tuple[ChainCell, ...]:
-        """The cells of a notebook as they last ran."""
+    def chain(self, notebook: str) -> tuple[str, ...]:
+        """The digests of a notebook's cells as they last ran."""
         return self._chains.get(notebook, ())
 
-    def save_chain(self, notebook: str, cells: tuple[ChainCell, ...]) -> None:
+    def save_chain(self, notebook: str, cells: tuple[str, ...]) -> None:
         """The cells of a notebook ran."""
         if self._chains.get(notebook) != cells:
             self._chains[notebook] = cells
-            body = [dataclasses.asdict(cell) for cell in cells]
-            self._dirty["chains", notebook] = (notebook, pg_json.Jsonb(body))
+            self._dirty["chains", notebook] = (notebook, pg_json.Jsonb(list(cells)))
 
     # --- writing -----------------------------------------------------------------------------
 
