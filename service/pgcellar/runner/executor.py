@@ -32,6 +32,7 @@ CANCEL_TIMEOUT = 5.0
 
 _ROWS = (pq.ExecStatus.TUPLES_OK, pq.ExecStatus.SINGLE_TUPLE, pq.ExecStatus.TUPLES_CHUNK)
 _IDLE = pq.TransactionStatus.IDLE
+_NOT_PREPARED = "26000"
 #: The server ends, or this session was ended: admin_shutdown, crash_shutdown, cannot_connect_now.
 _ENDED = frozenset({"57P01", "57P02", "57P03"})
 
@@ -64,6 +65,7 @@ class Session:
         self._types = dict(types)
         self._notices: list[records.Notice] = []
         self._sent_notices = 0
+        self._prepared: set[str] = set()
         conn.add_notice_handler(self._note)
 
     @classmethod
@@ -106,6 +108,9 @@ class Session:
 
         Raises StatementFailed, also after `PROBE_TIMEOUT`.
         """
+        return await self._gather(lambda: self._pg.send_query(text.encode(self.encoding)))
+
+    async def _gather(self, send: Callable[[], None]) -> list[tuple[str | None, ...]]:
         rows: list[tuple[str | None, ...]] = []
 
         async def collect(event: records.Event) -> None:
@@ -117,13 +122,31 @@ class Session:
         )
         try:
             async with asyncio.timeout(PROBE_TIMEOUT):
-                await self._run(text, output, None, False)
+                await self._run(send, output, None)
         except TimeoutError:
             await self._settle_cancelled()
             raise StatementFailed(
                 records.SqlError(sqlstate="57014", message="The session does not answer.")
             ) from None
         return rows
+
+    async def probe(self, name: str, text: str) -> list[tuple[str | None, ...]]:
+        """The rows of a query of ours that is asked often, prepared under `name`.
+
+        Prepared by protocol, which PostgreSQL tells apart from the user's own PREPARE. Raises
+        StatementFailed as `query` does.
+        """
+        if name not in self._prepared:
+            await self._gather(lambda: self._pg.send_prepare(name.encode(), text.encode()))
+            self._prepared.add(name)
+        try:
+            return await self._gather(lambda: self._pg.send_query_prepared(name.encode(), None))
+        except StatementFailed as exc:
+            if exc.error.sqlstate != _NOT_PREPARED:
+                raise
+        # DISCARD ALL and DEALLOCATE ALL take ours along.
+        self._prepared.discard(name)
+        return await self.probe(name, text)
 
     async def run(
         self,
@@ -141,7 +164,13 @@ class Session:
         awaited first. Raises StatementFailed, or SandboxLost when the connection breaks.
         """
         try:
-            return await self._run(text, output, copy, wrapped)
+            return await self._run(
+                lambda: self._pg.send_query(text.encode(self.encoding, "replace")),
+                output,
+                copy,
+                wrapped=wrapped,
+                chunked=True,
+            )
         except asyncio.CancelledError:
             await asyncio.shield(self._settle_cancelled())
             raise
@@ -149,16 +178,23 @@ class Session:
     # --- protocol ----------------------------------------------------------------------------
 
     async def _run(
-        self, text: str, output: Output | None, copy: BinaryIO | None, wrapped: bool
+        self,
+        send: Callable[[], None],
+        output: Output | None,
+        copy: BinaryIO | None,
+        *,
+        wrapped: bool = False,
+        chunked: bool = False,
     ) -> records.Completed | None:
         self._notices.clear()
         self._sent_notices = 0
         reader = _ResultReader(self, output, time.perf_counter(), wrapped)
         failure: records.SqlError | None = None
         async with self._readiness() as ready:
-            self._pg.send_query(text.encode(self.encoding, "replace"))
+            send()
             await self._flush(ready)
-            self._pg.set_chunked_rows_mode(CHUNK_ROWS)
+            if chunked:
+                self._pg.set_chunked_rows_mode(CHUNK_ROWS)
             while (result := await self._next(ready)) is not None:
                 if result.status == pq.ExecStatus.FATAL_ERROR:
                     failure = failure or _error(result)

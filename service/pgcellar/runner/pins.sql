@@ -1,21 +1,22 @@
 -- What ties a state to its live connection, and the settings a connection made anew is given; one
--- row, one JSON object.
+-- row, one JSON object. Relations are named in full: a temporary one would come first otherwise.
 select json_build_object(
-  'settings', (select coalesce(json_object_agg(name, setting), '{}') from pg_settings
+  'settings', (select coalesce(json_object_agg(name, setting), '{}') from pg_catalog.pg_settings
                where source = 'session'),
   'pins', array_remove(array[
     case when current_user <> session_user then 'SET ROLE' end,
-    case when exists (select from pg_class where relnamespace = pg_my_temp_schema())
-           or exists (select from pg_proc where pronamespace = pg_my_temp_schema())
-           or exists (select from pg_type where typnamespace = pg_my_temp_schema())
+    case when exists (select from pg_catalog.pg_class where relnamespace = pg_my_temp_schema())
+           or exists (select from pg_catalog.pg_proc where pronamespace = pg_my_temp_schema())
+           or exists (select from pg_catalog.pg_type where typnamespace = pg_my_temp_schema())
          then 'temporary objects' end,
-    case when exists (select from pg_prepared_statements where from_sql)
+    case when exists (select from pg_catalog.pg_prepared_statements where from_sql)
          then 'prepared statements' end,
-    case when exists (select from pg_cursors) then 'open cursors' end,
+    -- The portal of this very query has no name.
+    case when exists (select from pg_catalog.pg_cursors where name <> '') then 'open cursors' end,
     case when exists (select from pg_listening_channels()) then 'LISTEN' end,
-    case when exists (select from pg_locks where locktype = 'advisory' and pid = pg_backend_pid())
+    case when exists (select from pg_catalog.pg_locks where locktype = 'advisory' and pid = pg_backend_pid())
          then 'advisory locks' end,
     -- The session holds numbers it took in advance, which a clone's would not.
-    case when exists (select from pg_sequence where seqcache > 1)
+    case when exists (select from pg_catalog.pg_sequence where seqcache > 1)
          then 'sequences with CACHE' end
   ], null))

@@ -98,14 +98,17 @@ async def run_cell(
 
 
 async def know_facts(
-    session: executor.Session, mark: states.Mark, context: Context
+    session: executor.Session, mark: states.Mark, context: Context, path: str | None = None
 ) -> states.Facts:
-    """The facts of the state the session is in, asked for once per state."""
+    """The facts of the state the session is in, asked for once per state.
+
+    `path` is the session's search path, if it is known.
+    """
     known = context.knowledge.facts(mark.state)
     if known is not None:
         return known
     try:
-        found = await probes.facts(session)
+        found = await probes.facts(session, path)
     except executor.StatementFailed:
         # The user's settings are in the way (a lock, a statement_timeout): nothing is certain.
         return states.Facts(reached=True)

@@ -305,11 +305,12 @@ class Workspace:
             if not session.in_transaction:
                 with contextlib.suppress(executor.StatementFailed):
                     await session.query(f"ANALYZE {relation}")
-        await running.know_facts(session, instance.mark, context)
         try:
             instance.held = await probes.session_state(session)
         except executor.StatementFailed:
             instance.held = probes.SessionState(pins=("a session that does not answer",))
+        path = None if session.in_transaction else instance.held.settings.get("search_path", "")
+        await running.know_facts(session, instance.mark, context, path)
 
     def worth_keeping(self, instance: instances.Instance, *, volatile: bool) -> bool:
         """Whether to keep the instance's state before anything else runs on it."""
