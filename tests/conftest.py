@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-pytest_plugins = ["tests.fixtures_oracle"]
+pytest_plugins = ["tests.fixtures_oracle", "tests.fixtures_service"]
 
 
 @pytest.fixture

@@ -109,7 +109,9 @@ def notebooks(draw: Draw, max_cells: int = MAX_CELLS) -> Notebook:
     author = statements.Author(draw, statements.Model())
     faulty = author.number(0, 7) == 0
     notebook = Notebook(cells=(), created=0)
-    for index in range(author.number(1, max_cells)):
+    if author.number(0, 1) == 0:
+        notebook = notebook.inserted(0, ";\n".join(author.opening()))
+    for index in range(len(notebook.cells), author.number(1, max_cells)):
         fails = faulty and author.number(0, 3) == 0
         notebook = notebook.inserted(index, _cell(author, fails=fails))
     return notebook

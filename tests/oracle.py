@@ -282,7 +282,7 @@ class Oracle:
         assert self._admin is not None, "the oracle is not started"
         names = {"role": ROLE, "template": TEMPLATE, **names}
         identifiers = {key: sql.Identifier(name) for key, name in names.items()}
-        self._admin.execute(sql.SQL(statement).format(**identifiers))  # type: ignore[arg-type]
+        self._admin.execute(sql.SQL(statement).format(**identifiers))
 
     def _fresh(self) -> str:
         dbname = f"oracle_{next(self._numbers)}"

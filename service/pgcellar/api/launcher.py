@@ -17,7 +17,7 @@ import subprocess
 import sys
 import time
 
-from pgcellar.api import errors, paths
+from pgcellar.api import detached, errors, paths
 
 #: A first start on a slow disk creates the control database (initdb, about a second).
 START_TIMEOUT = 60.0
@@ -30,7 +30,7 @@ async def start(where: paths.Paths) -> None:
     Raises ServiceUnavailable, with the log's last lines, if it does not come up in time.
     """
     deadline = time.monotonic() + START_TIMEOUT
-    process: subprocess.Popen[bytes] | None = None
+    process: detached.Detached | None = None
     while not await _answers(where):
         if process is None or process.poll() is not None:
             if process is not None and process.returncode != 0:
@@ -68,7 +68,7 @@ async def _answers(where: paths.Paths) -> bool:
     return True
 
 
-def _spawn(where: paths.Paths) -> subprocess.Popen[bytes]:
+def _spawn(where: paths.Paths) -> detached.Detached:
     where.home.mkdir(parents=True, exist_ok=True)
     environment = {
         **os.environ,
@@ -76,7 +76,7 @@ def _spawn(where: paths.Paths) -> subprocess.Popen[bytes]:
         "PGCELLAR_RUNTIME": str(where.runtime.parent),
     }
     with where.log.open("ab") as log:
-        return subprocess.Popen(
+        return detached.Detached(
             [sys.executable, "-m", "pgcellar", "service", "run"],
             stdin=subprocess.DEVNULL,
             stdout=log,

@@ -22,14 +22,6 @@ _POLL = 0.004
 _STATE, _PARENT, _STARTED = 0, 1, 19
 
 
-class Detached(subprocess.Popen[bytes]):
-    """A process that may outlive us: that it does so is no mistake to be warned of."""
-
-    def __del__(self) -> None:
-        if getattr(self, "pid", None):
-            self.poll()
-
-
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Process:
     """A process that was alive when this was made. `started` is None where there is no /proc."""

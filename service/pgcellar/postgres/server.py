@@ -14,7 +14,7 @@ import subprocess
 import time
 from collections.abc import Mapping
 
-from pgcellar.api import errors
+from pgcellar.api import detached, errors
 from pgcellar.postgres import account as accounts
 from pgcellar.postgres import binaries as programs
 from pgcellar.postgres import faults, folders, initdb, postmaster, processes, settings
@@ -236,7 +236,7 @@ class Server:
             if os.fstat(handle).st_size > _LOG_LIMIT:
                 log.truncate(0)
             begin = os.fstat(handle).st_size
-            child = processes.Detached(
+            child = detached.Detached(
                 [self._binaries.path("postgres"), "-D", str(self.data)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,

@@ -79,11 +79,15 @@ def why(
     before: Sequence[str],
     missed: int,
 ) -> str:
-    """Why the cell at index `missed` is the first that has to run: what changed since last time."""
-    for index in range(missed + 1):
+    """Why the tail cell at index `missed` is the first to run: which cell changed since last time.
+
+    `before` holds the digests of the cells as they last ran.
+    """
+    for index in range(len(notebook) - 1):
         name = f"cell {index + 1} ({notebook[index].id})"
-        if index >= len(before):
-            return f"{name} has not run yet"
-        if parsed[index].digest != before[index]:
-            return f"{name} changed"
+        verb = "has not run yet" if index >= len(before) else "changed"
+        if index >= len(before) or parsed[index].digest != before[index]:
+            if missed >= index:
+                return f"{name} {verb}"
+            return f"{name} {verb}; no state is kept between cells {missed + 1} and {index}"
     return f"the state after cell {missed + 1} ({notebook[missed].id}) is not kept"

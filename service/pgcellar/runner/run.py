@@ -188,13 +188,18 @@ class Run:
     ) -> tuple[records.Source, str]:
         if index == len(self._cells) - 1:
             return "head", "the cell to run"
-        if link is None:
-            return "replayed", "what the cells above do is not known yet"
+        if link is None or (link.after is None and self._unreached(link.before)):
+            if self._parsed[index].reads_only:
+                return "skipped", "it reads, as far as its text tells"
+            return "replayed", self._why(index)
         if not link.runs:
             return "skipped", "it changes nothing"
         if index < start:
             return "hit", "its state is kept"
         return "replayed", self._why(index)
+
+    def _unreached(self, mark: states.Mark) -> bool:
+        return self._space.knowledge.facts(mark.state) is None
 
     def _why(self, missed: int) -> str:
         before = self._space.knowledge.chain(self._request.notebook)

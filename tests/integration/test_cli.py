@@ -1,0 +1,177 @@
+"""The command line, run as a person or a program runs it."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+
+import nbformat
+from tests.fixtures_service import CommandLine
+
+CELLS = [
+    "create table t (a integer primary key, b text);\ninsert into t values (1, 'x'), (2, null)",
+    "select a, b from t order by a",
+    "do $$ begin raise notice 'hello'; end $$",
+    "update t set b = 'y' where a = 1 returning b",
+    "select count(*) from t",
+]
+
+
+def test_run_prints_one_object(cli: CommandLine) -> None:
+    """The shape that programs rely on."""
+    done = cli.run(CELLS)
+    assert [cell["id"] for cell in done["cells"]] == ["c1", "c2", "c3", "c4", "c5"]
+    first, second, third, fourth, _ = done["cells"]
+    assert {"id", "state", "effect", "source", "ms", "error", "results"} <= set(first)
+    assert [result["command"] for result in first["results"]] == ["CREATE TABLE", "INSERT 0 2"]
+    assert [cell["effect"] for cell in done["cells"]] == ["write", "read", "write", "write", "read"]
+    (rows,) = second["results"]
+    assert rows["columns"] == [{"name": "a", "type": "integer"}, {"name": "b", "type": "text"}]
+    assert rows["rows"] == [["1", "x"], ["2", None]]
+    assert rows["row_count"] == 2
+    assert third["results"][0]["notices"][0]["message"] == "hello"
+    assert fourth["results"][0]["rows"] == [["y"]]
+    assert second["state"] == first["state"] != fourth["state"]
+    assert {"hits", "replayed", "ms", "planning_ms"} <= set(done["totals"])
+    assert done["sandbox"]["server_version"]
+
+
+def test_second_run_hits_and_an_edit_reruns_what_depends(cli: CommandLine) -> None:
+    """Writes are hits; the edited cell and what its state reaches run again."""
+    cells = ["create table u (a int)", "insert into u values (1)", "select 1", "delete from u"]
+    cli.run(cells)
+    assert [cell["source"] for cell in cli.run(cells)["cells"]] == ["hit", "hit", "head", "hit"]
+    cells[1] = "insert into u values (2)"
+    assert [cell["source"] for cell in cli.run(cells)["cells"]] == ["hit", "head", "head", "head"]
+
+
+def test_head_by_id_and_by_number(cli: CommandLine) -> None:
+    """`--head` runs one cell, whatever it remembers, and reports on all above."""
+    for head in ("c4", "4"):
+        done = cli.run(CELLS, "--head", head)
+        assert [cell["id"] for cell in done["cells"]] == ["c1", "c2", "c3", "c4"]
+        assert done["cells"][-1]["source"] == "head"
+        assert {cell["source"] for cell in done["cells"][:-1]} <= {"hit", "replayed", "skipped"}
+        assert done["cells"][-1]["results"][0]["rows"] == [["y"]]
+
+
+def test_editing_below_a_load_does_not_replay_it(cli: CommandLine) -> None:
+    """The cell that takes seconds runs once."""
+    cells = [
+        "create table big as select g, md5(g::text) from generate_series(1, 400000) g",
+        "create table small (a int)",
+        "insert into small select generate_series(1, 9)",
+        "select count(*) from big",
+        "update small set a = a + 1",
+    ]
+    first = cli.run(cells)
+    cells[4] = "update small set a = a + 2"
+    again = cli.run(cells, "--head", "5")
+    assert again["cells"][0]["source"] == "hit"
+    assert again["totals"]["ms"] < first["totals"]["ms"]
+    assert again["cells"][4]["results"][0]["command"] == "UPDATE 9"
+
+
+def test_max_rows_bounds_rows_and_not_the_count(cli: CommandLine) -> None:
+    """`row_count` is what PostgreSQL counted."""
+    result = cli.run(["select g from generate_series(1, 500) g"], "--max-rows", "3")["cells"][0][
+        "results"
+    ][0]
+    assert (len(result["rows"]), result["row_count"], result["truncated"]) == (3, 500, True)
+
+
+def test_write_puts_outputs_into_the_notebook(cli: CommandLine) -> None:
+    """And leaves a valid notebook."""
+    path = cli.notebook([*CELLS, "select 1/0"], name="written")
+    assert cli("run", str(path), "--write").returncode == 1
+    written = nbformat.read(path, as_version=4)
+    nbformat.validate(written)
+    assert written.cells[1].outputs[0]["output_type"] == "display_data"
+    assert written.cells[2].outputs[0]["text"] == "NOTICE:  hello\n"
+    assert written.cells[5].outputs[0]["ename"] == "22012"
+
+
+def test_exit_status_tells_sql_errors_from_bad_usage(cli: CommandLine) -> None:
+    """0, 1 and 2."""
+    assert cli("run", str(cli.notebook(["select 1"]))).returncode == 0
+    failed = cli("run", str(cli.notebook(["select 1", "selec 1"])))
+    assert failed.returncode == 1
+    assert "ERROR:  42601: syntax error" in failed.stderr
+    assert cli("run", "nowhere.ipynb").returncode == 2
+    assert cli("run", str(cli.notebook(["select 1"])), "--head", "7").returncode == 2
+    assert cli("frobnicate").returncode == 2
+
+
+def test_error_object_names_cell_and_position(cli: CommandLine) -> None:
+    """Positions count in the cell's source, from 1."""
+    done = cli.run(["create table e (a int)", "select 1;\nselect nope from e"])
+    error = done["cells"][1]["error"]
+    assert (error["sqlstate"], error["cell"], error["position"]) == ("42703", "c2", 18)
+
+
+def test_failing_tail_cell_is_named_and_the_head_does_not_run(cli: CommandLine) -> None:
+    """The error is the tail cell's."""
+    done = cli.run(
+        ["create table f (a int)", "insert into nope values (1)", "select 1"], "--head", "3"
+    )
+    assert done["error"]["cell"] == "c2"
+    assert done["cells"][2]["results"] == []
+    assert done["cells"][2]["source"] == "skipped"
+
+
+def test_plan_foresees_the_run_and_names_what_changed(cli: CommandLine) -> None:
+    """Same states, same sources; the reason for the first miss."""
+    cells = ["create table p (a int)", "insert into p values (1)", "select 1", "select * from p"]
+    cli.run(cells)
+    cells[1] = "insert into p values (2)"
+    path = cli.notebook(cells)
+    plan = cli.json("plan", str(path), "--head", "4")
+    assert plan["first_miss"].startswith("cell 2 (c2) changed")
+    ran = cli.json("run", str(path), "--head", "4")
+    assert [step["source"] for step in plan["steps"]] == [cell["source"] for cell in ran["cells"]]
+    for step, cell in zip(plan["steps"], ran["cells"], strict=True):
+        assert step["state"] in (None, cell["state"])
+
+
+def test_the_other_commands_answer(cli: CommandLine) -> None:
+    """For people and for programs."""
+    cli.run(CELLS)
+    assert cli.json("states")["states"][0]["cell"] == "(base)"
+    assert "copy_on_write" in cli.json("gc")
+    findings = {found["what"]: found for found in cli.json("doctor")["findings"]}
+    assert findings["postgresql"]["ok"] is True
+    assert cli.json("token")["mode"] == "embedded"
+    status = cli.json("service", "status")
+    assert status["status"] == "running"
+    assert cli("service", "stop").returncode == 0
+    assert cli.json("service", "status")["status"] == "not running"
+    assert cli("service", "start").returncode == 0
+    for command in ("states", "gc", "doctor", "token"):
+        assert cli(command).stdout
+
+
+def test_states_survive_a_restart_of_the_service(cli: CommandLine) -> None:
+    """What was kept is a hit, not a replay, for the next service."""
+    cells = ["create table k as select generate_series(1, 300000) g", "select count(*) from k"]
+    cli.run(cells)
+    cli("service", "stop")
+    again = cli.run(cells, "--head", "2")
+    assert [cell["source"] for cell in again["cells"]] == ["hit", "head"]
+
+
+def test_kernelspec_installs(cli: CommandLine, tmp_path: pathlib.Path) -> None:
+    """For this Python."""
+    done = cli("kernelspec", "install", "--prefix", str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    spec = json.loads((tmp_path / "share/jupyter/kernels/pgcellar/kernel.json").read_text())
+    assert spec["display_name"] == "SQL (PostgreSQL)"
+    assert spec["interrupt_mode"] == "message"
+
+
+def test_demo_compares_three_runs(cli: CommandLine) -> None:
+    """On any notebook."""
+    path = cli.notebook(["create table d (a int)", "insert into d values (1)", "select * from d"])
+    rounds = cli.json("demo", str(path))["rounds"]
+    sources = [[cell["source"] for cell in made["cells"]] for made in rounds]
+    assert sources[1] == ["hit", "hit", "head"]
+    assert sources[2] == ["hit", "head", "head"]

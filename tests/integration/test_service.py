@@ -1,0 +1,221 @@
+"""The service process: started by whoever comes first, killed at any moment, gone when idle."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import pathlib
+import signal
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+
+import pytest
+from tests.fixtures_service import CommandLine
+
+from pgcellar.api import client, errors, launcher, paths, records
+
+CELLS = ["create table t (a int)", "insert into t select generate_series(1, 5)"]
+COUNT = "select count(*) from t"
+
+
+def where(cli: CommandLine) -> paths.Paths:
+    """The paths of a test's service."""
+    digest = subprocess.run(
+        [sys.executable, "-c", "from pgcellar.api import paths; print(paths.current().runtime)"],
+        env=cli.environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.strip()
+    return paths.Paths(home=cli.home / "home", runtime=pathlib.Path(digest))
+
+
+def request(*cells: str) -> records.RunRequest:
+    """A run of the last of these cells."""
+    return records.RunRequest(
+        notebook="n",
+        cells=tuple(records.Cell(id=f"c{i}", source=text) for i, text in enumerate(cells)),
+        head=len(cells) - 1,
+    )
+
+
+async def run(service: client.Client, *cells: str) -> tuple[records.Done, list[records.Rows]]:
+    """Run the last cell."""
+    rows = []
+    async with contextlib.aclosing(service.run(request(*cells))) as events:
+        async for event in events:
+            if isinstance(event, records.Rows):
+                rows.append(event)
+            if isinstance(event, records.Done):
+                return event, rows
+    raise AssertionError("no Done")
+
+
+def until(true: Callable[[], bool], seconds: float = 30.0) -> None:
+    """Wait for a condition."""
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def postmasters(cli: CommandLine) -> list[int]:
+    """The sandboxes' servers of a test's service."""
+    found = (cli.home / "home" / "sandboxes").glob("*/data/postmaster.pid")
+    out = []
+    for path in found:
+        with contextlib.suppress(OSError, ValueError):
+            pid = int(path.read_text().split()[0])
+            os.kill(pid, 0)
+            out.append(pid)
+    return out
+
+
+async def test_eight_clients_start_one_service(fresh_cli: CommandLine) -> None:
+    """Whoever comes first; nobody comes too late."""
+    place = where(fresh_cli)
+    await asyncio.gather(*(launcher.start(place) for _ in range(8)))
+    with contextlib.closing(client.Client(place)) as service:
+        statuses = await asyncio.gather(*(service.status() for _ in range(4)))
+    assert len({status["pid"] for status in statuses}) == 1
+    folder, socket = os.stat(place.socket.parent), os.stat(place.socket)
+    assert stat.S_IMODE(folder.st_mode) & 0o077 == 0
+    assert stat.S_IMODE(socket.st_mode) == 0o600
+    assert folder.st_uid == os.getuid()
+
+
+async def test_a_folder_of_somebody_else_is_refused(fresh_cli: CommandLine) -> None:
+    """Nobody talks to a socket another user put there."""
+    place = where(fresh_cli)
+    place.socket.parent.mkdir(parents=True)
+    place.socket.parent.chmod(0o777)
+    with pytest.raises(errors.ServiceUnavailable, match="not this user's own"):
+        await launcher.start(place)
+    place.socket.parent.chmod(0o700)
+
+
+@pytest.mark.parametrize("moment", ["idle", "running", "keeping"])
+async def test_a_killed_service_is_survived(fresh_cli: CommandLine, moment: str) -> None:
+    """The next run starts another, and nothing of the old one is left."""
+    place = where(fresh_cli)
+    with contextlib.closing(client.Client(place)) as service:
+        await run(service, *CELLS)
+        pid = (await service.status())["pid"]
+        if moment == "running":
+            sleeping = asyncio.create_task(run(service, *CELLS, "select pg_sleep(60)"))
+            await asyncio.sleep(0.5)
+            os.kill(pid, signal.SIGKILL)
+            with pytest.raises(errors.ServiceUnavailable):
+                await sleeping
+        else:
+            await asyncio.sleep(0.0 if moment == "idle" else 0.31)
+            os.kill(pid, signal.SIGKILL)
+        done, rows = await run(service, *CELLS, COUNT)
+        assert done.error is None
+        assert rows[0].rows == (("5",),)
+        assert (await service.gc())["strays_dropped"] == 0
+    until(lambda: len(postmasters(fresh_cli)) <= 2)
+
+
+async def test_a_killed_sandbox_is_reported_and_healed(fresh_cli: CommandLine) -> None:
+    """Reported on the run it hit, healed by the next; one killed idle is not even noticed."""
+    with contextlib.closing(client.Client(where(fresh_cli))) as service:
+        await run(service, *CELLS)
+        for pid in postmasters(fresh_cli):
+            os.kill(pid, signal.SIGKILL)
+        done, rows = await run(service, *CELLS, COUNT)
+        assert rows[0].rows == (("5",),)
+        sleeping = asyncio.create_task(run(service, *CELLS, "select pg_sleep(60)"))
+        await asyncio.sleep(0.5)
+        for pid in postmasters(fresh_cli):
+            os.kill(pid, signal.SIGKILL)
+        done, _ = await sleeping
+        assert done.error is not None
+        assert "ended while the cell ran" in done.error.message
+        done, rows = await run(service, *CELLS, COUNT)
+        assert (done.error, rows[0].rows) == (None, (("5",),))
+
+
+async def test_a_killed_control_database_is_survived(fresh_cli: CommandLine) -> None:
+    """Runs go on, and states are kept again."""
+    with contextlib.closing(client.Client(where(fresh_cli))) as service:
+        await run(service, *CELLS)
+        (pidfile,) = (fresh_cli.home / "home" / "control").glob("*/postmaster.pid")
+        os.kill(int(pidfile.read_text().split()[0]), signal.SIGKILL)
+        done, rows = await run(service, *CELLS, COUNT)
+        assert (done.error, rows[0].rows) == (None, (("5",),))
+        await asyncio.sleep(1.5)
+        done, _ = await run(service, *CELLS, COUNT)
+        assert done.error is None
+        assert len(await service.states()) >= 1
+
+
+async def test_a_reader_who_leaves_ends_the_run(fresh_cli: CommandLine) -> None:
+    """The next run need not wait for a minute's sleep."""
+    with contextlib.closing(client.Client(where(fresh_cli))) as service:
+        await run(service, "select 1")
+        async with contextlib.aclosing(service.run(request("select pg_sleep(60)"))) as events:
+            async for _ in events:
+                break
+        begin = time.monotonic()
+        done, _ = await run(service, "select 2")
+        assert done.error is None
+        assert time.monotonic() - begin < 20
+
+
+async def test_cancelling_reaches_postgresql(fresh_cli: CommandLine) -> None:
+    """And the run says so."""
+    with contextlib.closing(client.Client(where(fresh_cli))) as service:
+        await run(service, "select 1")
+        cancelled = 0.0
+        async with contextlib.aclosing(service.run(request("select pg_sleep(60)"))) as events:
+            async for event in events:
+                if isinstance(event, records.Started):
+                    await asyncio.sleep(0.3)
+                    cancelled = time.monotonic()
+                    await service.cancel(event.run)
+                if isinstance(event, records.Done):
+                    assert event.error is not None
+                    assert event.error.sqlstate == "57014"
+        assert time.monotonic() - cancelled < 5
+
+
+def test_an_idle_service_ends_and_its_sandbox_before_it(fresh_cli: CommandLine) -> None:
+    """By configuration; states are there for the next."""
+    home = fresh_cli.home / "home"
+    home.mkdir()
+    (home / "pgcellar_config.py").write_text(
+        "c.ServiceApp.idle_timeout = 8\nc.ServiceApp.sandbox_idle_timeout = 1\n"
+        "c.ServiceApp.spares = 0\n"
+    )
+    cells = [*CELLS, "insert into t select generate_series(1, 200000)"]
+    fresh_cli.run(cells)
+    until(lambda: not postmasters(fresh_cli))
+    assert fresh_cli.json("service", "status")["status"] == "running"
+    again = fresh_cli.run([*cells, COUNT], "--head", "4")
+    assert again["cells"][3]["results"][0]["rows"] == [["200005"]]
+    assert again["totals"]["replayed"] == 0
+    until(lambda: not where(fresh_cli).socket.exists(), seconds=40)
+
+
+def test_a_spare_sandbox_waits(fresh_cli: CommandLine) -> None:
+    """For whoever crashes next."""
+    fresh_cli.run(["select 1"])
+    until(lambda: len(postmasters(fresh_cli)) == 2)
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can ask as another user")
+def test_another_user_is_refused(fresh_cli: CommandLine) -> None:
+    """By the folder's permissions."""
+    fresh_cli.run(["select 1"])
+    socket = where(fresh_cli).socket
+    asked = subprocess.run(
+        [sys.executable, "-c", f"import os, socket; os.setuid(65534); "
+         f"socket.socket(socket.AF_UNIX).connect({str(socket)!r})"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert "PermissionError" in asked.stderr
