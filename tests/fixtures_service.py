@@ -112,3 +112,16 @@ def fresh_cli(cellar_home: pathlib.Path) -> Iterator[CommandLine]:
     """The command line on a home of this test's own."""
     with command_line(cellar_home) as made:
         yield made
+
+
+@pytest.fixture(scope="module")
+def kernel_home(cellar_home_module: pathlib.Path) -> Iterator[CommandLine]:
+    """The kernelspec, installed, and a home for the kernels of a module."""
+    with command_line(cellar_home_module) as made, pytest.MonkeyPatch.context() as patch:
+        prefix = cellar_home_module / "prefix"
+        made("kernelspec", "install", "--prefix", str(prefix))
+        patch.setenv("JUPYTER_PATH", str(prefix / "share" / "jupyter"))
+        for name in ("PGCELLAR_HOME", "PGCELLAR_RUNTIME"):
+            patch.setenv(name, made.environment[name])
+        made.run(["select 1"])
+        yield made

@@ -16,7 +16,7 @@ import psycopg
 import pytest
 
 from pgcellar.api import errors
-from pgcellar.postgres import account, binaries, folders, postmaster, processes, server
+from pgcellar.postgres import account, binaries, folders, memory, postmaster, processes, server
 
 SUPERUSER = "boss"
 PASSWORD = "it's \\ secret"
@@ -214,6 +214,27 @@ async def test_a_frozen_server_is_ended_with_its_children(
     assert not one.alive()
     assert not any(child.alive() for child in children)
     await one.start()
+
+
+@LINUX
+async def test_a_crashed_server_leaves_no_shared_memory(make: Make) -> None:
+    one = await started(make())
+    assert one.pid is not None
+    row = (one.data / "postmaster.pid").read_text().splitlines()[6].split()
+    table = processes.PROC / "sysvipc" / "shm"
+
+    def present() -> bool:
+        return any(line.split()[:2] == row for line in table.read_text().splitlines())
+
+    assert present()
+    memory.release(one.data)
+    assert present()  # as long as the server uses it
+    os.kill(one.pid, signal.SIGKILL)
+    await until(lambda: not one.alive())
+    await make().kill()
+    assert present()
+    one.destroy()
+    assert not present()
 
 
 async def test_a_number_given_to_another_process_is_not_the_server(make: Make) -> None:

@@ -26,8 +26,8 @@ def pretended(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
     def getpwnam(name: str) -> pwd.struct_passwd:
         return pwd.struct_passwd((name, "x", known[name], known[name], "", "/", "/bin/false"))
 
-    monkeypatch.setattr(account.os, "getuid", lambda: 0)
-    monkeypatch.setattr(account.pwd, "getpwnam", getpwnam)
+    monkeypatch.setattr(os, "getuid", lambda: 0)
+    monkeypatch.setattr(pwd, "getpwnam", getpwnam)
     monkeypatch.delenv(account.VARIABLE, raising=False)
     return known
 

@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from pgcellar.api import detached, errors
 from pgcellar.postgres import account as accounts
 from pgcellar.postgres import binaries as programs
-from pgcellar.postgres import faults, folders, initdb, postmaster, processes, settings
+from pgcellar.postgres import faults, folders, initdb, memory, postmaster, processes, settings
 
 PORT = 5432
 #: An idle server is ready within 30 to 50 ms; waiting in coarser steps would be seen.
@@ -159,6 +159,7 @@ class Server:
     def destroy(self) -> None:
         """Remove data, log and socket folder of a server that does not run."""
         with faults.translated(f"The data folder {self.data} can't be removed"):
+            memory.release(self.data)
             folders.remove(self.data)
             folders.remove(self.sockets)
             folders.sweep(self.data)

@@ -68,7 +68,8 @@ class Files:
                 f"{path}: {exc.strerror or exc}.",
                 hint="File names count from the notebook's folder.",
             ) from exc
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            os.close(handle)
+            raise errors.FileRefused(f"{path} is not a regular file.")
         with os.fdopen(handle, "rb") as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise errors.FileRefused(f"{path} is not a regular file.")
             yield path, file

@@ -305,15 +305,14 @@ class Run:
         if link.after is not None and not link.runs:
             report.state, report.effect = instance.mark.state, link.effect
             return None
-        if self._planned_ms(instance.mark, index) > workspace.NOTICEABLE_MS:
-            left = len(self._cells) - 1 - index
-            await self._emit(records.Progress(message="Replaying", cell=cell.id, left=left))
         report.source = "replayed"
         session = await self._connect(instance)
         before = instance.mark
         try:
             self._refuse(parsed)
-            done = await running.run_cell(instance, session, parsed, context, None)
+            left = len(self._cells) - 1 - index
+            async with workspace.patience(self._emit, "Replaying …", cell=cell.id, left=left):
+                done = await running.run_cell(instance, session, parsed, context, None)
         except running.CellFailed as exc:
             report.error = dataclasses.replace(exc.error, cell=cell.id)
             return report.error
@@ -334,9 +333,6 @@ class Run:
     def _needs_session(self, index: int) -> bool:
         """Whether a cell after this one looks at what the session did since the base."""
         return any(parsed.needs_base for parsed in self._parsed[index + 1 :])
-
-    def _planned_ms(self, mark: states.Mark, index: int) -> float:
-        return self._space.cost(mark.state, self._parsed[index])
 
     async def _head(
         self, instance: instances.Instance, context: running.Context

@@ -23,9 +23,8 @@ PER_SANDBOX = 16
 SHORT_CLONE_MS = 100.0
 #: Seconds without a run before a state is kept that is cheap to replay.
 IDLE_SECONDS = 0.3
-#: Seconds after which a person is told what a run waits for, and the same for what is foreseen.
+#: Seconds after which a person is told what a run waits for.
 PATIENCE = 0.3
-NOTICEABLE_MS = 300.0
 
 
 class Notebook:
@@ -341,12 +340,14 @@ class Workspace:
 
 
 @contextlib.asynccontextmanager
-async def patience(emit: executor.Emit, message: str) -> AsyncIterator[None]:
+async def patience(
+    emit: executor.Emit, message: str, *, cell: str | None = None, left: int = 0
+) -> AsyncIterator[None]:
     """Tell the person what is waited for, if it takes long enough to be noticed."""
     telling: list[asyncio.Task[None]] = []
 
     async def tell() -> None:
-        await emit(records.Progress(message=message))
+        await emit(records.Progress(message=message, cell=cell, left=left))
 
     # A timer, not a task: nearly always there is nothing to tell, and every run comes by here.
     timer = asyncio.get_running_loop().call_later(

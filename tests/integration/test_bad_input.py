@@ -1,0 +1,238 @@
+"""Bad input, hostile cells and a full disk: each gets a clear message and leaves nothing behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+
+import pytest
+from tests.fixtures_service import CommandLine, command_line, notebook_json
+
+
+def said(cli: CommandLine, *arguments: str) -> tuple[int, str]:
+    """The exit status and everything printed, in which there must be no traceback."""
+    done = cli(*arguments)
+    text = done.stdout + done.stderr
+    assert "Traceback" not in text
+    return done.returncode, text
+
+
+def refused(cli: CommandLine, cell: str) -> str:
+    """The message of a cell that must fail, after which another works."""
+    done = cli.run([cell])
+    assert done["error"], cell
+    assert cli.run(["select 1"])["error"] is None
+    return f"{done['error']['message']} {done['error']['hint'] or ''}"
+
+
+def test_an_empty_notebook_and_one_of_comments(cli: CommandLine) -> None:
+    """Run, and do nothing."""
+    assert cli.run([])["cells"] == []
+    done = cli.run(["-- nothing", "", "/* nor\nhere */"])
+    assert [cell["effect"] for cell in done["cells"]] == ["none", "none", "none"]
+    assert done["error"] is None
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("{", "is not a notebook"),
+        ("[]", "no list of cells"),
+        ('{"worksheets": []}', "no list of cells"),
+        (json.dumps(notebook_json(["1 + 1"], kernelspec={"language": "python"})), "of python"),
+        ('{"cells": [1], "metadata": {}}', "cell 1 is not as it should be"),
+    ],
+)
+def test_files_that_are_no_sql_notebook(cli: CommandLine, content: str, message: str) -> None:
+    """Exit status 2, and a sentence."""
+    path = cli.home / "bad.ipynb"
+    path.write_text(content)
+    status, text = said(cli, "run", str(path))
+    assert status == 2
+    assert message in text
+
+
+def test_a_cell_of_ten_megabytes(cli: CommandLine) -> None:
+    """Runs; and where it is wrong at its end, the message says where, not all of it."""
+    rows = ", ".join(f"({number}, 'abcdefgh')" for number in range(500_000))
+    cell = f"insert into big values {rows}"
+    assert len(cell) > 9_000_000
+    done = cli.run(["create table big (a int, b text)", cell, "select count(*) from big"])
+    assert done["cells"][2]["results"][0]["rows"] == [["500000"]]
+    status, text = said(cli, "run", str(cli.notebook([f"{cell} oops"])))
+    assert status == 1
+    assert "syntax error" in text
+    assert len(text) < 5_000
+
+
+def test_ten_million_rows_need_bounded_memory(cli: CommandLine) -> None:
+    """They are counted, and some are shown."""
+    cli.run(["select 1"])
+    pid = cli.json("service", "status")["pid"]
+    before = resident(pid)
+    done = cli.run(["select g, 'some text' from generate_series(1, 10000000) g"])
+    result = done["cells"][0]["results"][0]
+    assert (result["row_count"], len(result["rows"])) == (10_000_000, 100)
+    assert resident(pid) - before < 300 * 1024
+
+
+def resident(pid: int) -> int:
+    """The largest memory a process has had, in KiB."""
+    status = pathlib.Path(f"/proc/{pid}/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0])
+
+
+def test_ctrl_c_cancels_at_the_server(cli: CommandLine) -> None:
+    """And the next run need not wait."""
+    cli.run(["select 1"])
+    process = cli.popen("run", str(cli.notebook(["select pg_sleep(1000)"], name="sleep")))
+    time.sleep(2.0)
+    begin = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=30)
+    assert "Traceback" not in errors
+    assert process.returncode == 130
+    assert cli.json("run", str(cli.notebook(["select 1"], name="sleep")))["error"] is None
+    assert time.monotonic() - begin < 15
+
+
+def test_no_postgresql(fresh_cli: CommandLine, tmp_path: pathlib.Path) -> None:
+    """The message says where was looked."""
+    done = fresh_cli("run", str(fresh_cli.notebook(["select 1"])), PGCELLAR_PG_BIN=str(tmp_path))
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert str(tmp_path) in done.stderr
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "create role mallory superuser",
+        "alter role current_user set work_mem = '1GB'",
+        "create database other",
+        "alter system set fsync = on",
+        "drop owned by current_user",
+        "comment on database postgres is 'x'",
+        "\\! id",
+        "\\d",
+        "\\copy t from program 'id'",
+        "copy t from stdin",
+        "\\copy t to 'out.csv'",
+    ],
+)
+def test_what_reaches_beyond_the_database_is_refused(cli: CommandLine, cell: str) -> None:
+    """With a sentence that says what to do instead."""
+    done = cli.run([cell])
+    assert done["error"]["sqlstate"] == "PC008"
+    assert done["error"]["hint"]
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "copy (select 1) to program 'id'",
+        "create table t (a text); copy t from '/etc/passwd'",
+        "create table t (a text); copy t from program 'id'",
+        "select pg_read_file('/etc/passwd')",
+        "select pg_ls_dir('.')",
+        "select lo_import('/etc/passwd')",
+        "do $$ begin execute 'create role mallory'; end $$",
+        "do $$ begin execute 'alter role pgcellar superuser'; end $$",
+        "do $$ begin execute format('alter database %I set jit = on', current_database()); end $$",
+        "set role pgcellar_admin",
+        "set session authorization pgcellar_admin",
+        "create extension dblink",
+        "create function f() returns int language c as '/lib/x86_64-linux-gnu/libc.so.6', 'system'",
+        "select pg_terminate_backend(pg_backend_pid())",
+        "select pg_reload_conf()",
+        "checkpoint",
+    ],
+)
+def test_postgresql_itself_refuses_the_rest(cli: CommandLine, cell: str) -> None:
+    """User SQL has a role that can't reach host, server or neighbour."""
+    assert refused(cli, cell)
+
+
+def test_files_stay_in_the_notebooks_folder(cli: CommandLine, tmp_path: pathlib.Path) -> None:
+    """By whatever way out."""
+    secret = tmp_path / "secret.csv"
+    secret.write_text("1\n")
+    (cli.home / "link.csv").unlink(missing_ok=True)
+    (cli.home / "link.csv").symlink_to(secret)
+    if not (cli.home / "fifo").exists():
+        os.mkfifo(cli.home / "fifo")
+    for name in (str(secret), "../secret.csv", "link.csv", "fifo", "missing.csv", "."):
+        done = cli.run(["create table f (a int)", f"\\copy f from '{name}'"])
+        assert done["error"]["sqlstate"] == "PC010", name
+        assert done["error"]["cell"] == "c2"
+    (cli.home / "good.csv").write_text("1\n2\n")
+    done = cli.run(["create table f (a int)", "\\copy f from 'good.csv'", "table f"])
+    assert done["cells"][2]["results"][0]["rows"] == [["1"], ["2"]]
+    (cli.home / "good.csv").write_text("3\n")
+    done = cli.run(["create table f (a int)", "\\copy f from 'good.csv'", "table f"])
+    assert done["cells"][2]["results"][0]["rows"] == [["3"]]
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        "set statement_timeout = '1ms'",
+        "set default_transaction_read_only = on",
+        "create schema evil; create table evil.pg_proc (oid int);"
+        " set search_path = evil, pg_catalog",
+        "create temp table pg_proc (x int); create temp table pg_locks (x int)",
+        "do $$ begin execute 'alter role pgcellar set search_path = nowhere'; end $$",
+        "do $$ begin execute 'alter role pgcellar password ''x'''; end $$",
+        "set client_encoding = 'latin1'",
+        "set standard_conforming_strings = off",
+        "begin; create table half (a int)",
+    ],
+)
+def test_a_hostile_session_hurts_nobody(cli: CommandLine, hostile: str) -> None:
+    """Neither the next cell's answer nor another notebook."""
+    done = cli.run([hostile, "select 'é', 1 + 1"])
+    if "statement_timeout" not in hostile:
+        assert done["error"] is None, done["error"]
+        assert done["cells"][1]["results"][0]["rows"][0][1] == "2"
+    other = cli.json(
+        "run", str(cli.notebook(["create table x (a int)", "show search_path"], name="other"))
+    )
+    assert other["error"] is None
+    assert other["cells"][1]["results"][0]["rows"] == [['"$user", public']]
+
+
+@pytest.fixture
+def small_disk(cellar_home: pathlib.Path) -> Iterator[CommandLine]:
+    """A home on a file system of 400 MB."""
+    if os.getuid() != 0:
+        pytest.skip("only root can mount a small file system")
+    place = cellar_home / "small"
+    place.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=400m,mode=711", "tmpfs", str(place)],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if mounted.returncode:
+        pytest.skip(f"a tmpfs can't be mounted here: {mounted.stderr}")
+    try:
+        with command_line(place) as made:
+            yield made
+    finally:
+        subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+def test_a_full_disk(small_disk: CommandLine) -> None:
+    """The message says so, and a small notebook works again afterwards."""
+    filling = "create table full_disk as select repeat('x', 1000) from generate_series(1, 1000000)"
+    done = small_disk.run(["create table a (b int)", filling])
+    assert done["error"] is not None
+    assert "space" in json.dumps(done["error"]).lower() or "full" in done["error"]["message"]
+    deadline = time.monotonic() + 60
+    while small_disk.run(["create table a (b int)", "select count(*) from a"])["error"]:
+        assert time.monotonic() < deadline
+        time.sleep(1)
