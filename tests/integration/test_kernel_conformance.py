@@ -28,6 +28,11 @@ class TestKernel(jupyter_kernel_test.KernelTests):
         {"text": "select 1 FR", "matches": {"FROM"}},
     ]
 
+    def setUp(self) -> None:
+        """The first cell of all may show what it waits for."""
+        super().setUp()
+        self.execute_helper("select 1")
+
     def test_notices_on_stdout(self) -> None:
         """A notice is output, not a word on stderr."""
         self.flush_channels()

@@ -24,7 +24,7 @@ SHORT_CLONE_MS = 100.0
 #: Seconds without a run before a state is kept that is cheap to replay.
 IDLE_SECONDS = 0.3
 #: Seconds after which a person is told what a run waits for.
-PATIENCE = 0.3
+PATIENCE = 0.5
 
 
 class Notebook:
