@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lab bench check format clean
+.PHONY: demo test soak lab bench check format clean
 
 $(VENV)/ready: pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit("pgcellar needs Python 3.11 or newer") if sys.version_info < (3, 11) else None'
@@ -25,6 +25,9 @@ demo: $(VENV)/ready notebooks/data/flights.csv
 
 test: check
 	$(BIN)/python -m pytest
+
+soak: $(VENV)/ready-test
+	PGCELLAR_EXAMPLES=1000 $(BIN)/python -m pytest --timeout 0 tests/integration/test_equals_oracle.py
 
 check: $(VENV)/ready-test notebooks/data/flights.csv
 	$(BIN)/ruff check .

@@ -1,0 +1,186 @@
+"""What the runner adds to a statement: heads over HTTP and in this process, against psycopg."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+import psycopg
+from tests import cellar
+from tests.bench import measure
+
+from pgcellar.api import client, records
+
+READS = "a read, by the runner and by psycopg"
+WRITES = "a write cell, by the runner and by psycopg"
+LONG = 1_000
+_WARM_UP = 10
+#: Seconds in which idle work keeps a small state and has a clone ready, on a slow disk too.
+IDLE = 1.2
+#: Between runs that must not meet: what one of them leaves to do at once takes less.
+_APART = 0.03
+
+_READ_AIM = "below +2 ms"
+_WRITE_AIM = "below +5 ms"
+_SMALL = "create table small as select g as id, md5(g::text) as name from generate_series(1, 100) g"
+_OVER_SMALL = "select * from small order by id"
+_TABLE = "create table t (n integer)"
+_FILL = "insert into t select generate_series(1, 1000)"
+
+#: Runs the cell at an index of a notebook of that name; ms until `Done`.
+RunHead = Callable[[str, Sequence[str], int], Awaitable[float]]
+
+
+class HeadFailed(Exception):
+    """A cell that was to be measured failed."""
+
+
+def request(notebook: str, cells: Sequence[str], head: int) -> records.RunRequest:
+    """A run as the kernel asks for it."""
+    return records.RunRequest(
+        notebook=notebook,
+        cells=tuple(records.Cell(id=f"c{i}", source=text) for i, text in enumerate(cells)),
+        head=head,
+        brief=True,
+    )
+
+
+def _check(event: records.Event | None) -> None:
+    if not isinstance(event, records.Done):
+        raise HeadFailed("The run did not come to its end.")
+    if event.error is not None:
+        raise HeadFailed(event.error.message)
+    if event.cells[-1].source != "head":
+        raise HeadFailed(f"The head did not run: {event.cells[-1].source}")
+
+
+def over_http(service: client.Client) -> RunHead:
+    """Heads in the service process."""
+
+    async def run(notebook: str, cells: Sequence[str], head: int) -> float:
+        wanted = request(notebook, cells, head)
+        event: records.Event | None = None
+        begin = time.perf_counter()
+        async with contextlib.aclosing(service.run(wanted)) as events:
+            async for event in events:  # noqa: B007 - the last is `Done`
+                pass
+        took = (time.perf_counter() - begin) * 1000
+        _check(event)
+        return took
+
+    return run
+
+
+def in_process(services: cellar.Cellar) -> RunHead:
+    """Heads in this process; timed on the services' own loop, without the way there."""
+
+    async def timed(wanted: records.RunRequest) -> float:
+        seen: list[records.Event] = []
+
+        async def emit(event: records.Event) -> None:
+            seen.append(event)
+
+        begin = time.perf_counter()
+        await services.runner.run(cellar.OWNER, wanted, emit)
+        took = (time.perf_counter() - begin) * 1000
+        _check(seen[-1] if seen else None)
+        return took
+
+    async def run(notebook: str, cells: Sequence[str], head: int) -> float:
+        took: float = services.call(timed(request(notebook, cells, head)))
+        return took
+
+    return run
+
+
+class Heads:
+    """The same statements by three ways, in turn."""
+
+    def __init__(
+        self,
+        table: measure.Table,
+        conn: psycopg.AsyncConnection[Any],
+        http: RunHead,
+        inside: RunHead,
+    ) -> None:
+        self._table = table
+        self._conn = conn
+        self._http = http
+        self._inside = inside
+        self._number = itertools.count(1_000_000)
+
+    async def _bare(self, statement: str) -> float:
+        async def work() -> None:
+            cursor = await self._conn.execute(statement)
+            if cursor.description is not None:
+                await cursor.fetchall()
+
+        return await measure.timed(work)
+
+    def _report(self, section: str, what: str, took: Sequence[Sequence[float]], aim: str) -> None:
+        """Rows of psycopg, of the runner in this process, and of the runner over HTTP."""
+        add, overhead = self._table.add, {"overhead": True}
+        bare = add(section, f"{what}: psycopg", took[0])
+        add(section, f"{what}: in process", took[1], against=bare, aim=aim, **overhead)
+        add(section, f"{what}: over HTTP", took[2], against=bare, **overhead)
+
+    # --- reads -------------------------------------------------------------------------------
+
+    async def reads(self, rounds: int) -> None:
+        """A read of nothing, and one over a small table."""
+        await self._conn.execute(_SMALL)
+        await self._read("select 1", ["select 1"], rounds)
+        await self._read("100 rows", [_SMALL, _OVER_SMALL], rounds)
+        long = [_TABLE, *(f"select {number}" for number in range(LONG - 1)), "select 1"]
+        await self._read(f"select 1 below {LONG:,} cells", long, max(10, rounds // 4))
+
+    async def _read(self, what: str, cells: Sequence[str], rounds: int) -> None:
+        head = len(cells) - 1
+        took: tuple[list[float], list[float], list[float]] = ([], [], [])
+        for _ in range(_WARM_UP + rounds):
+            took[0].append(await self._bare(cells[head]))
+            took[1].append(await self._inside(what, cells, head))
+            took[2].append(await self._http(what, cells, head))
+        self._report(READS, what, [some[_WARM_UP:] for some in took], _READ_AIM)
+
+    # --- writes ------------------------------------------------------------------------------
+
+    async def writes(self, rounds: int) -> None:
+        """An edited cell, with and without time between edits, and a notebook run in one go."""
+        for statement in (_TABLE, _FILL):
+            await self._conn.execute(statement)
+        for run in (self._inside, self._http):
+            for head in (0, 1):
+                await run("edited", [_TABLE, _FILL], head)
+        await asyncio.sleep(2 * IDLE)
+        await self._edits("edited, idle between", rounds, IDLE)
+        await self._edits("edited at once", rounds, 0.0)
+        await self._run_all(rounds * 3)
+
+    async def _edits(self, what: str, rounds: int, idle: float) -> None:
+        took: tuple[list[float], list[float], list[float]] = ([], [], [])
+        for _ in range(1 + rounds):
+            cells = [_TABLE, _FILL, self._insert()]
+            took[0].append(await self._bare(cells[2]))
+            took[1].append(await self._inside("edited", cells, 2))
+            await asyncio.sleep(_APART if idle else 0.0)
+            took[2].append(await self._http("edited", cells, 2))
+            await asyncio.sleep(idle)
+        self._report(WRITES, what, [some[1:] for some in took], _WRITE_AIM if idle else "")
+
+    async def _run_all(self, rounds: int) -> None:
+        """One new cell after the other, each the next head."""
+        cells = [_TABLE, *(self._insert() for _ in range(rounds + 3))]
+        bare = [await self._bare(cell) for cell in cells[1:]]
+        inside = [await self._inside("all", cells, head) for head in range(len(cells))]
+        http = [await self._http("all", cells, head) for head in range(len(cells))]
+        took = [bare[3:], inside[4:], http[4:]]
+        self._report(WRITES, "run all", took, _WRITE_AIM)
+
+    def _insert(self) -> str:
+        """A statement that never ran before: otherwise its outcome is known."""
+        return f"insert into t values ({next(self._number)})"

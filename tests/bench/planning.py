@@ -1,0 +1,97 @@
+"""What planning takes, by the length of the notebook: pure, nothing of it asks a server."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Sequence
+
+from tests.bench import measure
+
+from pgcellar.notebook import cells, states
+from pgcellar.runner import planning
+
+SECTION = "planning, by cells"
+LENGTHS = (10, 100, 1_000, 5_000)
+_BASE = states.base_id({"version": "bench"})
+_CLONE_MS = 20.0
+_REPLAY_MS = 5.0
+#: Of four cells two write, one reads and one is a comment.
+_KINDS = (
+    "create table t{n} (id integer primary key, name text not null, amount numeric default 0)",
+    "insert into t{n} select g, 'name ' || g, g * {n} from generate_series(1, 100) g",
+    "select name, sum(amount) as total from t{n} where id > {n} group by name order by total desc",
+    "-- What follows is about number {n}.",
+)
+
+
+class _AllKnown:
+    """What is known of a notebook that has run."""
+
+    def facts(self, state: str) -> states.Facts | None:
+        """Nothing but built-in functions."""
+        return states.Facts()
+
+    def learned(self, state: str, statement: str) -> states.Outcome | None:
+        """Every read read."""
+        return "read"
+
+
+class _Planner:
+    """One runner's memory of one notebook."""
+
+    def __init__(self) -> None:
+        self._chain = states.Chain(_AllKnown())
+        self._kept = {_BASE}
+
+    def plan(self, notebook: Sequence[str]) -> float:
+        """Plan a run of the last cell, as a run does; ms."""
+        begin = time.perf_counter()
+        parsed = [cells.parse(text) for text in notebook]
+        links = self._chain.walk(_BASE, parsed, {})
+        tail = links[: len(notebook) - 1]
+        known = planning.marks(_BASE, tail)
+        start = planning.choose(
+            known,
+            tail,
+            needs_base=any(one.needs_base for one in parsed[len(known) - 1 :]),
+            live=lambda mark, base: False,
+            kept=lambda state: _CLONE_MS if state in self._kept else None,
+            cost=lambda index: _REPLAY_MS,
+        )
+        took = (time.perf_counter() - begin) * 1000
+        assert len(known) == len(notebook) and 0 <= start.index < len(notebook)
+        # As after a run: where its head began is kept.
+        self._kept.add(known[-1].state)
+        return took
+
+
+def plans(table: measure.Table, rounds: int) -> None:
+    """A notebook met for the first time, unchanged, and after an edit."""
+    took: dict[tuple[str, int], list[float]] = {}
+    for length in LENGTHS:
+        for key, samples in _plans(length, rounds).items():
+            took[key, length] = samples
+    for (what, length), samples in sorted(took.items(), key=lambda item: _ORDER[item[0][0]]):
+        aim = "a few ms" if length == 1_000 and what.startswith("edit") else ""
+        table.add(SECTION, f"{what}, {length:,}", samples, aim=aim)
+
+
+_ORDER = {"first time": 0, "unchanged": 1, "edit in the middle": 2, "edit at the top": 3}
+
+
+def _plans(length: int, rounds: int) -> dict[str, list[float]]:
+    notebook = [_KINDS[n % len(_KINDS)].format(n=n) for n in range(length)]
+    took: dict[str, list[float]] = {name: [] for name in _ORDER}
+    edits = itertools.count(10_000_000)
+    for _ in range(max(2, rounds // 3)):
+        cells.parse.cache_clear()
+        planner = _Planner()
+        took["first time"].append(planner.plan(notebook))
+    for _ in range(rounds):
+        took["unchanged"].append(planner.plan(notebook))
+    for name, at in (("edit in the middle", length // 2), ("edit at the top", 0)):
+        for _ in range(rounds):
+            notebook[at] = _KINDS[0].format(n=next(edits))
+            took[name].append(planner.plan(notebook))
+    return took
