@@ -12,7 +12,6 @@ import contextlib
 import fcntl
 import logging
 import os
-import pathlib
 import signal
 import time
 from collections.abc import AsyncIterator, Mapping
@@ -277,7 +276,7 @@ def main(where: paths.Paths | None = None) -> None:
         format="%(asctime)s %(levelname)s %(name)s %(message)s",
     )
     found = where or paths.current()
-    pathlib.Path(found.home).mkdir(parents=True, exist_ok=True)
+    paths.make_home(found)
     app = ServiceApp(found)
     app.load_settings()
     asyncio.run(app.serve())

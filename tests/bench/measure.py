@@ -93,23 +93,20 @@ class Table:
 
     def text(self) -> str:
         """The table as text."""
-        head = ("", "median ms", "90 % below", "n", "compared", "aim")
-        lines: list[tuple[str, ...]] = []
-        section = ""
-        for row in self.rows:
-            if row.section != section:
-                section = row.section
-                lines.append((section,))
-            lines.append(_line(row))
-        widths = [
-            max(len(line[i]) for line in [head, *lines] if len(line) == len(head))
-            for i in range(len(head))
-        ]
+        lines = [_HEAD, *map(_line, self.rows)]
+        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
         rule = "─" * (sum(widths) + 2 * (len(widths) - 1))
-        out = [_aligned(head, widths), rule]
-        for line in lines:
-            out += [_aligned(line, widths)] if len(line) == len(head) else ["", *line]
+        out = [_aligned(_HEAD, widths), rule]
+        section = ""
+        for row, line in zip(self.rows, lines[1:], strict=True):
+            if row.section != section:
+                out += [*([""] if section else []), row.section]
+                section = row.section
+            out.append(_aligned(line, widths))
         return "\n".join([*out, rule, *self.skipped])
+
+
+_HEAD = ("", "median ms", "90 % below", "n", "compared", "aim")
 
 
 def _line(row: Row) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ Everything here is a context manager that leaves nothing behind.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import dataclasses
 import importlib.metadata
@@ -37,7 +38,7 @@ _UNMOUNT_TRIES = 50
 @contextlib.contextmanager
 def folder() -> Iterator[pathlib.Path]:
     """A folder for servers: short, as socket paths are, and passable for their account."""
-    path = pathlib.Path(tempfile.mkdtemp(prefix="cellar-", dir="/tmp"))
+    path = pathlib.Path(tempfile.mkdtemp(prefix="bench-", dir="/tmp"))
     path.chmod(0o711)
     try:
         yield path
@@ -86,8 +87,7 @@ async def _spare(home: pathlib.Path) -> None:
     while len(list(home.glob("sandboxes/*/data/postmaster.pid"))) < 2:
         if time.monotonic() > deadline:
             return
-        # A pause, not a wait: what is measured next should have the machine to itself.
-        time.sleep(0.2)  # noqa: ASYNC251
+        await asyncio.sleep(0.1)
 
 
 # --- without pgcellar ----------------------------------------------------------------------------

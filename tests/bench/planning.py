@@ -60,7 +60,8 @@ class _Planner:
             cost=lambda index: _REPLAY_MS,
         )
         took = (time.perf_counter() - begin) * 1000
-        assert len(known) == len(notebook) and 0 <= start.index < len(notebook)
+        assert len(known) == len(notebook)
+        assert start.index < len(notebook)
         # As after a run: where its head began is kept.
         self._kept.add(known[-1].state)
         return took

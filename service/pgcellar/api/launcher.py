@@ -69,7 +69,7 @@ async def _answers(where: paths.Paths) -> bool:
 
 
 def _spawn(where: paths.Paths) -> detached.Detached:
-    where.home.mkdir(parents=True, exist_ok=True)
+    paths.make_home(where)
     environment = {
         **os.environ,
         "PGCELLAR_HOME": str(where.home),

@@ -38,6 +38,13 @@ class Paths:
         return self.home / "service.log"
 
 
+def make_home(where: Paths) -> None:
+    """Make the home folder. Under root another account's servers must get through to theirs."""
+    where.home.mkdir(parents=True, exist_ok=True)
+    if os.getuid() == 0:
+        where.home.chmod(0o711)
+
+
 def current() -> Paths:
     """The paths of this user: `PGCELLAR_HOME` if set, else the platform's data folder.
 

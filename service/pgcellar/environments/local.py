@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import pathlib
 import secrets
 from collections.abc import AsyncIterator, Mapping
@@ -119,6 +120,8 @@ class LocalSpawner(spawner.Spawner):
         """See `Spawner.remove`."""
         await self._server.kill()
         self._server.destroy()
+        with contextlib.suppress(OSError):
+            self._folder.rmdir()
 
     def endpoint(self) -> spawner.Endpoint:
         """See `Spawner.endpoint`."""
