@@ -165,7 +165,7 @@ def runner(home: pathlib.Path, address: dict[str, Any], rounds: int) -> None:
             times.append(median_ms(lambda text=text: cellar.run([*base, text]), 1))
             cellar.quiet()
         row(
-            "runner: write head, edited, idle work done",
+            "runner: write head, edited, after a pause",
             statistics.median(times),
             "psycopg",
             insert,

@@ -270,7 +270,7 @@ def _binding(kind: str, node: dict[str, Any], text: str) -> Binding:
 
 
 def _custom_setting(kind: str, node: dict[str, Any], text: str) -> bool:
-    """Whether a setting of the user's own naming (`app.user`) may be made.
+    """Whether a setting of the user's own naming (`app.name`) may be made.
 
     pg_settings does not list these, so they can't be carried to another connection.
     """

@@ -23,6 +23,8 @@ PER_SANDBOX = 16
 SHORT_CLONE_MS = 100.0
 #: Seconds without a run before a state is kept that is cheap to replay.
 IDLE_SECONDS = 0.3
+#: Seconds that a state being kept may hold up the end of the service.
+CLOSE_SECONDS = 20.0
 #: Seconds after which a person is told what a run waits for.
 PATIENCE = 0.5
 
@@ -122,7 +124,12 @@ class Workspace:
     async def close(self) -> None:
         """End background work and sessions; databases are left for the next service to clear."""
         for notebook in self._notebooks.values():
-            await notebook.quiet(at_once=True)
+            # A state that is worth keeping is kept first, so that the next service finds it.
+            try:
+                async with asyncio.timeout(CLOSE_SECONDS):
+                    await notebook.quiet()
+            except TimeoutError:
+                await notebook.quiet(at_once=True)
             for instance in notebook.instances:
                 if instance.session is not None:
                     with contextlib.suppress(errors.PgcellarError):
