@@ -1,6 +1,8 @@
-"""pgcellar beside ipykernel, JupySQL and bare psycopg, in one run: a table of medians and ratios.
+"""`make bench`: what pgcellar costs and saves, side by side with its neighbours, in one run.
 
-`make bench` runs it. Everything lives in a temporary home, which is removed at the end.
+Kernels against ipykernel and JupySQL, the runner against psycopg, an edit against running from
+the top, planning by length, and the edit once more where files share extents. Prints one table;
+asserts nothing about time.
 """
 
 from __future__ import annotations
@@ -8,259 +10,117 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import os
+import json
 import pathlib
-import shutil
-import statistics
+import signal
 import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterator
-from typing import Any
+import warnings
+from collections.abc import Iterator
+from types import FrameType
 
-sys.path.insert(0, str(pathlib.Path(__file__).parents[2]))
+# Run as a script; and the modules beside it shall not hide others of their names.
+sys.path[0] = str(pathlib.Path(__file__).resolve().parents[2])
 
-import psycopg
-from jupyter_client.manager import KernelManager
-from tests import cellar as cellars
-from tests import oracle as oracles
+from tests import cellar
+from tests.bench import heads, kernels, measure, places, planning, rerun
 
-from pgcellar.api import client, paths, records
-from pgcellar.notebook import cells, states
-from pgcellar.postgres import account, binaries
-from pgcellar_kernel import install
-
-LOAD = (
-    "create table big as select g as id, md5(g::text) as h from generate_series(1, 1000000) g;"
-    " alter table big add primary key (id)"
-)
-SMALL = ["create table s (a int)", "insert into s select generate_series(1, 100)", "select 1"]
-EDITED = "update s set a = a + {} where a < 50"
+PARTS = ("kernels", "reads", "writes", "reruns", "planning", "xfs")
+_HERE = "an edit below a load of seconds, on this file system"
+_XFS = "an edit below a load of seconds, on XFS with reflinks"
 
 
-def median_ms(work: Callable[[], Any], rounds: int) -> float:
-    """The median of so many rounds, in milliseconds."""
-    times = []
-    for _ in range(rounds):
-        begin = time.perf_counter()
-        work()
-        times.append((time.perf_counter() - begin) * 1000)
-    return statistics.median(times)
+class Bench:
+    """One run."""
 
+    def __init__(self, home: pathlib.Path, parts: set[str], *, quick: bool) -> None:
+        self.table = measure.Table()
+        self._home = home
+        self._sockets = home / "run"
+        self._parts = parts
+        self._quick = quick
 
-def row(what: str, ms: float, against: str = "", other: float | None = None) -> None:
-    """One line of the table."""
-    ratio = "" if other is None else f"{ms / other:8.2f}x {against} ({other:.2f} ms)"
-    print(f"{what:58} {ms:10.2f} ms {ratio}", flush=True)
+    def run(self) -> None:
+        """Measure everything that is wanted."""
+        with kernels.prepared(self._home / "jupyter"):
+            if self._parts & {"kernels", "reads", "writes"}:
+                asyncio.run(self._small())
+            if self._wants("reruns", "a few loads of seconds"):
+                home = self._home / "here"
+                asyncio.run(rerun.rerun(self.table, _HERE, home, self._sockets, self._n(5, 2)))
+            if self._wants("xfs", "the same on XFS"):
+                rerun.rerun_on_xfs(self.table, _XFS, self._home, self._sockets, self._n(5, 2))
+        if self._wants("planning", "planning"):
+            planning.plans(self.table, self._n(9, 3))
 
+    async def _small(self) -> None:
+        """What is done in moments: kernels and heads."""
+        async with contextlib.AsyncExitStack() as stack:
+            at = self._home / "small"
+            service = await stack.enter_async_context(places.service(at / "home", self._sockets))
+            plain = places.plain(at / "plain", self._sockets / "plain")
+            server = await stack.enter_async_context(plain)
+            if self._wants("kernels", "kernels"):
+                kernels.round_trips(self.table, server, self._n(100, 20))
+            if not self._parts & {"reads", "writes"}:
+                return
+            inside = stack.enter_context(cellar.Cellar(at / "inside", spares=0))
+            conn = await stack.enter_async_context(await server.connect())
+            measured = heads.Heads(
+                self.table, conn, heads.over_http(service), heads.in_process(inside)
+            )
+            if self._wants("reads", "reads"):
+                await measured.reads(self._n(200, 40))
+            if self._wants("writes", "writes, with pauses"):
+                await measured.writes(self._n(12, 4))
 
-class Kernel:
-    """A kernel that cells are sent to."""
+    def _n(self, usual: int, quick: int) -> int:
+        return quick if self._quick else usual
 
-    def __init__(self, name: str) -> None:
-        self.manager = KernelManager(kernel_name=name)
-        self.manager.start_kernel()
-        self.client = self.manager.client()
-        self.client.start_channels()
-        self.client.wait_for_ready(timeout=120)
-
-    def run(self, code: str, **metadata: Any) -> None:
-        """Run a cell, to its reply and to idle."""
-        content = {"code": code, "silent": False, "store_history": True, "allow_stdin": False}
-        message = self.client.session.msg("execute_request", content, metadata=metadata)
-        self.client.shell_channel.send(message)
-        wanted = message["header"]["msg_id"]
-        while self.client.get_shell_msg(timeout=300)["parent_header"].get("msg_id") != wanted:
-            pass
-        while True:
-            said = self.client.get_iopub_msg(timeout=300)
-            if said["parent_header"].get("msg_id") == wanted:
-                if said["msg_type"] == "error":
-                    raise RuntimeError(said["content"]["evalue"])
-                if said["content"].get("execution_state") == "idle":
-                    return
-
-    def stop(self) -> None:
-        """Shut it down."""
-        self.client.stop_channels()
-        self.manager.shutdown_kernel(now=True)
-
-
-def kernels(url: str, rounds: int) -> None:
-    """Round trips of the smallest cell, interleaved; then edit-and-rerun against JupySQL."""
-    ours, theirs = Kernel("pgcellar"), Kernel("python3")
-    jupysql = Kernel("python3")
-    try:
-        jupysql.run("%load_ext sql\n%config SqlMagic.displaycon=False\n%config SqlMagic.feedback=0")
-        jupysql.run(f"%sql {url}")
-        one = [{"id": "a", "source": "select 1"}]
-        work = {
-            "kernel: select 1 in pgcellar": lambda: ours.run(
-                "select 1", pgcellar={"cells": one, "head": 0}
-            ),
-            "kernel: 1+1 in ipykernel": lambda: theirs.run("1+1"),
-            "kernel: %sql select 1 in JupySQL": lambda: jupysql.run("%sql select 1"),
-        }
-        times: dict[str, list[float]] = {name: [] for name in work}
-        for _ in range(rounds + 10):
-            for name, run in work.items():
-                begin = time.perf_counter()
-                run()
-                times[name].append((time.perf_counter() - begin) * 1000)
-        medians = {name: statistics.median(taken[10:]) for name, taken in times.items()}
-        base = medians["kernel: 1+1 in ipykernel"]
-        for name, ms in medians.items():
-            row(name, ms, "ipykernel", base)
-        rerun(ours, jupysql)
-    finally:
-        for kernel in (ours, theirs, jupysql):
-            kernel.stop()
-
-
-def rerun(ours: Kernel, jupysql: Kernel) -> None:
-    """A cell below a load is edited and run: here the cell alone, there everything from the top."""
-    texts = [LOAD, *SMALL, EDITED.format(0)]
-
-    def head(number: int) -> None:
-        now = [*texts[:-1], EDITED.format(number)]
-        listed = [{"id": str(i), "source": text} for i, text in enumerate(now)]
-        ours.run(now[-1], pgcellar={"cells": listed, "head": len(now) - 1})
-
-    def top(number: int) -> None:
-        jupysql.run("%%sql\ndrop table if exists big; drop table if exists s")
-        for text in [*texts[:-1], EDITED.format(number)]:
-            jupysql.run(f"%%sql\n{text}")
-
-    for index, text in enumerate(texts):
-        listed = [{"id": str(i), "source": one} for i, one in enumerate(texts)]
-        ours.run(text, pgcellar={"cells": listed, "head": index})
-    time.sleep(2)
-    numbers = iter(range(1, 1000))
-    other = median_ms(lambda: top(next(numbers)), 2)
-    row("edit and rerun below a load, at once", median_ms(lambda: head(next(numbers)), 5),
-        "JupySQL from the top", other)  # fmt: skip
-    times = []
-    for _ in range(5):
-        time.sleep(1.5)
-        times.append(median_ms(lambda: head(next(numbers)), 1))
-    row("edit and rerun below a load, after a pause", statistics.median(times),
-        "JupySQL from the top", other)  # fmt: skip
-
-
-def runner(home: pathlib.Path, address: dict[str, Any], rounds: int) -> None:
-    """What the runner and the HTTP client add to bare psycopg."""
-    with psycopg.connect(**address, autocommit=True, prepare_threshold=None) as conn:
-        conn.execute("create table t (a int)")
-        bare = median_ms(lambda: conn.execute("select 1").fetchall(), rounds)
-        insert = median_ms(lambda: conn.execute("insert into t values (1)"), rounds)
-    with cellars.Cellar(home / "inner") as cellar:
-        base = ["create table t (a int)"]
-        cellar.run(base)
-        cellar.quiet()
-        read = median_ms(lambda: cellar.run([*base, "select 1"]), rounds)
-        row("runner: head select 1, in process", read, "psycopg", bare)
-        times = []
-        for number in range(15):
-            text = f"insert into t values ({number})"
-            times.append(median_ms(lambda text=text: cellar.run([*base, text]), 1))
-            cellar.quiet()
-        row(
-            "runner: write head, edited, after a pause",
-            statistics.median(times),
-            "psycopg",
-            insert,
-        )
-        every = list(base)
-        times = []
-        for number in range(40):
-            every.append(f"insert into t values ({number})")
-            times.append(median_ms(lambda: cellar.run(every), 1))
-        row(
-            "runner: write heads back to back (run all)",
-            statistics.median(times),
-            "psycopg",
-            insert,
-        )
-
-
-async def over_http(rounds: int) -> float:
-    """A read through the client and the service process."""
-    request = records.RunRequest(
-        notebook="bench", cells=(records.Cell(id="a", source="select 1"),), head=0, brief=True
-    )
-    times = []
-    with contextlib.closing(client.Client()) as service:
-        for _ in range(rounds + 10):
-            begin = time.perf_counter()
-            async for _ in service.run(request):
-                pass
-            times.append((time.perf_counter() - begin) * 1000)
-        await service.stop()
-    return statistics.median(times[10:])
-
-
-class _Everything:
-    """Knows every state, so that planning alone is measured."""
-
-    def facts(self, state: str) -> states.Facts:
-        """Nothing may write."""
-        return states.Facts()
-
-    def learned(self, state: str, statement: str) -> states.Outcome:
-        """Every read succeeded."""
-        return "read"
-
-
-def planning() -> None:
-    """Planning notebooks of growing length."""
-    for count in (10, 100, 1000, 5000):
-        texts = [
-            f"insert into t values ({i}); select {i}" if i % 2 else f"select {i} from t"
-            for i in range(count)
-        ]
-        chain = states.Chain(_Everything())
-
-        def plan(texts: list[str] = texts, chain: states.Chain = chain) -> None:
-            chain.walk("0" * 64, [cells.parse(text) for text in texts], {})
-
-        row(f"planning {count} cells, first time", median_ms(plan, 1))
-        row(f"planning {count} cells, unchanged", median_ms(plan, 5))
-        texts[count // 2] = "insert into t values (-1)"
-        row(f"planning {count} cells, one in the middle edited", median_ms(plan, 1))
-
-
-@contextlib.contextmanager
-def temporary() -> Iterator[pathlib.Path]:
-    """A short folder that the servers' account can pass."""
-    path = pathlib.Path(tempfile.mkdtemp(prefix="bench-", dir="/tmp"))
-    path.chmod(0o711)
-    try:
-        yield path
-    finally:
-        shutil.rmtree(path, ignore_errors=True)
+    def _wants(self, part: str, says: str) -> bool:
+        if part in self._parts:
+            print(f"measuring {says} …", file=sys.stderr, flush=True)
+        return part in self._parts
 
 
 def main() -> None:
-    """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    """See the module."""
+    options = _options()
+    begin = time.monotonic()
+    with _ended_in_order(), places.folder() as home:
+        facts = places.facts(home)
+        bench = Bench(home, set(options.only or PARTS), quick=options.quick)
+        bench.run()
+    for name, fact in facts.items():
+        print(f"{name:12} {fact}")
+    print(f"\n{bench.table.text()}\n{time.monotonic() - begin:.0f} s in all")
+    if options.json is not None:
+        rows = [row.record() for row in bench.table.rows]
+        saved = {"facts": facts, "rows": rows, "skipped": bench.table.skipped}
+        options.json.write_text(json.dumps(saved, indent=1) + "\n")
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, prog="bench.py")
     parser.add_argument("--quick", action="store_true", help="fewer rounds")
-    rounds = 30 if parser.parse_args().quick else 150
-    with temporary() as home:
-        os.environ["PGCELLAR_HOME"] = str(home / "home")
-        os.environ["PGCELLAR_RUNTIME"] = str(home / "run")
-        os.environ["JUPYTER_PATH"] = str(home / "prefix" / "share" / "jupyter")
-        install.install(False, str(home / "prefix"))
-        found = account.readable(binaries.find(), account.current(), home)
-        print(f"{os.cpu_count()} cores, PostgreSQL {found.version}, home {paths.current().home}")
-        with oracles.Oracle(found.bindir) as peer:
-            place = peer.address("postgres")
-            address = {"host": place.host, "port": place.port, "user": place.user,
-                       "dbname": "postgres"}  # fmt: skip
-            url = f"postgresql://{place.user}@/postgres?host={place.host}&port={place.port}"
-            kernels(url, rounds)
-            row("client: select 1 over HTTP", asyncio.run(over_http(rounds)))
-            runner(home, address, rounds)
-        planning()
+    parser.add_argument("--only", nargs="+", choices=PARTS, help="some parts")
+    parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="save the figures")
+    return parser.parse_args()
+
+
+@contextlib.contextmanager
+def _ended_in_order() -> Iterator[None]:
+    """However we are told to end: servers are stopped and volumes unmounted."""
+
+    def end(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, end)
+    with warnings.catch_warnings():
+        # Of ipykernel, about TCP without encryption, and of JupySQL's own imports.
+        warnings.simplefilter("ignore")
+        yield
 
 
 if __name__ == "__main__":
