@@ -20,7 +20,8 @@ from collections.abc import Iterator
 from types import FrameType
 
 # Run as a script; and the modules beside it shall not hide others of their names.
-sys.path[0] = str(pathlib.Path(__file__).resolve().parents[2])
+sys.path.pop(0)
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))
 
 from tests import cellar
 from tests.bench import heads, kernels, measure, places, planning, rerun

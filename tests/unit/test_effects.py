@@ -1,92 +1,451 @@
-"""No write is ever predicted to be a read."""
+"""pgcellar.notebook.effects: no write is ever taken for a read, and what is global is refused."""
 
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests import generators
 
 from pgcellar.notebook import effects, statements
 
 
 def predict(text: str) -> effects.Effect:
-    """The effect of a text of one statement."""
+    """The effect of a text that is one statement."""
     (statement,) = statements.split(text)
     return effects.predict(statement)
 
 
-READS = ["select 1", "table t", "values (1)", "with x as (select 1) select * from x", "show all",
-         "explain delete from t", "explain analyze select 1", "select now()"]  # fmt: skip
-WRITES = [
-    "insert into t values (1)", "update t set a = 1", "delete from t", "truncate t",
-    "merge into t using s on t.a = s.a when matched then delete", "create table t (a int)",
-    "create table t as select 1", "select 1 into t", "select * from t for update",
-    "select (select a from t for share limit 1)", "select nextval('s')", "select setval('s', 1)",
-    "with x as (delete from t returning *) select * from x", "call p()", "do $$ begin end $$",
-    "select * from (with x as (insert into t values (1) returning a) select 1) y",
-    "explain analyze delete from t", "explain (analyze) insert into t values (1)", "vacuum",
-    "refresh materialized view m", "comment on table t is 'x'", "grant select on t to public",
-    "execute p", "copy t from '/x'", "selec 1", "reindex table t", "analyze t", "lock table t",
-]  # fmt: skip
-SESSION = [
-    "set search_path to a",
+DML = (
+    "insert into t values (1)",
+    "insert into t values (1) returning a",
+    "insert into t default values on conflict do nothing",
+    "update t set a = 1",
+    "delete from t using u where t.a = u.a",
+    "merge into t using u on t.a = u.a when matched then delete",
+)
+#: Each changes the database whenever it runs.
+WRITES = (
+    *DML,
+    "copy t from '/tmp/f'",
+    "copy (delete from t returning a) to '/tmp/f'",
+    "truncate t restart identity",
+    "do $$ begin end $$",
+    "call p()",
+    "call p(nextval('s'))",
+    "create table t (a int)",
+    "create table t as select 1",
+    "create materialized view m as select 1",
+    "create view v as select 1",
+    "create index on t (a)",
+    "create function f() returns int language sql as 'select 1'",
+    "create function f() returns int begin atomic select 1; end",
+    "create trigger t before insert on t for each row execute function f()",
+    "create rule r as on insert to t do also delete from u",
+    "create policy p on t using (true)",
+    "create type e as enum ('a')",
+    "create domain d as int check (value > 0)",
+    "create sequence s",
+    "create schema s create table t (a int)",
+    "create extension hstore",
+    "create cast (a as b) with function f(a)",
+    "create operator + (function = f, leftarg = a)",
+    "create aggregate a (int) (sfunc = f, stype = int)",
+    "create statistics s on a, b from t",
+    "create publication p",
+    "create collation c (locale = 'C')",
+    "create text search configuration c (copy = simple)",
+    "create event trigger e on ddl_command_start execute function f()",
+    "create foreign table f (a int) server s",
+    "import foreign schema a from server s into b",
+    "alter table t add b int",
+    "alter table t rename to u",
+    "alter type e add value 'b'",
+    "alter sequence s restart",
+    "alter function f() volatile",
+    "alter default privileges grant select on tables to public",
+    "drop table t",
+    "drop function f()",
+    "grant select on t to public",
+    "revoke all on schema public from public",
+    "comment on table t is 'x'",
+    "refresh materialized view m",
+    "reindex table t",
+    "cluster t",
+    "vacuum",
+    "analyze t",
+    "lock table t",
+    "execute p",
+    "create table t as execute p",
+    "alter large object 1 owner to a",
+    "security label on table t is 'x'",
+)
+#: Queries that write by themselves.
+WRITING_QUERIES = (
+    *(f"with w as ({dml} returning 1) select 1" for dml in (DML[0], *DML[3:])),
+    f"with w as ({DML[3]} returning 1) table w",
+    f"with w as ({DML[3]} returning 1) values (1)",
+    f"with a as (select 1), b as materialized ({DML[3]} returning 1) select * from a, b",
+    f"with w as (with v as ({DML[4]} returning 1) select * from v) select * from w",
+    f"with recursive w as ({DML[4]} returning 1) select 1 union select 2",
+    f"(with w as ({DML[4]} returning 1) select * from w) order by 1",
+    "select 1 into x",
+    "select * into unlogged x from t",
+    "select a into x from t union select 2",
+    "select * from t for update",
+    "select * from t for no key update skip locked",
+    "select * from t, u for share of u",
+    "select * from t for key share",
+    "select * from (select * from t for update) x",
+    "select (select a from t for update limit 1)",
+    "select 1 where exists (select from t for share)",
+    "with w as (select * from t for update) select * from w",
+    "select 1 union all (select a from t for update)",
+    "select nextval('s')",
+    "select NextVal('s')",
+    "select \"nextval\"('s')",
+    "select pg_catalog.nextval('s'::regclass)",
+    "select pg_catalog . /* x */ nextval('s')",
+    "select setval('s', 1)",
+    "values (nextval('s'))",
+    "select * from t where a = (select nextval('s'))",
+    "select * from t order by nextval('s')",
+    "select * from t limit (select setval('s', 9))",
+    "select coalesce(a, nextval('s')) from generate_series(1, 2) a",
+    "select * from rows from (nextval('s'), f()) x",
+    "select 1 as nextval",
+)
+SESSION = (
+    "set work_mem = '6MB'",
+    "set local work_mem = '6MB'",
+    "set a.b = 'c'",
     "reset all",
+    "reset work_mem",
+    "set role a",
+    "set session authorization a",
+    "set time zone 'UTC'",
+    "set transaction isolation level serializable",
+    "set session characteristics as transaction read only",
+    "set constraints all deferred",
     "discard all",
     "prepare p as select 1",
-    "listen x",
-    "select set_config('search_path', 'a', false)",
-    "notify x",
+    "prepare p as insert into t values ($1)",
+    "deallocate p",
+    "listen a",
+    "unlisten *",
+    "notify a, 'b'",
+    "load 'x'",
+    "select set_config('work_mem', '6MB', false)",
+    "select * from t where set_config('a.b', 'c', true) = 'c'",
     "select setseed(0.5)",
-]
-PINNING = ["begin", "commit", "rollback", "savepoint a", "create temp table t (a int)",
-           "create temporary view v as select 1", "declare c cursor with hold for select 1",
-           "select pg_advisory_lock(1)", "select 1 into temp t"]  # fmt: skip
-GLOBAL = ["create role x", "alter role x login", "drop role x", "grant a to b", "create database d",
-          "alter database d set a = b", "alter system set a = b", "drop owned by x",
-          "comment on role x is 'y'", "alter role x rename to y",
-          "create tablespace t location '/'",
-          "grant all on database d to x", "alter database d rename to e"]  # fmt: skip
-
-
-@pytest.mark.parametrize("text", READS)
-def test_reads(text: str) -> None:
-    """Which PostgreSQL is asked about once more."""
-    assert predict(text).name == "read"
-
-
-@pytest.mark.parametrize(
-    ("texts", "name"), [(WRITES, "write"), (SESSION, "session"), (PINNING, "pinning")]
+    "select pg_notify('a', 'b')",
 )
-def test_effects(texts: list[str], name: str) -> None:
-    """By the kind of statement."""
-    assert {text: predict(text).name for text in texts} == dict.fromkeys(texts, name)
+PINNING = (
+    "begin",
+    "start transaction read only",
+    "commit",
+    "end",
+    "rollback",
+    "abort",
+    "savepoint s",
+    "release s",
+    "rollback to s",
+    "prepare transaction 'x'",
+    "commit prepared 'x'",
+    "rollback prepared 'x'",
+    "declare c cursor for select 1",
+    "declare c cursor with hold for select 1",
+    "fetch all from c",
+    "move 1 in c",
+    "close all",
+    "create temp table t (a int)",
+    "create temporary table t as select 1",
+    "create local temp table t (a int) on commit drop",
+    "create temp view v as select 1",
+    "create temp sequence s",
+    "select 1 into temp x",
+    "select pg_advisory_lock(1)",
+    "select pg_advisory_xact_lock(1)",
+    "select pg_try_advisory_lock_shared(1)",
+    "select pg_advisory_unlock_all()",
+    "select 1 where (select pg_try_advisory_lock(1))",
+)
+GLOBAL = (
+    *("create role r", "create user u password 'x'", "create group g", "alter role r login"),
+    *("alter user u createdb", "alter group g add user u", "drop role r", "drop user if exists u"),
+    *("alter role r set work_mem = '6MB'", "alter role all reset all", "drop group g"),
+    *("alter role r in database d set a = b", "alter user u reset all", "alter role r rename to s"),
+    *("grant a to b", "revoke a from b", "grant pg_read_all_data to a with admin option"),
+    *(
+        "create database d",
+        "drop database d",
+        "drop database d (force)",
+        "alter database d reset x",
+    ),
+    *("alter database d connection limit 1", "alter database d set tablespace t"),
+    *("alter database d rename to e", "alter database d owner to r", "alter database d set a = b"),
+    *("alter database d refresh collation version", "grant connect on database d to public"),
+    *("revoke temp on database d from public", "comment on database d is 'x'"),
+    *("create tablespace t location '/x'", "drop tablespace t", "alter tablespace t rename to u"),
+    *("alter tablespace t owner to r", "alter tablespace t set (seq_page_cost = 1)"),
+    *("grant create on tablespace t to r", "comment on tablespace t is 'x'"),
+    *("comment on role r is 'x'", "security label on role r is 'x'"),
+    *("security label on database d is 'x'", "security label on tablespace d is 'x'"),
+    *("alter system set work_mem = '6MB'", "alter system reset all"),
+    *("grant set on parameter work_mem to r", "revoke alter system on parameter a from r"),
+    *("create subscription s connection 'x' publication p", "drop subscription s"),
+    *("alter subscription s disable", "alter subscription s owner to r"),
+    *("alter subscription s rename to t", "comment on subscription s is 'x'"),
+    *("drop owned by r", "reassign owned by r to s"),
+)
+READS = (
+    "select 1",
+    'SELECT 1 AS "insert"',
+    "table t",
+    "values (1), (2)",
+    "(select 1)",
+    "select",
+    "select * from t where a = 'delete from t'",
+    "with w as (select 1) select * from w union select 2",
+    "show work_mem",
+    "show all",
+    "select now(), random()",
+    "select currval('s')",
+    "select f()",
+    "explain select 1",
+    "explain (costs off) insert into t values (1)",
+    "explain verbose delete from t",
+    "explain create table t as select 1",
+    "explain (analyze) select 1",
+    "explain analyze select * from t",
+)
+
+
+@pytest.mark.parametrize("text", [*WRITES, *WRITING_QUERIES])
+def test_writes(text: str) -> None:
+    effect = predict(text)
+    assert effect.name == "write"
+    assert effect.refusal is None
+
+
+@pytest.mark.parametrize("text", SESSION)
+def test_session(text: str) -> None:
+    assert predict(text).name == "session"
+
+
+@pytest.mark.parametrize("text", PINNING)
+def test_pinning(text: str) -> None:
+    assert predict(text).name == "pinning"
 
 
 @pytest.mark.parametrize("text", GLOBAL)
-def test_global_statements_are_refused_with_a_hint(text: str) -> None:
-    """They reach beyond the database."""
+def test_global_statements_are_refused(text: str) -> None:
     effect = predict(text)
     assert effect.name == "global"
     assert effect.refusal
     assert effect.hint
 
 
-def test_bindings() -> None:
-    """What depends on the session beyond what is restored."""
-    assert predict("select currval('s')").binding == "base"
-    assert predict("set app.name = '1'").binding == "pinned"
-    assert predict("select set_config('app.name', '1', false)").binding == "pinned"
-    assert predict("select set_config('search_path', '', false)").binding == "free"
-    assert predict("select set_config('app' || '.x', '1', false)").binding == "pinned"
-    assert predict("set work_mem = '1MB'").binding == "free"
+@pytest.mark.parametrize("text", READS)
+def test_reads(text: str) -> None:
+    assert predict(text).name == "read"
 
 
-def test_words_are_unknown_where_a_name_may_hide() -> None:
-    """Then a read is never certain."""
+EXPLAIN = (
+    *("explain analyze ", "explain analyse ", "EXPLAIN ANALYZE VERBOSE ", "explain (analyze) "),
+    *("explain (costs off, analyze on) ", "explain (ANALYZE true, BUFFERS) "),
+)
+
+
+@pytest.mark.parametrize("explain", EXPLAIN)
+def test_explain_analyze_runs_what_it_explains(explain: str) -> None:
+    explained = (
+        *(text for text in DML if "merge" not in text or "when" in text),
+        *(text for text in WRITING_QUERIES if " into " not in text or "insert into" in text),
+        *("create table t as select 1", "create materialized view m as select 1", "execute p"),
+    )
+    for text in explained:
+        assert predict(explain + text).name == "write", text
+    assert predict(f"{explain}select set_config('work_mem', '6MB', false)").name == "session"
+    assert predict(f"{explain}select pg_advisory_lock(1)").name == "pinning"
+
+
+@given(
+    st.sampled_from([*WRITES, *WRITING_QUERIES, *SESSION, *PINNING, *GLOBAL]),
+    st.sampled_from(generators.BLANKS),
+    st.booleans(),
+)
+def test_layout_and_case_hide_no_write(text: str, blank: str, upper: bool) -> None:
+    text = generators.reformatted(text, blank)
+    if upper and not {"'", '"', "$"} & set(text):
+        text = text.upper()
+    assert predict(f"-- x\n{text} -- y").name != "read"
+
+
+@given(st.integers(1, 30), st.sampled_from(DML[3:]))
+def test_dml_at_any_depth(depth: int, dml: str) -> None:
+    text = f"{dml} returning 1"
+    for _ in range(depth):
+        text = f"with w as ({text}) select * from w"
+    assert predict(text).name == "write"
+
+
+@given(st.text(max_size=80) | st.lists(st.sampled_from([*WRITES, *"'\"$;\\("])).map("".join))
+def test_any_statement_has_an_effect(text: str) -> None:
+    effect = effects.predict(statements.Statement(kind="sql", text=text, start=0, canonical=text))
+    assert effect.name in ("read", "write", "session", "pinning", "global")
+    command = statements.Statement(kind="meta", text=f"\\{text}x", start=0, canonical=text)
+    assert effects.predict(command).name == "write"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["selct 1", "select 'a", "select 1 1", "(", "select 1)", "insert into", "😀", "select \ud800"],
+)
+def test_what_cannot_be_parsed_is_a_write(text: str) -> None:
+    effect = effects.predict(statements.Statement(kind="sql", text=text, start=0, canonical=text))
+    assert effect.name == "write"
+
+
+def test_depth_beyond_the_parser_is_a_write() -> None:
+    for text in (
+        "select " + "(" * 20_000 + "1" + ")" * 20_000,
+        "select 1" + " + 1" * 20_000,
+        "select " + "not " * 20_000 + "true",
+    ):
+        assert predict(text).name in ("read", "write")
+
+
+def test_long_statements_are_not_looked_into() -> None:
+    long = "'" + "x" * statements.LONG_TEXT + "'"
+    assert predict(f"select {long}").name == "write"
+    assert predict(f"insert into t values ({long})").name == "write"
+    assert predict(f"select {long}").words is None
+    assert not predict(f"insert into t values ({long})").definition
+    assert predict(f"do {long}").definition
+
+
+# --- what else is predicted ------------------------------------------------------------------
+
+
+def test_words_are_what_a_statement_can_call() -> None:
+    assert predict("select F(\"g\"('h i'), $$j$$, a.k) -- l").words == frozenset(
+        {"select", "f", "g", "h", "i", "j", "a", "k"}
+    )
     assert predict('select U&"\\0066"()').words is None
-    assert predict("select 1 + " + "1 + " * 100_000 + "1").words is None
-    assert "f" in (predict("select 'f'").words or ())
 
 
-def test_deep_statements_do_not_raise() -> None:
-    """They are writes, as far as anybody can tell."""
-    assert predict("select " + "+".join("1" * 3000)).name == "write"
-    assert predict("select " + "(" * 5000 + "1" + ")" * 5000).name in ("read", "write")
+def test_reads_that_show_a_read_only_transaction() -> None:
+    assert predict("select 1").read_only
+    for text in (
+        "select current_setting('transaction_read_only')",
+        "select * from pg_settings",
+        "select * from pg_show_all_settings()",
+        "show transaction_read_only",
+        "show all",
+        'select U&"\\0066"()',
+    ):
+        assert not predict(text).read_only, text
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        *("now()", "current_timestamp", "localtime(0)", "current_date", "random()", "timeofday()"),
+        *("gen_random_uuid()", "uuidv7()", "clock_timestamp()", "'now'::timestamp", "NOW ()"),
+        *("'today'::date", "pg_catalog.random(1, 2)", "txid_current()", "pg_backend_pid()"),
+    ],
+)
+def test_volatile(expression: str) -> None:
+    assert predict(f"insert into t select {expression}").volatile
+    assert predict(f"create table t as select {expression}").volatile
+
+
+def test_not_volatile() -> None:
+    for text in ("insert into t values (1)", "select a.nowhere from t", "select randomness from t"):
+        assert not predict(text).volatile
+
+
+def test_tablesample_is_volatile() -> None:
+    assert predict("create table u as select * from t tablesample system (10)").volatile
+
+
+@pytest.mark.parametrize(
+    ("text", "binding"),
+    [
+        ("select 1", "free"),
+        ("select currval('s')", "base"),
+        ("select LASTVAL()", "base"),
+        ("insert into t values (currval('s'))", "base"),
+        ("create view v as select lastval()", "base"),
+        ("select setseed(0.5)", "pinned"),
+        ("do $$ begin perform setseed(0.5); end $$", "pinned"),
+        ("set app.user = 'a'", "pinned"),
+        ("reset app.user", "pinned"),
+        ("set work_mem = '6MB'", "free"),
+        ("select set_config('work_mem', '6MB', false)", "free"),
+        ("select set_config ( 'app.user', 'a', false)", "pinned"),
+        ("select set_config('app' || '.user', 'a', false)", "pinned"),
+        ("select set_config(n, 'a', false) from t", "pinned"),
+        ("select set_config('a', '1', false), set_config('b.c', '1', false)", "pinned"),
+        ("select set_config(E'a\\x2eb', '1', false)", "pinned"),
+        ("select set_config(setting_name => 'a.b', new_value => '1', is_local => false)", "pinned"),
+        ("do $$ begin perform set_config('app.user', 'a', false); end $$", "pinned"),
+    ],
+)
+def test_binding(text: str, binding: str) -> None:
+    assert predict(text).binding == binding
+
+
+@pytest.mark.parametrize(
+    ("text", "relation"),
+    [
+        ("insert into t values (1)", '"t"'),
+        ("insert into S.T values (1)", '"s"."t"'),
+        ('insert into "a ""b" values (1)', '"a ""b"'),
+        ("create table x.t as select 1", '"x"."t"'),
+        ("create materialized view m as select 1", '"m"'),
+        ("select 1 into t", '"t"'),
+        ("copy t from '/f'", '"t"'),
+        ("copy t to '/f'", None),
+        ("copy (select 1) to '/f'", None),
+        ("select 1", None),
+        ("update t set a = 1", None),
+        ("create table t (a int)", None),
+        ("\\copy s.\"T\" (a, b) from 'f' with (format csv)", '"s"."T"'),
+        ("\\copy t from 'f' nonsense (", None),
+        ("\\copy t to 'f'", None),
+        ("\\d", None),
+    ],
+)
+def test_loads(text: str, relation: str | None) -> None:
+    assert predict(text).loads == relation
+
+
+def test_definitions_may_run_later() -> None:
+    for text in (
+        "create view v as select 1",
+        "alter table t add b int",
+        "do $$$$",
+        "prepare p as select 1",
+    ):
+        assert predict(text).definition
+    for text in (*DML, "select 1", "show all", "explain select 1", "select 1 into t"):
+        assert not predict(text).definition
+
+
+def test_copy_without_another_end_is_refused() -> None:
+    for text in ("copy t from stdin", "copy t to stdout", "copy (select 1) to stdout"):
+        effect = predict(text)
+        assert effect.refusal
+        assert "\\copy" in (effect.hint or "")
+    assert predict("copy t from '/f'").refusal is None
+
+
+def test_meta_commands() -> None:
+    assert predict("\\copy t from 'f'").refusal is None
+    for text in ("\\d", "\\copy t to 'f'", "\\copy t from program 'x'", "\\copy", "\\."):
+        effect = predict(text)
+        assert effect.name == "write"
+        assert effect.refusal
+        assert effect.hint

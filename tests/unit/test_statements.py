@@ -117,13 +117,32 @@ def test_meta_commands_end_with_their_line() -> None:
 
 
 def test_meta_commands_inside_literals_are_text() -> None:
-    for source in ("select '\n\\d\n'", 'select 1 as "\n\\d"', "do $$\n\\d\n$$", "/*\n\\d\n*/ select"):
+    for source in (
+        "select '\n\\d\n'",
+        'select 1 as "\n\\d"',
+        "do $$\n\\d\n$$",
+        "/*\n\\d\n*/ select",
+    ):
         assert [s.kind for s in statements.split(source)] == ["sql"]
 
 
 @pytest.mark.parametrize(
     "source",
-    ["'", '"', "$$", "$a$", "\\", "e'\\", "/*", "--", "(", ")", "u&'\\", "select U&'\\zzzz'", ":'a'"],
+    [
+        "'",
+        '"',
+        "$$",
+        "$a$",
+        "\\",
+        "e'\\",
+        "/*",
+        "--",
+        "(",
+        ")",
+        "u&'\\",
+        "select U&'\\zzzz'",
+        ":'a'",
+    ],
 )
 def test_odd_texts(source: str) -> None:
     for text in (source, f"select 1; {source}", f"{source}\n\\copy t from 'f'", source * 3):
@@ -215,7 +234,7 @@ def test_a_long_statement_is_its_own_canonical_text() -> None:
 
 
 def test_what_cannot_be_scanned_is_its_own_canonical_text() -> None:
-    for text in ("select  'a", "select  $a$ b", "\\d  x", "select  1abc"):
+    for text in ("select  'a", "select  $a$ b", "select  1abc"):
         assert statements.canonical(text) == text
 
 

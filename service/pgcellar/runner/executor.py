@@ -94,6 +94,15 @@ class Session:
         """Whether the connection stands, as far as is known here."""
         return not self._conn.closed and self._pg.status == pq.ConnStatus.OK
 
+    def check(self) -> bool:
+        """Whether the connection still stands, having looked at what came in while it was idle."""
+        if self.usable:
+            try:
+                self._pg.consume_input()
+            except psycopg.OperationalError:
+                return False
+        return self.usable
+
     async def close(self) -> None:
         """Close the connection; the server process ends a moment later."""
         await self._conn.close()

@@ -151,9 +151,15 @@ class Instances:
         return instance
 
     async def connect(self, instance: Instance) -> executor.Session:
-        """The instance's session, made anew with its settings if there is none."""
-        if instance.session is not None and instance.session.usable:
-            return instance.session
+        """The instance's session, made anew with its settings if there is none.
+
+        Raises SandboxLost if there was one, and it has ended by itself.
+        """
+        if instance.session is not None:
+            if instance.session.check():
+                return instance.session
+            # Whatever it held besides settings went with it: the instance is of no more use.
+            raise errors.SandboxLost("The session of the instance has ended.")
         await self._control.reset_role(instance.database)
         session = await executor.Session.connect(
             self._place.conninfo(instance.database), self.types

@@ -31,8 +31,8 @@ DEATH_SECONDS = 2.0
 _DEATH_POLL = 0.02
 
 
-class SandboxGone(Exception):
-    """The sandbox was dead before the head began."""
+class LostBeforeHead(Exception):
+    """A session or the whole sandbox was gone before anything of the head had run."""
 
 
 class Run:
@@ -118,13 +118,13 @@ class Run:
         head = self._cells[-1].id
         if self._cancelled:
             return errors.Cancelled().record(cell=head)
+        if not self._head_begun:
+            raise LostBeforeHead(cause.message) from cause
         if await self._answers():
             return errors.SandboxLost(
                 f"The session ended while the cell ran: {cause.message}",
                 hint="Run the cell again: it starts from the state above it.",
             ).record(cell=head)
-        if not self._head_begun:
-            raise SandboxGone from cause
         return errors.SandboxLost(
             "The sandbox's PostgreSQL ended while the cell ran.",
             hint="Run the cell again: another sandbox takes its place and the cells above are "

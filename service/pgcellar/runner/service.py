@@ -108,10 +108,10 @@ class Runner:
                 try:
                     await current.execute()
                     return
-                except run.SandboxGone:
-                    # It died before this run came, and nothing of the head has run: heal, retry.
+                except run.LostBeforeHead as exc:
+                    # What died had died before this run came: heal, and begin again, once.
                     if last:
-                        raise
+                        raise errors.SandboxLost(str(exc)) from exc
 
     async def cancel(self, identity: str) -> None:
         """Cancel a run. Raises NotFound if there is no such run (any more)."""
