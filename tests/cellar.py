@@ -117,7 +117,8 @@ class Cellar:
         async def wait() -> None:
             held = (await self.runner.space(OWNER)).notebook(notebook)
             async with held.lock:
-                await held.finished()
+                if held._task is not None:
+                    await asyncio.gather(held._task, return_exceptions=True)
 
         self.call(wait())
 

@@ -80,7 +80,6 @@ class ServiceApp(traitlets.config.Application):
         self._owner = paths.user_name()
         self._used = time.monotonic()
         self._stopping = asyncio.Event()
-        self._requests = 0
         self._caches: dict[str, snapshots.SnapshotCache] = {}
 
     def load_settings(self) -> None:
@@ -174,6 +173,7 @@ class ServiceApp(traitlets.config.Application):
         )
 
     async def _workspace(self, sandbox: environments.Sandbox) -> workspace.Workspace:
+        await self._index.keep_only(self._environments.names())
         databases = driver.DatabaseDriver(sandbox.endpoint)
         cache = snapshots.SnapshotCache(
             sandbox.name,

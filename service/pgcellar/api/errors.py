@@ -91,12 +91,6 @@ class FileRefused(PgcellarError):
     code = "PC010"
 
 
-class Busy(PgcellarError):
-    """Another run of this notebook is in progress."""
-
-    code = "PC011"
-
-
 def from_code(code: str, message: str, hint: str | None) -> PgcellarError:
     """The error whose class has this code (as it came over HTTP); PgcellarError if none has."""
     for cls in PgcellarError.__subclasses__():

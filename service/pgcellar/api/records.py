@@ -84,7 +84,11 @@ class SqlError:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class CellReport:
-    """How one cell of a run went. `state` is the state id after the cell, None if not reached."""
+    """How one cell of a run went. `state` is the state id after the cell, None if not reached.
+
+    `pinned` says why the state can't be kept, as far as is known when the cell is done: what the
+    cell itself left in its session is found out right afterwards.
+    """
 
     id: str
     state: str | None

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import html
+import itertools
+import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -17,9 +19,16 @@ _NUMERIC = frozenset(
     {"smallint", "integer", "bigint", "numeric", "real", "double precision", "money", "oid",
      "xid", "cid", "xid8"}
 )  # fmt: skip
+_TAB = 8
+#: Marks that reorder the text beside them. psql prints them as they are; a value that makes a
+#: table read otherwise than it is ("Trojan Source") is no better than one that moves the cursor.
+_REORDERING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 #: psql shortens the line of an error to about a terminal's width, around the position.
 _LINE_WIDTH = 60
 _MIN_RIGHT = 10
+#: Characters looked at on either side of the position: a cell may be one line of megabytes.
+_WINDOW = 1_000
+_LINE_BREAK = re.compile(r"\r\n?|\n")
 
 _TABLE = (
     '<div style="max-height:480px;overflow:auto">'
@@ -137,15 +146,18 @@ def _row(
     cells: Sequence[list[str]], widths: Sequence[int], right: Sequence[bool | None]
 ) -> Iterable[str]:
     """One row, of as many lines as its tallest cell has; `+` says that a value goes on below."""
-    height = max(len(cell) for cell in cells)
-    for number in range(height):
+    for number in range(max(len(cell) for cell in cells)):
         parts = []
         for index, cell in enumerate(cells):
-            last = index == len(cells) - 1
-            text = cell[number] if number < len(cell) else ""
-            more = "+" if number < len(cell) - 1 else " "
-            parts.append(_pad(text, widths[index], right[index], bare=last and more == " ") + more)
-        yield " " + "| ".join(parts).rstrip()
+            # The last column is not filled up, except in the header, whose names are centered.
+            bare = index == len(cells) - 1 and right[index] is not None
+            if number < len(cell):
+                more = number < len(cell) - 1
+                text = _pad(cell[number], widths[index], right[index], bare=bare and not more)
+                parts.append(text + ("+" if more else "" if bare else " "))
+            else:
+                parts.append("" if bare else " " * (widths[index] + 1))
+        yield " " + "| ".join(parts)
 
 
 def _pad(text: str, width: int, right: bool | None, *, bare: bool) -> str:
@@ -172,30 +184,41 @@ def _right(column: records.Column) -> bool:
 
 def _lines(value: str) -> list[str]:
     """The lines of a value, with nothing in them that a terminal would obey."""
-    return [
-        "".join(_visible(c) for c in line) for line in value.replace("\r\n", "\\r\n").split("\n")
-    ]
+    return [_expand(line) for line in value.split("\n")]
+
+
+def _expand(line: str) -> str:
+    if line.isprintable():
+        return line
+    out: list[str] = []
+    column = 0
+    for character in line:
+        shown = " " * (_TAB - column % _TAB) if character == "\t" else _visible(character)
+        out.append(shown)
+        column += _width(shown)
+    return "".join(out)
 
 
 def _visible(character: str) -> str:
-    if character >= " " and character != "\x7f" and unicodedata.category(character) != "Cf":
-        return character if not "\x80" <= character < "\xa0" else f"\\u{ord(character):04X}"
-    if character == "\t":
-        return "    "
+    """A character as psql shows it: control characters by their names or numbers."""
     if character == "\r":
         return "\\r"
-    code = ord(character)
-    return f"\\x{code:02X}" if code < 0x80 else f"\\u{code:04X}"
+    if character < " " or character == "\x7f":
+        return f"\\x{ord(character):02X}"
+    if "\x80" <= character < "\xa0" or character in _REORDERING:
+        return f"\\u{ord(character):04X}"
+    return character
 
 
 def _width(text: str) -> int:
     """The columns a text takes in a terminal."""
-    if text.isascii():
-        return len(text)
-    return sum(
-        0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1
-        for c in text
-    )
+    return len(text) if text.isascii() else sum(map(_columns, text))
+
+
+def _columns(character: str) -> int:
+    if unicodedata.category(character) in ("Mn", "Me", "Cf"):
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
 
 
 # --- HTML ------------------------------------------------------------------------------------
@@ -231,7 +254,7 @@ def as_html(result: Result) -> str:
 
 def render_error(error: records.SqlError, source: str) -> str:
     """The error in the manner of psql; `source` is that of the cell it names."""
-    out = [f"{error.severity}:  {error.sqlstate}: {_safe(error.message)}"]
+    out = [f"{error.severity}:  {error.sqlstate}: {printable(error.message)}"]
     if error.position is not None and 0 < error.position <= len(source) + 1:
         out += _excerpt(source, error.position - 1)
     for label, text in (
@@ -240,42 +263,46 @@ def render_error(error: records.SqlError, source: str) -> str:
         ("CONTEXT", error.context),
     ):
         if text:
-            out.append(f"{label}:  {_safe(text)}")
+            out.append(f"{label}:  {printable(text)}")
     return "\n".join(out)
 
 
 def render_notice(notice: records.Notice) -> str:
     """The notice in the manner of psql."""
-    out = [f"{notice.severity}:  {_safe(notice.message)}"]
+    out = [f"{notice.severity}:  {printable(notice.message)}"]
     if notice.detail:
-        out.append(f"DETAIL:  {_safe(notice.detail)}")
+        out.append(f"DETAIL:  {printable(notice.detail)}")
     if notice.hint:
-        out.append(f"HINT:  {_safe(notice.hint)}")
+        out.append(f"HINT:  {printable(notice.hint)}")
     return "\n".join(out)
 
 
-def _safe(text: str) -> str:
+def printable(text: str) -> str:
+    """A text with nothing in it that a terminal would obey."""
     return "\n".join(_lines(text))
 
 
 def _excerpt(source: str, offset: int) -> list[str]:
-    """The line of an offset, shortened around it, and a caret under it."""
-    number = source.count("\n", 0, offset) + 1
-    begin = source.rfind("\n", 0, offset) + 1
-    end = source.find("\n", offset)
-    line = source[begin : len(source) if end < 0 else end]
-    at = offset - begin
-    before, after = "", ""
-    if len(line) > _LINE_WIDTH:
-        if len(line) - at > _MIN_RIGHT and at + _MIN_RIGHT > _LINE_WIDTH:
-            cut = at + _MIN_RIGHT - _LINE_WIDTH
-            line, at, before = line[cut:], at - cut, "..."
-        elif at + _MIN_RIGHT > _LINE_WIDTH:
-            cut = len(line) - _LINE_WIDTH
-            line, at, before = line[cut:], at - cut, "..."
-        if len(line) > _LINE_WIDTH:
-            line, after = line[:_LINE_WIDTH], "..."
-    label = f"LINE {number}: {before}"
-    shown = "".join(_visible(c) for c in line).rstrip("\r")
-    lead = "".join(_visible(c) for c in line[:at])
-    return [f"{label}{shown}{after}", " " * (len(label) + _width(lead)) + "^"]
+    """The line of an offset, shortened around it as libpq does, and a caret under it."""
+    breaks = list(_LINE_BREAK.finditer(source, 0, offset))
+    begin = breaks[-1].end() if breaks else 0
+    following = _LINE_BREAK.search(source, offset)
+    end = following.start() if following else len(source)
+    low, high = max(begin, offset - _WINDOW), min(end, offset + _WINDOW)
+    # libpq shows a tab in an error as one space.
+    line = [_visible(" " if c == "\t" else c) for c in source[low:high]]
+    columns = list(itertools.accumulate(map(_width, line), initial=0))
+    at, first, last = offset - low, 0, len(line)
+    if columns[last] > _LINE_WIDTH:
+        if columns[at] + _MIN_RIGHT <= _LINE_WIDTH:
+            while columns[last] > _LINE_WIDTH:
+                last -= 1
+        else:
+            while columns[last] > columns[at] + _MIN_RIGHT:
+                last -= 1
+            while columns[last] - columns[first] > _LINE_WIDTH:
+                first += 1
+    label = f"LINE {len(breaks) + 1}: {'...' if low + first > begin else ''}"
+    after = "..." if low + last < end else ""
+    caret = len(label) + columns[at] - columns[first]
+    return [f"{label}{''.join(line[first:last])}{after}", " " * caret + "^"]

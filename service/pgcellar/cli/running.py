@@ -15,7 +15,7 @@ from typing import Any
 from pgcellar.api import client, errors, records, rendering
 from pgcellar.cli import notebooks
 
-EXIT_OK, EXIT_SQL, EXIT_USAGE = 0, 1, 2
+EXIT_OK, EXIT_SQL = 0, 1
 
 
 @dataclasses.dataclass(slots=True)

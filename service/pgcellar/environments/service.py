@@ -130,13 +130,10 @@ class Environments:
             self._rows[owner] = found.row
             return found
 
-    async def remove(self, owner: str) -> None:
-        """Remove the owner's sandbox with all it has."""
-        async with self._locks[owner]:
-            self._live.pop(owner, None)
-            row = self._rows.pop(owner, None)
-            if row is not None:
-                await self._remove(row)
+    def names(self) -> list[str]:
+        """Every sandbox there is, running or not."""
+        owned = [row.name for row in self._rows.values()]
+        return owned + [spare.name for spare in self._spare]
 
     def running(self) -> list[Sandbox]:
         """Every sandbox that runs for somebody."""

@@ -369,6 +369,7 @@ class Run:
             return dataclasses.replace(exc.error, cell=head.id)
         report.ms, report.rows, report.effect = done.ms, done.rows, done.effect
         report.state = done.mark.state
+        report.pinned = instance.pinned
         instance.used = time.monotonic()
         if done.mark != before:
             instance.replay_ms += done.ms

@@ -65,11 +65,6 @@ class Notebook:
         self._patient = patient
         self._settled.set()
 
-    async def finished(self) -> None:
-        """Wait until background work has done all it means to do."""
-        if self._task is not None:
-            await asyncio.gather(self._task, return_exceptions=True)
-
     async def quiet(self, *, at_once: bool = False) -> None:
         """Wait until background work has settled, and end the rest of it."""
         task = self._task
@@ -296,6 +291,10 @@ class Workspace:
         except (errors.PgcellarError, executor.StatementFailed) as exc:
             # Whatever can't be kept is replayed when it is needed; the instance may be half-made.
             logger.warning("after a run: %s", exc)
+            if instance is not None:
+                self.drop(notebook, instance)
+        except Exception:
+            logger.exception("after a run")
             if instance is not None:
                 self.drop(notebook, instance)
 
