@@ -127,7 +127,7 @@ def test_every_statement_shows_its_result(kernel: Kernel) -> None:
     assert len(reply.texts) == 7
     assert reply.of("execute_result") == []
     assert reply.texts[0] == "CREATE TABLE"
-    assert reply.texts[3] == " a\n---\n 1\n 2\n(2 rows)"
+    assert reply.texts[3] == " a \n---\n 1\n 2\n(2 rows)"
     assert reply.texts[6] == "DELETE 1"
     assert rendering.MIME in reply.of("display_data")[-1]["data"]
 
@@ -177,10 +177,10 @@ def test_the_notebook_order_in_the_metadata_is_the_tail(kernel: Kernel) -> None:
         {"id": "c", "source": "select count(*) from o"},
     ]
     reply = kernel.run(cells[2]["source"], pgcellar={"cells": cells, "head": 2})
-    assert reply.texts == [" count\n-------\n     1\n(1 row)"]
+    assert reply.texts == [" count \n-------\n     1\n(1 row)"]
     del cells[1]
     reply = kernel.run(cells[1]["source"], pgcellar={"cells": cells, "head": 1})
-    assert reply.texts == [" count\n-------\n     0\n(1 row)"]
+    assert reply.texts == [" count \n-------\n     0\n(1 row)"]
     reply = kernel.run("select 1", pgcellar={"cells": "nonsense"})
     assert reply.status == "error"
 

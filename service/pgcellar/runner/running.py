@@ -170,6 +170,8 @@ class _Run:
             return await self._write(step, output)
         facts = await know_facts(self._session, self.mark, self._context)
         if self._session.in_transaction:
+            # Failing, it would abort the transaction, and that would be a trace.
+            self._harmed = True
             done = await self._session.run(step.statement.text, output)
             # What else the transaction did can't be told from what this did, but by the names.
             certain = facts.certain(step.effect)

@@ -1,0 +1,152 @@
+"""Notebooks written by hand, each around one thing that a cache could get wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from tests import cellar as cellars
+from tests import oracle as oracles
+from tests.integration import test_equals_oracle
+
+CASES = [
+    [
+        "create table t(a int)",
+        "do $$ begin for i in 1..3 loop insert into t values (i); commit; end loop; end $$",
+        "select count(*) from t",
+    ],
+    [
+        "create table t(a int)",
+        "create index concurrently i on t(a)",
+        "insert into t values (1)",
+        "vacuum t",
+        "select * from t",
+    ],
+    [
+        "create table t(a int); create view v as select a from t; create rule r as on insert to v do instead insert into t values (new.a) returning t.a",
+        "insert into v values (5) returning a",
+        "select * from t",
+    ],
+    [
+        "create procedure p() language plpgsql as $$ begin create table if not exists z(a int); commit; insert into z values (1); end $$",
+        "call p()",
+        "call p()",
+        "select count(*) from z",
+    ],
+    ["create table t(a int);\r\ninsert into t values (1);\r\n-- c\r\nselect * from t\r\n"],
+    ["set default_transaction_read_only=on", "create table t(a int)"],
+    [
+        "set standard_conforming_strings=off",
+        "select 'a\\'b'",
+        "create table t as select 'x\\ny' as a",
+        "select * from t",
+    ],
+    [
+        "create schema s; create function s.f() returns int language sql as 'select 1'; set search_path=s",
+        "select f()",
+        "create table t(a int)",
+        "select f() from t",
+    ],
+    [
+        "create table t(a serial, b int)",
+        "insert into t(b) values (1) returning a",
+        "insert into t(b) values (currval('t_a_seq')) returning *",
+        "select lastval()",
+    ],
+    ["create sequence s cache 10", "select nextval('s')", "select nextval('s')"],
+    ["prepare p as select 1", "execute p", "execute p"],
+    [
+        "begin",
+        "create table t(a int)",
+        "savepoint x",
+        "insert into t values (1)",
+        "rollback to x",
+        "commit",
+        "select count(*) from t",
+    ],
+    ["begin", "select 1/0", "select 1"],
+    [
+        "create table t(a int)",
+        "begin; insert into t values (1); select 1/0",
+        "select count(*) from t",
+    ],
+    [
+        "declare c cursor with hold for select generate_series(1,5)",
+        "fetch 2 from c",
+        "fetch 2 from c",
+    ],
+    [
+        "create unlogged table u(a int); insert into u values (1)",
+        "select * from u",
+        "insert into u values (2)",
+        "select count(*) from u",
+    ],
+    [
+        "select lo_from_bytea(4711, 'abc')",
+        "select lo_get(4711)",
+        "select lo_put(4711, 1, 'X')",
+        "select lo_get(4711)",
+    ],
+    [
+        "create function w() returns int language plpgsql as $$ begin create table if not exists m(a int); insert into m values (1); return 1; end $$",
+        "select w()",
+        "select count(*) from m",
+        "select w()",
+        "select count(*) from m",
+    ],
+    [
+        "create function cfg() returns text language sql as $$ select set_config('search_path','pg_temp, public',false) $$",
+        "select cfg()",
+        "create table q(a int)",
+        "select * from q",
+    ],
+    [
+        "create domain dm as int check (value > 0)",
+        "select 1::dm",
+        "select (-1)::dm",
+        "create table t(a dm)",
+    ],
+    [
+        "create table t(a int)",
+        "insert into t values (1)",
+        "insert into t values (1)",
+        "insert into t values (1)",
+        "select count(*) from t",
+    ],
+    [
+        "create temp table x(a int)",
+        "insert into x values (1)",
+        "drop table x",
+        "create table y(a int)",
+        "select * from y",
+    ],
+    ["set role pgcellar", "create table t(a int)", "reset role", "select * from t"],
+    [
+        "select pg_advisory_lock(5)",
+        "create table t(a int)",
+        "select count(*) from pg_locks where locktype='advisory'",
+        "select pg_advisory_unlock(5)",
+    ],
+]
+
+
+@pytest.fixture(scope="module")
+def cellar(cellar_home_module: object) -> Iterator[cellars.Cellar]:
+    """Services for all cases."""
+    with cellars.Cellar(cellar_home_module) as made:  # type: ignore[arg-type]
+        yield made
+
+
+@pytest.mark.parametrize("number", range(len(CASES)))
+def test_equals_the_oracle(cellar: cellars.Cellar, oracle: oracles.Oracle, number: int) -> None:
+    """In order, again after idle work, the last alone from nothing, and from the bottom up."""
+    cells, key = CASES[number], f"n{number}"
+    heads = range(len(cells))
+    for head in heads:
+        test_equals_oracle.check(cellar, oracle, key, cells, head)
+    cellar.quiet(key)
+    for head in heads:
+        test_equals_oracle.check(cellar, oracle, key, cells, head)
+    test_equals_oracle.check(cellar, oracle, f"{key} alone", cells, len(cells) - 1)
+    for head in reversed(heads):
+        test_equals_oracle.check(cellar, oracle, key, cells, head)
