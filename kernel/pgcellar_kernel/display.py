@@ -22,22 +22,19 @@ class Display:
         self._send = send
         self._results = rendering.Results()
         self._waiting = False
+        self._begun = False
 
     def show(self, event: records.Event) -> None:
         """Show what an event completes."""
         if isinstance(event, records.Progress):
             self._show_progress(event)
             return
-        if not isinstance(event, records.Started):
-            self.clear()
+        result = self._results.take(event)
         if isinstance(event, records.Notice):
             text = rendering.render_notice(event) + "\n"
-            self._send("stream", {"name": "stdout", "text": text})
-            return
-        result = self._results.take(event)
-        if result is not None:
-            data = rendering.mime_bundle(result)
-            self._send("display_data", {"data": data, "metadata": {}, "transient": {}})
+            self._replace("stream", {"name": "stdout", "text": text})
+        elif result is not None:
+            self._replace("display_data", _data(rendering.mime_bundle(result)))
 
     def clear(self) -> None:
         """Take back what was only shown for as long as one had to wait."""
@@ -45,14 +42,27 @@ class Display:
             self._waiting = False
             self._send("clear_output", {"wait": False})
 
+    def _replace(self, kind: str, content: dict[str, Any]) -> None:
+        """Show output, in the place of what was waited with; the page doesn't jump."""
+        if self._waiting:
+            self._waiting = False
+            self._send("clear_output", {"wait": True})
+        self._begun = True
+        self._send(kind, content)
+
     def _show_progress(self, event: records.Progress) -> None:
+        # Clearing it away would clear away what has been shown above it.
+        if self._begun:
+            return
         left = f" ({event.left} cells left)" if event.left > 1 else ""
-        text = f"{event.message}{left}"
         if self._waiting:
             self._send("clear_output", {"wait": True})
         self._waiting = True
-        data = {"text/plain": text}
-        self._send("display_data", {"data": data, "metadata": {}, "transient": {}})
+        self._send("display_data", _data({"text/plain": f"{event.message}{left}"}))
+
+
+def _data(bundle: dict[str, Any]) -> dict[str, Any]:
+    return {"data": bundle, "metadata": {}, "transient": {}}
 
 
 def error_content(
@@ -69,4 +79,5 @@ def error_content(
                 f"Cell {number} above failed, so this cell did not run. It begins: {first[:60]}"
             ]
     lines += rendering.render_error(error, source).splitlines()
-    return {"ename": error.sqlstate, "evalue": error.message, "traceback": lines}
+    message = rendering.printable(error.message)
+    return {"ename": error.sqlstate, "evalue": message, "traceback": lines}

@@ -90,21 +90,22 @@ class PgcellarKernel(Kernel):
             return self._ok()
         identity = str(cell_id) if cell_id else f"[{self.execution_count}]"
         place = order.Place(cells=(records.Cell(id=identity, source=code),), head=0)
+        told = None
         try:
-            place = order.told(cell_meta, code) or self._order.place(identity, code)
+            told = order.told(cell_meta, code)
+            place = told or self._order.place(identity, code)
             error = await self._run_place(place)
-        except (errors.PgcellarError, ValueError) as exc:
-            known = exc if isinstance(exc, errors.PgcellarError) else errors.BadRequest(str(exc))
-            error = known.record(cell=identity)
+        except errors.PgcellarError as exc:
+            error = exc.record(cell=identity)
         except Exception:
             logger.exception("running a cell")
             error = errors.PgcellarError(
                 "The kernel met an error it did not foresee; its log has the details."
             ).record(cell=identity)
+        if told is None:
+            self._order.ran(identity, code if error is None else None)
         if error is None:
-            self._order.succeeded(identity, code)
             return self._ok()
-        self._order.failed(identity)
         content = display.error_content(error, place.cells, place.head)
         self._send("error", content)
         return {"status": "error", "execution_count": self.execution_count, **content}
@@ -136,7 +137,7 @@ class PgcellarKernel(Kernel):
             notebook=self._notebook,
             cells=cells,
             head=head,
-            directory=str(pathlib.Path.cwd()),
+            directory=_directory(),
             max_rows=self._max_rows,
             brief=True,
         )
@@ -210,11 +211,22 @@ class PgcellarKernel(Kernel):
 
     async def do_shutdown(self, restart: bool) -> dict[str, Any]:
         """Give the notebook's instances back; its states stay."""
-        with contextlib.suppress(errors.PgcellarError, TimeoutError):
+        try:
             async with asyncio.timeout(FORGET_TIMEOUT):
                 with contextlib.closing(client.Client(start=False)) as service:
                     await service.forget(self._notebook)
+        except Exception as exc:
+            # The service gives back by itself what is idle; a kernel that doesn't end is worse.
+            logger.debug("giving instances back: %r", exc)
         return {"status": "ok", "restart": restart}
+
+
+def _directory() -> str | None:
+    """The notebook's folder, in which Jupyter starts its kernel; None if it is gone."""
+    try:
+        return str(pathlib.Path.cwd())
+    except FileNotFoundError:
+        return None
 
 
 def _max_rows() -> int:

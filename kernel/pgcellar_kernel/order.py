@@ -11,7 +11,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from pgcellar.api import records
+from pgcellar.api import errors, records
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,31 +41,34 @@ class ExecutionOrder:
         ]
         return Place(cells=(*tail, records.Cell(id=identity, source=source)), head=len(tail))
 
-    def succeeded(self, identity: str, source: str) -> None:
-        """The cell ran: it is part of the tail of those below."""
-        self._sources[identity] = source
-
-    def failed(self, identity: str) -> None:
-        """The cell failed and left no trace."""
-        self._sources.pop(identity, None)
+    def ran(self, identity: str, source: str | None) -> None:
+        """The cell ran and is part of the tail of those below; with None, it left no trace."""
+        if source is None:
+            self._sources.pop(identity, None)
+        else:
+            self._sources[identity] = source
 
 
 def told(metadata: Mapping[str, Any] | None, source: str) -> Place | None:
     """The place the front end tells in the execute request's metadata, if it does.
 
     `metadata.pgcellar` is `{"cells": [{"id": …, "source": …}, …], "head": N}`; the head's source
-    is the code that came with the request. Raises ValueError where it is not as it should be.
+    is the code that came with the request. Raises BadRequest where it is not as it should be.
     """
     ours = (metadata or {}).get("pgcellar")
     if not isinstance(ours, Mapping) or "cells" not in ours:
         return None
     cells, head = ours["cells"], ours.get("head")
-    if not isinstance(cells, list) or not isinstance(head, int) or not 0 <= head < len(cells):
-        raise ValueError("metadata.pgcellar must have `cells` and the index `head` of one of them")
+    if not isinstance(cells, list) or type(head) is not int or not 0 <= head < len(cells):
+        raise errors.BadRequest(
+            "metadata.pgcellar must have `cells` and the index `head` of one of them"
+        )
     out: list[records.Cell] = []
     for cell in cells[: head + 1]:
         if not isinstance(cell, Mapping) or not isinstance(cell.get("source"), str):
-            raise ValueError("every cell of metadata.pgcellar must have an `id` and a `source`")
+            raise errors.BadRequest(
+                "every cell of metadata.pgcellar must have an `id` and a `source`"
+            )
         out.append(records.Cell(id=str(cell.get("id", len(out))), source=cell["source"]))
     out[head] = dataclasses.replace(out[head], source=source)
     return Place(cells=tuple(out), head=head)

@@ -48,9 +48,9 @@ class Bench:
                 asyncio.run(self._small())
             if self._wants("reruns", "a few loads of seconds"):
                 home = self._home / "here"
-                asyncio.run(rerun.rerun(self.table, _HERE, home, self._sockets, self._n(5, 2)))
+                asyncio.run(rerun.rerun(self.table, _HERE, home, self._sockets, self._n(4, 2)))
             if self._wants("xfs", "the same on XFS"):
-                rerun.rerun_on_xfs(self.table, _XFS, self._home, self._sockets, self._n(5, 2))
+                rerun.rerun_on_xfs(self.table, _XFS, self._home, self._sockets, self._n(4, 2))
         if self._wants("planning", "planning"):
             planning.plans(self.table, self._n(9, 3))
 

@@ -125,10 +125,11 @@ class Heads:
 
     def _report(self, section: str, what: str, took: Sequence[Sequence[float]], aim: str) -> None:
         """Rows of psycopg, of the runner in this process, and of the runner over HTTP."""
-        add, overhead = self._table.add, {"overhead": True}
-        bare = add(section, f"{what}: psycopg", took[0])
-        add(section, f"{what}: in process", took[1], against=bare, aim=aim, **overhead)
-        add(section, f"{what}: over HTTP", took[2], against=bare, **overhead)
+        bare = self._table.add(section, f"{what}: psycopg", took[0])
+        for name, samples, wanted in (("in process", took[1], aim), ("over HTTP", took[2], "")):
+            self._table.add(
+                section, f"{what}: {name}", samples, against=bare, overhead=True, aim=wanted
+            )
 
     # --- reads -------------------------------------------------------------------------------
 

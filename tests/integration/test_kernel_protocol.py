@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 import pathlib
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -20,6 +22,22 @@ from pgcellar.api import rendering
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 NOTEBOOKS = pathlib.Path(__file__).parents[2] / "notebooks"
+
+#: A kernel that meets what it does not foresee.
+FAULTY = """
+import logging
+
+from pgcellar_kernel import __main__, kernel
+
+
+async def fail(self, place):
+    logging.getLogger("asyncio").error("secret")
+    raise RuntimeError("secret")
+
+
+kernel.PgcellarKernel._run_place = fail
+__main__.main()
+"""
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -48,8 +66,8 @@ class Reply:
 class Kernel:
     """A kernel and a client of it."""
 
-    def __init__(self) -> None:
-        self.manager = KernelManager(kernel_name="pgcellar")
+    def __init__(self, name: str = "pgcellar") -> None:
+        self.manager = KernelManager(kernel_name=name)
         self.manager.start_kernel()
         self.client = self.manager.client()
         self.client.start_channels()
@@ -221,6 +239,37 @@ def test_a_service_killed_in_a_cell_is_survived(kernel: Kernel, kernel_home: Com
     assert reply.status == "error"
     assert "service ended" in reply.of("error")[0]["evalue"]
     assert kernel.run("select count(*) from s").status == "ok"
+
+
+def test_what_is_logged_is_not_shown(
+    kernel_home: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """ipykernel shows what comes on stderr, where a log goes by default."""
+    script = kernel_home.home / "faulty.py"
+    script.write_text(FAULTY)
+    spec = {
+        "argv": [sys.executable, str(script), "-f", "{connection_file}"],
+        "display_name": "faulty",
+        "language": "sql",
+        "interrupt_mode": "message",
+    }
+    folder = kernel_home.home / "share" / "kernels" / "faulty"
+    folder.mkdir(parents=True)
+    (folder / "kernel.json").write_text(json.dumps(spec))
+    monkeypatch.setenv("JUPYTER_PATH", str(folder.parents[1]))
+    made = Kernel("faulty")
+    try:
+        made.client.wait_for_ready(timeout=60)
+        reply = made.run("select 1")
+        assert reply.of("error")[0]["ename"] == "PC000"
+        # Whatever else was sent, to whichever cell, by the time that the next is done.
+        made.client.execute("select 2")
+        sent = [made.client.get_shell_msg(timeout=60)]
+        while made.client.iopub_channel.msg_ready():
+            sent.append(made.client.get_iopub_msg(timeout=60))
+        assert "secret" not in json.dumps([*reply.messages, *sent], default=str)
+    finally:
+        made.stop()
 
 
 def test_nbclient_runs_the_quickstart_and_faster_the_second_time(kernel_home: CommandLine) -> None:

@@ -23,7 +23,7 @@ from pgcellar.notebook import copying
         ('\\copy "a ""b" from f', 'COPY "a ""b" FROM STDIN', "f"),
         ('\\copy "from"."to" from f', 'COPY "from"."to" FROM STDIN', "f"),
         ("\\copy from from f", "COPY from FROM STDIN", "f"),
-        ("\\copy t from 'stdin'", "COPY t FROM STDIN", "'stdin'"),
+        ("\\copy t from 'stdin'", "COPY t FROM STDIN", "stdin"),
         ("\\copy t from f where a > 1", "COPY t FROM STDIN where a > 1", "f"),
         ("\\copy t from '' ", "COPY t FROM STDIN", ""),
         ("\\copy tablé from 'datei ü.csv'", "COPY tablé FROM STDIN", "datei ü.csv"),
@@ -32,7 +32,7 @@ from pgcellar.notebook import copying
 def test_copies(text: str, sql: str, file: str) -> None:
     parsed = copying.parse(text)
     assert isinstance(parsed, copying.Copy)
-    assert (parsed.sql, parsed.file) == (sql, file.strip("'") if file == "'stdin'" else file)
+    assert (parsed.sql, parsed.file) == (sql, file)
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,6 @@ def test_refusals(text: str, says: str) -> None:
     assert parsed.hint
 
 
-# Quotes right after quotes take exponential time to refuse; see the report to issue 2.
 @given(st.text(st.characters(exclude_characters='\n"'), min_size=1, max_size=60))
 def test_any_command_has_an_answer(text: str) -> None:
     for command in (f"\\{text}", f"\\copy {text}", f"\\copy t from {text}"):
@@ -76,5 +75,5 @@ def test_a_quoted_file_name_is_kept(name: str) -> None:
     quoted = "'" + name.replace("'", "''") + "'"
     parsed = copying.parse(f"\\copy t from {quoted} csv")
     assert isinstance(parsed, copying.Copy)
-    assert parsed.file == name or name.lower().startswith("program")
+    assert parsed.file == name
     assert parsed.sql == "COPY t FROM STDIN csv"

@@ -1,88 +1,205 @@
-"""The cheapest start, and the reason for it; and which snapshots go first."""
+"""pgcellar.runner.planning: the cheapest start, and the reason for a miss."""
 
 from __future__ import annotations
 
-import datetime
+import itertools
+from collections.abc import Mapping, Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pgcellar.api import records
 from pgcellar.notebook import cells, states
 from pgcellar.runner import planning
-from pgcellar.snapshots import eviction, store
 
-TEXTS = ["create table t (a int)", "insert into t values (1)", "insert into t values (2)"]
-PARSED = [cells.parse(text) for text in TEXTS]
-BASE = "0" * 64
-LINKS = [link for link in states.Chain(None).walk(BASE, PARSED, {})]  # type: ignore[arg-type]
-MARKS = planning.marks(BASE, LINKS)
-NOW = datetime.datetime(2026, 11, 23, tzinfo=datetime.UTC)
+CLONE_MS = 30.0
+
+
+def chain(cell_kinds: Sequence[str]) -> tuple[list[states.Mark], list[states.Link]]:
+    """Marks and links: `w` writes, `r` is skipped, `b` needs the base, `v` is volatile."""
+    mark = states.Mark(state="0")
+    known, links = [mark], []
+    for number, kind in enumerate(cell_kinds, start=1):
+        after = mark if kind == "r" else states.Mark(state=str(number))
+        links.append(
+            states.Link(
+                before=mark,
+                after=after,
+                effect="read" if kind == "r" else "write",
+                runs=kind != "r",
+                volatile=kind == "v",
+                needs_base=kind == "b",
+            )
+        )
+        known.append(after)
+        mark = after
+    return known, links
 
 
 def choose(
-    *, kept: set[int], live: set[int] = frozenset(), base: bool = False, cost: float = 10.0
-) -> planning.Start:  # type: ignore[assignment]
-    """The start with snapshots and instances at these places."""
+    cell_kinds: Sequence[str],
+    *,
+    live: Mapping[int, bool] | None = None,
+    kept: Mapping[int, float] | None = None,
+    cost: float | Sequence[float] = 100.0,
+    needs_base: bool = False,
+) -> planning.Start:
+    """The start for a chain. `live` maps indexes of marks to whether that has its whole session."""
+    known, links = chain(cell_kinds)
+    alive = {known[index].state: whole for index, whole in (live or {}).items()}
+    snapshots = {"0": CLONE_MS} | {known[index].state: ms for index, ms in (kept or {}).items()}
     return planning.choose(
-        MARKS,
-        LINKS,
-        needs_base=base,
-        live=lambda mark, needs: MARKS.index(mark) in live and not needs,
-        kept=lambda state: 50.0 if [m.state for m in MARKS].index(state) in kept | {0} else None,
-        cost=lambda index: cost,
+        known,
+        links,
+        needs_base=needs_base,
+        live=lambda mark, base: mark.state in alive and (alive[mark.state] or not base),
+        kept=snapshots.get,
+        cost=lambda index: cost if isinstance(cost, float) else cost[index],
     )
 
 
-def test_the_nearest_snapshot_unless_replay_is_cheaper() -> None:
-    """By what it costs in all."""
-    assert choose(kept={2}).index == 2
-    assert choose(kept={3}).index == 3
-    assert choose(kept=set()).index == 0
-    assert choose(kept={1}, live={0}, cost=10.0) == planning.Start(
-        index=0, live=True, replay_ms=30.0
+def start(index: int, replay_ms: float = 0.0, *, live: bool = False) -> planning.Start:
+    return planning.Start(index=index, live=live, replay_ms=replay_ms)
+
+
+def test_marks() -> None:
+    known, links = chain("wrw")
+    assert planning.marks("0", links) == known
+    ended = states.Link(before=known[-1], after=None, effect="read", runs=True)
+    assert planning.marks("0", [*links, ended]) == known
+    assert planning.marks("0", []) == [states.Mark(state="0")]
+
+
+def test_without_anything_kept_all_is_replayed_from_the_base() -> None:
+    assert choose("wrw") == start(0, 200.0)
+    assert choose("") == start(0)
+
+
+def test_a_live_instance_at_the_end_costs_nothing() -> None:
+    assert choose("www", live={3: False}, kept={3: 1.0}) == start(3, live=True)
+
+
+def test_the_last_snapshot_is_cloned() -> None:
+    assert choose("www", kept={3: CLONE_MS}) == start(3)
+    assert choose("www", kept={2: CLONE_MS}) == start(2, 100.0)
+
+
+def test_a_live_instance_above_beats_a_clone_where_replay_is_cheap() -> None:
+    assert choose("www", live={2: False}, kept={3: CLONE_MS}, cost=10.0) == start(
+        2, 10.0, live=True
     )
-    assert choose(kept={1}, live={0}, cost=1000.0).index == 1
-    assert choose(kept={3}, live={3}).live
+    assert choose("www", live={2: False}, kept={3: CLONE_MS}, cost=50.0) == start(3)
 
 
-def test_from_the_base_where_the_whole_session_is_needed() -> None:
-    """Neither snapshot nor instance will do."""
-    assert choose(kept={2, 3}, live={3}, base=True) == planning.Start(
-        index=0, live=False, replay_ms=30.0
+def test_replay_beats_a_large_clone() -> None:
+    assert choose("www", kept={3: 500.0, 2: CLONE_MS}) == start(2, 100.0)
+    assert choose("www", kept={3: 120.0, 2: CLONE_MS}) == start(3)
+
+
+def test_reads_are_not_replayed() -> None:
+    assert choose("wrrr", live={1: False}) == start(4, live=True)
+    assert choose("wrrrw", kept={1: CLONE_MS}) == start(4, 100.0)
+
+
+def test_what_needs_the_base_starts_there_or_on_the_whole_session() -> None:
+    assert choose("www", kept={1: 1.0, 2: 1.0, 3: 1.0}, needs_base=True) == start(0, 300.0)
+    assert choose("www", live={3: False}, needs_base=True) == start(0, 300.0)
+    assert choose("www", live={3: True}, needs_base=True) == start(3, live=True)
+    assert choose("www", live={1: True}, needs_base=True) == start(1, 200.0, live=True)
+
+
+def test_a_replayed_cell_that_needs_the_base_starts_there() -> None:
+    assert choose("wbw", kept={1: 1.0}) == start(0, 300.0)
+    # Below it, it does not matter any more.
+    assert choose("wbw", kept={1: 1.0, 2: CLONE_MS}) == start(2, 100.0)
+    assert choose("wbw", live={1: False}) == start(0, 300.0)
+    assert choose("wbw", live={1: True}) == start(1, 200.0, live=True)
+
+
+@given(st.data())
+def test_no_start_is_cheaper(data: st.DataObject) -> None:
+    kinds = data.draw(st.text("wrb", max_size=6))
+    count = len(kinds)
+    costs = data.draw(st.lists(st.integers(1, 9).map(float), min_size=count, max_size=count))
+    indexes = st.integers(0, count)
+    live = data.draw(st.dictionaries(indexes, st.booleans(), max_size=3))
+    kept = data.draw(st.dictionaries(indexes.filter(bool), st.integers(1, 20).map(float)))
+    needs_base = data.draw(st.booleans())
+    known, _ = chain(kinds)
+    alive: dict[str, bool] = {}
+    for index, whole in live.items():
+        alive[known[index].state] = alive.get(known[index].state, False) or whole
+    clones = {"0": CLONE_MS} | {
+        known[i].state: ms for i, ms in kept.items() if known[i].state != "0"
+    }
+
+    def price(index: int) -> float:
+        """What a start there costs, or infinity where it can't be."""
+        whole = needs_base or "b" in kinds[index:]
+        replay = sum(c for c, kind in zip(costs[index:], kinds[index:], strict=True) if kind != "r")
+        state = known[index].state
+        if state in alive and (alive[state] or not whole):
+            return replay
+        if state in clones and (not whole or index == 0):
+            return replay + clones[state]
+        return float("inf")
+
+    found = planning.choose(
+        known,
+        chain(kinds)[1],
+        needs_base=needs_base,
+        live=lambda mark, base: mark.state in alive and (alive[mark.state] or not base),
+        kept=clones.get,
+        cost=costs.__getitem__,
+    )
+    assert price(found.index) == min(price(index) for index in range(count + 1))
+    assert price(found.index) == found.replay_ms + (
+        0 if found.live else clones[known[found.index].state]
     )
 
 
-def test_why_names_the_changed_cell() -> None:
-    """Or says that the state is not kept."""
-    notebook = [records.Cell(id=f"c{i}", source=text) for i, text in enumerate(TEXTS)]
-    digests = [parsed.digest for parsed in PARSED]
-    assert planning.why(notebook, PARSED, digests, 1) == "the state after cell 2 (c1) is not kept"
-    assert planning.why(notebook, PARSED, [digests[0], "x"], 1) == "cell 2 (c1) changed"
-    assert planning.why(notebook, PARSED, digests[:1], 1) == "cell 2 (c1) has not run yet"
+def test_replayable() -> None:
+    _, links = chain("wvwr")
+    assert not planning.replayable(links, 0)
+    assert not planning.replayable(links, 1)
+    assert planning.replayable(links, 2)
+    assert planning.replayable(links, 4)
 
 
-def test_volatile_cells_are_not_replayed_for_a_remembered_result() -> None:
-    """The database would not hold what it said."""
-    (link,) = states.Chain(None).walk(BASE, [cells.parse("insert into t values (now())")], {})  # type: ignore[arg-type]
-    assert not planning.replayable([link], 0)
-    assert planning.replayable(LINKS, 0)
+SOURCES = ("create table t (a int)", "insert into t values (1)", "update t set a = 2", "table t")
 
 
-def snapshot(name: str, **more: object) -> store.Snapshot:
-    """A snapshot of 10 MB that took a second."""
-    plain = {"bytes": 10_000_000, "cost_ms": 1000.0, "parent": "p", "last_used": NOW}
-    return store.Snapshot(state=name, database=name, created=NOW, **{**plain, **more})  # type: ignore[arg-type]
+def why(before: Sequence[str], now: Sequence[str], missed: int) -> str:
+    notebook = [records.Cell(id=f"c{number}", source=s) for number, s in enumerate(now, start=1)]
+    digests = [cells.parse(source).digest for source in before]
+    return planning.why(notebook, [cells.parse(source) for source in now], digests, missed)
 
 
-def test_the_least_valuable_go_until_the_limits_hold() -> None:
-    """Cheap, big or long unused ones first; the base never."""
-    held = [
-        snapshot("base", parent=None, cost_ms=0.0),
-        snapshot("cheap", cost_ms=1.0),
-        snapshot("big", bytes=100_000_000),
-        snapshot("old", last_used=NOW - datetime.timedelta(days=2)),
-        snapshot("used", hits=9),
-    ]
-    gone = eviction.victims(held, eviction.Limits(bytes=10**12, count=3), NOW)
-    assert [s.state for s in gone] == ["old", "cheap"]
-    gone = eviction.victims(held, eviction.Limits(bytes=0, count=9), NOW, keep=["used"])
-    assert {s.state for s in gone} == {"cheap", "big", "old"}
-    assert eviction.victims(held, eviction.Limits(), NOW) == []
+@pytest.mark.parametrize("changed", [0, 1, 2])
+def test_why_names_the_cell_that_changed(changed: int) -> None:
+    now = [*SOURCES[:changed], "truncate t", *SOURCES[changed + 1 :]]
+    for missed in range(changed, 3):
+        assert why(SOURCES, now, missed) == f"cell {changed + 1} (c{changed + 1}) changed"
+
+
+def test_why_names_the_first_that_never_ran() -> None:
+    assert why((), SOURCES, 0) == "cell 1 (c1) has not run yet"
+    assert why(SOURCES[:2], SOURCES, 2) == "cell 3 (c3) has not run yet"
+
+
+def test_why_nothing_changed() -> None:
+    assert why(SOURCES, SOURCES, 1) == "the state after cell 2 (c2) is not kept"
+    reformatted = [f"-- x\n{source};" for source in SOURCES]
+    assert why(SOURCES, reformatted, 1) == "the state after cell 2 (c2) is not kept"
+
+
+def test_why_nothing_is_kept_above_the_change() -> None:
+    now = [*SOURCES[:2], "truncate t", SOURCES[3]]
+    assert why(SOURCES, now, 0) == "cell 3 (c3) changed; no state is kept between cells 1 and 2"
+
+
+def test_why_has_an_answer_for_every_miss() -> None:
+    for before, now in itertools.product(itertools.permutations(SOURCES, 3), repeat=2):
+        for missed in range(2):
+            assert why(before, now, missed)

@@ -1,129 +1,425 @@
-"""State ids and the chain: what enters, what stops it, what must run."""
+"""pgcellar.notebook.cells and .states: what enters a state id, and how far a chain is known."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import dataclasses
+import time
+from collections.abc import Mapping, Sequence
+from random import Random
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests import generators
 
-from pgcellar.notebook import cells, states
+from pgcellar.notebook import cells, effects, states
 
-BASE = states.base_id({"version": "18"})
+BASE = states.base_id({"server_version": "18.1"})
+WRITE = "insert into t values (1)"
+READ = "select 1"
+#: Names no function of `Known`'s facts, or one.
+UNCERTAIN = "select f()"
 
 
-class Knowledge:
-    """Knows these facts of every state, and what was learned of these statements."""
+@dataclasses.dataclass
+class Known:
+    """Knowledge; by default every state was reached, and only `f` may write."""
 
-    def __init__(
-        self,
-        facts: states.Facts | None = None,
-        learned: Mapping[str, states.Outcome] | None = None,
-    ) -> None:
-        self._facts = facts
-        self._learned = learned or {}
+    by_default: states.Facts | None = dataclasses.field(
+        default_factory=lambda: states.Facts(names=frozenset({"f"}))
+    )
+    by_state: dict[str, states.Facts | None] = dataclasses.field(default_factory=dict)
+    outcomes: dict[tuple[str, str], states.Outcome] = dataclasses.field(default_factory=dict)
+    asked: int = 0
 
     def facts(self, state: str) -> states.Facts | None:
         """See `states.Knowledge`."""
-        return self._facts
+        self.asked += 1
+        return self.by_state.get(state, self.by_default)
 
     def learned(self, state: str, statement: str) -> states.Outcome | None:
         """See `states.Knowledge`."""
-        return self._learned.get(statement)
+        self.asked += 1
+        return self.outcomes.get((state, statement))
+
+    def learn(self, state: str, text: str, outcome: states.Outcome) -> Known:
+        """With the outcome of a statement."""
+        (step,) = cells.parse(text).steps
+        self.outcomes[state, step.statement.canonical] = outcome
+        return self
 
 
-ALL = Knowledge(states.Facts())
+def link(
+    source: str,
+    known: Known | None = None,
+    before: states.Mark | None = None,
+    digests: Mapping[str, str] | None = None,
+) -> states.Link:
+    """The link of one cell."""
+    mark = before or states.Mark(state=BASE)
+    return states.link(mark, cells.parse(source), digests or {}, known or Known())
 
 
-def walk(*texts: str, knowledge: Knowledge = ALL, **digests: str) -> list[states.Link]:
-    """The chain of these cells."""
-    return states.Chain(knowledge).walk(BASE, [cells.parse(text) for text in texts], digests)
-
-
-def last(*texts: str) -> str:
-    """The state after these cells."""
-    mark = walk(*texts)[-1].after
+def after(
+    *sources: str, known: Known | None = None, digests: Mapping[str, str] | None = None
+) -> str:
+    """The state after cells whose effects are all known."""
+    found = walk(sources, known, digests)
+    assert len(found) == len(sources)
+    mark = found[-1].after if found else states.Mark(state=BASE)
     assert mark is not None
     return mark.state
 
 
-def test_only_effective_statements_enter_the_id() -> None:
-    """Neither reads nor comments nor white space nor the cut into cells."""
-    one = last("create table t (a int)", "insert into t values (1)")
-    assert one == last("create  table t(a int) -- x", "select 1", "insert into t values (1)")
-    assert one == last("create table t (a int); insert into t values (1)")
-    assert one != last("insert into t values (1)", "create table t (a int)")
-    assert one != last("create table t (a int)", "insert into t values (2)")
-    assert last("select 1") == BASE
+def walk(
+    sources: Sequence[str],
+    known: Known | None = None,
+    digests: Mapping[str, str] | None = None,
+    chain: states.Chain | None = None,
+) -> list[states.Link]:
+    """The links of a notebook."""
+    chain = chain or states.Chain(known or Known())
+    return chain.walk(BASE, [cells.parse(source) for source in sources], digests or {})
 
 
-def test_file_digests_enter() -> None:
-    """By content."""
-    cell = "\\copy t from 'x.csv'"
-    ids = {walk(cell, **{cell: digest})[0].after for digest in ("", "1", "2")}
-    assert len(ids) == 3
+# --- cells -----------------------------------------------------------------------------------
 
 
-def test_certain_reads_are_skipped_and_uncertain_ones_stop_the_chain() -> None:
-    """Until they are learned."""
-    knowing = states.Facts(names=frozenset({"f"}))
-    (link,) = walk("select 1", knowledge=Knowledge(knowing))
-    assert (link.runs, link.after) == (False, states.Mark(state=BASE))
-    (link,) = walk("select f()", knowledge=Knowledge(knowing))
-    assert (link.runs, link.after) == (True, None)
-    (link,) = walk("select f()", knowledge=Knowledge(knowing, {"select f ( )": "read"}))
-    assert (link.runs, link.after) == (False, states.Mark(state=BASE))
-    (link,) = walk("select f()", knowledge=Knowledge(knowing, {"select f ( )": "write"}))
-    assert link.runs
-    assert link.effect == "write"
-    assert link.after != states.Mark(state=BASE)
-    (link,) = walk("select 1", knowledge=Knowledge(states.Facts(reached=True)))
-    assert link.after is None
+def test_parsed_cell() -> None:
+    source = "\\copy t from 'f'\nselect 1; create role r; insert into t values (currval('s'));"
+    cell = cells.parse(source)
+    assert cell.source == source
+    assert [step.effect.name for step in cell.steps] == ["write", "read", "global", "write"]
+    assert cell.files == ("\\copy t from 'f'",)
+    assert not cell.reads_only
+    assert cell.refused is cell.steps[2]
+    assert cell.needs_base
 
 
-def test_a_state_never_reached_stops_the_chain_at_the_next_read() -> None:
-    """Nobody knows its facts."""
-    links = walk("create table t (a int)", "select 1", "select 2", knowledge=Knowledge(None))
-    assert [link.after is None for link in links] == [False, True]
+def test_idle_cells() -> None:
+    for source in generators.IDLE:
+        cell = cells.parse(source)
+        assert cell.steps == ()
+        assert cell.reads_only
+        assert cell.refused is None
+        assert not cell.needs_base
+        assert cell.digest == cells.parse("").digest
 
 
-def test_reads_of_cells_that_write_must_be_known_to_succeed() -> None:
-    """A failing one would leave the cell without a trace."""
-    cell = "insert into t values (1); select 1 / 0"
-    assert walk(cell)[0].after is None
-    known = Knowledge(states.Facts(), {"select 1 / 0": "read"})
-    assert walk(cell, knowledge=known)[0].after is not None
-    writes = Knowledge(states.Facts(names=frozenset({"f"})), {"select f ( )": "write"})
-    assert walk("select 1; select f()", knowledge=writes)[0].after is None
+def test_cells_are_parsed_once() -> None:
+    assert cells.parse("select 1 as once") is cells.parse("select 1 as once")
+
+
+@given(generators.notebooks(max_cells=3), st.sampled_from(generators.BLANKS))
+def test_digest_is_that_of_the_meaning(notebook: generators.Notebook, blank: str) -> None:
+    for source in notebook.sources:
+        digest = cells.parse(source).digest
+        assert cells.parse(f"-- x\n{generators.reformatted(source, blank)}\n;").digest == digest
+        assert cells.parse(f"{source}\n;select 12345").digest != digest
+
+
+def test_digest_tells_statements_apart() -> None:
+    texts = (
+        "select 1; select 2",
+        "select 2; select 1",
+        "select 1, 2",
+        "select '1;\n;\n2'",
+        "select 1",
+    )
+    assert len({cells.parse(text).digest for text in texts}) == len(texts)
+
+
+# --- ids -------------------------------------------------------------------------------------
+
+
+def test_base_id() -> None:
+    assert states.base_id({"a": 1, "b": 2}) == states.base_id({"b": 2, "a": 1})
+    assert states.base_id({"a": 1}) != states.base_id({"a": 2})
+    assert len(BASE) == 64
+
+
+@given(st.lists(st.tuples(st.text(), st.text()), min_size=2, max_size=2, unique=True))
+def test_next_id_takes_nothing_together(parts: list[tuple[str, str]]) -> None:
+    one, other = (states.next_id(BASE, canonical, digest) for canonical, digest in parts)
+    assert one != other
+    assert one != states.next_id("0" * 64, *parts[0])
+
+
+def test_ids_do_not_change() -> None:
+    # Kept states would be lost with every release otherwise: `states.FORMAT` says when they are.
+    assert states.next_id("parent", "insert into t values ( 1 )", "digest") == (
+        "71348cfc899517ca995b2ae3669ff3bcee955634b427b888286317007befbd53"
+    )
+    assert states.base_id({"server": "18"}) == (
+        "2d79ade99664b7732119095738ef0bedfdca3301412ff6cd68ef05c43fc5333d"
+    )
+
+
+def test_only_effective_statements_enter() -> None:
+    plain = after("create table t (a int)", WRITE)
+    assert after("create table t (a int)", READ, WRITE) == plain
+    assert after("-- a comment", "", "create table t (a int)", "table t", WRITE, READ) == plain
+    assert after("create /* x */ table t\n(a int)", f"-- y\n{WRITE} ;;") == plain
+    # Where a cell ends has no meaning.
+    assert after(f"create table t (a int); {WRITE}") == plain
+
+
+def test_reads_in_a_cell_that_writes_do_not_enter() -> None:
+    known = Known().learn(BASE, READ, "read")
+    assert after(f"{READ}; {WRITE}", known=known) == after(WRITE)
+
+
+def test_what_is_written_enters() -> None:
+    sources = (
+        *(WRITE, "insert into t values (2)", "insert into T values (1)", f"{WRITE}; {WRITE}"),
+        *("set work_mem = '6MB'", "begin", "create temp table t (a int)", "do $$ begin end $$"),
+        *("do $$ begin  end $$", "prepare p as select 1", "select 1 into t", "selct 1"),
+    )
+    ids = {after(source) for source in sources}
+    assert len(ids | {BASE}) == len(sources) + 1
+
+
+@given(st.permutations([f"insert into t values ({n})" for n in range(4)]))
+def test_order_matters(sources: list[str]) -> None:
+    in_order = after(*sorted(sources))
+    assert (after(*sources) == in_order) == (sources == sorted(sources))
+
+
+def test_files_enter_by_digest() -> None:
+    copy = "\\copy t from 'f'"
+    one, other = after(copy, digests={copy: "1"}), after(copy, digests={copy: "2"})
+    assert one != other
+    assert after(copy, digests={copy: "1", "\\copy t from 'g'": "3"}) == one
+    assert after(f"-- x\n{copy}", digests={copy: "1"}) == one
+
+
+@given(generators.notebooks(), st.sampled_from(generators.BLANKS))
+def test_reformatting_changes_no_id(notebook: generators.Notebook, blank: str) -> None:
+    known = Known(by_default=states.Facts())
+    one = walk(notebook.sources, known)
+    other = walk([generators.reformatted(source, blank) for source in notebook.sources], known)
+    assert one == other
+
+
+# --- facts -----------------------------------------------------------------------------------
+
+
+def effect_of(text: str) -> effects.Effect:
+    (step,) = cells.parse(text).steps
+    return step.effect
+
+
+def test_certain() -> None:
+    facts = states.Facts(names=frozenset({"f", "nextval"}))
+    assert facts.certain(effect_of("select g() from t"))
+    assert not facts.certain(effect_of("select F()"))
+    assert not facts.certain(effect_of('select "f"()'))
+    assert not facts.certain(effect_of("select (t).f from t"))
+    assert not facts.certain(effect_of("select query_to_xml('select f()', true, true, '')"))
+    assert not facts.certain(effect_of("show work_mem"))
+    assert not facts.certain(effect_of('select U&"\\0066"()'))
+    assert not states.Facts(reached=True).certain(effect_of("select 1"))
+
+
+# --- links -----------------------------------------------------------------------------------
+
+
+def test_idle_cells_do_nothing() -> None:
+    found = link("-- nothing")
+    assert (found.after, found.effect, found.runs) == (found.before, "none", False)
+
+
+def test_certain_reads_are_skipped() -> None:
+    found = link(f"{READ}; table t")
+    assert (found.after, found.effect, found.runs) == (found.before, "read", False)
+
+
+def test_a_read_in_an_unknown_state_ends_the_chain() -> None:
+    found = link(READ, Known(by_default=None))
+    assert (found.after, found.effect, found.runs) == (None, "read", True)
+
+
+def test_an_uncertain_read_ends_the_chain_until_it_is_learned() -> None:
+    assert link(UNCERTAIN).after is None
+    assert link(UNCERTAIN).runs
+    read = link(UNCERTAIN, Known().learn(BASE, UNCERTAIN, "read"))
+    assert (read.after, read.effect, read.runs) == (read.before, "read", False)
+    # It was learned in another state.
+    assert link(UNCERTAIN, Known().learn("0" * 64, UNCERTAIN, "read")).after is None
+
+
+def test_a_read_learned_as_a_write_enters() -> None:
+    found = link(UNCERTAIN, Known().learn(BASE, UNCERTAIN, "write"))
+    assert found.after == states.Mark(state=states.next_id(BASE, "select f ( )"))
+    assert (found.effect, found.runs) == ("write", True)
+    # Even one that seemed certain.
+    found = link(READ, Known().learn(BASE, READ, "write"))
+    assert (found.effect, found.runs) == ("write", True)
+    assert found.after != found.before
+
+
+def test_a_write_needs_no_knowledge() -> None:
+    found = link(WRITE, Known(by_default=None))
+    assert found.after == states.Mark(state=states.next_id(BASE, "insert into t values ( 1 )"))
+    assert (found.effect, found.runs) == ("write", True)
+
+
+@pytest.mark.parametrize("source", [f"{READ}; {WRITE}", f"{WRITE}; {READ}"])
+def test_mixed_cells_need_their_reads_learned(source: str) -> None:
+    # A read that fails leaves the whole cell without a trace.
+    assert link(source).after is None
+    assert link(source).effect == "write"
+    assert link(source).runs
+    first = after(WRITE) if source.startswith(WRITE) else BASE
+    found = link(source, Known().learn(first, READ, "read"))
+    assert found.after == states.Mark(state=after(WRITE))
+    assert (found.effect, found.runs) == ("write", True)
+
+
+def test_a_read_that_writes_makes_a_cell_mixed() -> None:
+    known = Known().learn(BASE, UNCERTAIN, "write")
+    assert link(f"{UNCERTAIN}; {READ}", known).after is None
+    wrote = after(UNCERTAIN, known=known)
+    known.learn(wrote, READ, "read")
+    found = link(f"{UNCERTAIN}; {READ}", known)
+    assert found.after == states.Mark(state=wrote)
+    assert (found.effect, found.runs) == ("write", True)
+    # And the one before it.
+    assert link(f"{READ}; {UNCERTAIN}", known).after is None
+    known.learn(BASE, READ, "read")
+    assert link(f"{READ}; {UNCERTAIN}", known).after == states.Mark(state=wrote)
 
 
 @pytest.mark.parametrize(
-    ("text", "binding"),
+    ("source", "effect"),
     [
-        ("set app.name = '1'", "pinned"),
-        ("create function f() returns int language sql as 'select lastval()::int'", "base"),
-        ("insert into t values (currval('s'))", "free"),
-        ("set work_mem = '1MB'", "free"),
+        ("select 1; set work_mem = '6MB'", "session"),
+        ("set work_mem = '6MB'; begin", "pinning"),
+        ("begin; insert into t values (1); commit", "write"),
+        ("insert into t values (1); create role r; select 1", "global"),
     ],
 )
-def test_bindings_go_on_below(text: str, binding: str) -> None:
-    """But for a query that asks once."""
-    mark = walk(text)[-1].after
-    assert mark is not None
-    assert mark.binding == binding
+def test_a_cell_has_its_strongest_effect(source: str, effect: str) -> None:
+    assert link(source).effect == effect
 
 
-def test_volatile_cells() -> None:
-    """Named by the cell itself, or by a definition above it."""
-    assert walk("insert into t values (now())")[0].volatile
-    assert not walk("insert into t values (1)")[0].volatile
-    links = walk("create table t (a timestamptz default now())", "insert into t default values")
-    assert links[1].volatile
+NAMES: tuple[states.CellEffect, ...] = ("none", "read", "session", "pinning", "write", "global")
 
 
-def test_the_memo_tells_the_same() -> None:
-    """A chain that remembers, and one that does not."""
-    texts = ["create table t (a int)", "select 1", "insert into t values (1)", "select 2"]
-    parsed = [cells.parse(text) for text in texts]
-    chain = states.Chain(ALL)
-    first = chain.walk(BASE, parsed, {})
-    assert chain.walk(BASE, parsed, {}) == first == walk(*texts)
+@given(st.sampled_from(NAMES), st.sampled_from(NAMES))
+def test_stronger(one: states.CellEffect, other: states.CellEffect) -> None:
+    assert states.stronger(one, other) == states.stronger(other, one)
+    assert states.stronger(one, other) in (one, other)
+    assert states.stronger(one, "none") == one
+
+
+def test_volatile_writes() -> None:
+    assert link("insert into t values (random())").volatile
+    assert not link(WRITE).volatile
+    assert not link("select random()").volatile
+    # A default, a trigger or a function may be what is volatile.
+    defined = link("create table t (a int, b timestamp default now())")
+    assert defined.volatile
+    assert defined.after is not None
+    assert defined.after.definitions_volatile
+    assert link(WRITE, before=defined.after).volatile
+    assert not link(READ, before=defined.after).volatile
+    inserted = link("insert into t values (random())").after
+    assert inserted is not None
+    assert not inserted.definitions_volatile
+
+
+def test_dependence_on_the_session() -> None:
+    assert not link(WRITE).needs_base
+    assert link("select currval('s')").needs_base
+    view = link("create view v as select currval('s')").after
+    assert view is not None
+    assert view.binding == "base"
+    assert link("table v", before=view).needs_base
+    used = link("insert into t values (currval('s'))").after
+    assert used is not None
+    assert used.binding == "free"
+    pinned = link("set app.name = 'x'").after
+    assert pinned is not None
+    assert pinned.binding == "pinned"
+    both = link("create view v as select lastval()", before=pinned).after
+    assert both is not None
+    assert both.binding == "pinned"
+
+
+# --- chains ----------------------------------------------------------------------------------
+
+
+def test_a_chain_ends_at_the_first_unknown_cell() -> None:
+    found = walk([WRITE, UNCERTAIN, WRITE, WRITE])
+    assert [cell.after is None for cell in found] == [False, True]
+    assert [cell.effect for cell in found] == ["write", "read"]
+    known = Known().learn(after(WRITE), UNCERTAIN, "read")
+    assert len(walk([WRITE, UNCERTAIN, WRITE, WRITE], known)) == 4
+    assert walk([]) == []
+
+
+def test_a_chain_ends_at_a_state_that_was_never_reached() -> None:
+    known = Known(by_state={after(WRITE): None})
+    assert [cell.after is None for cell in walk([READ, WRITE, READ, WRITE], known)] == [
+        *(False, False, True)
+    ]
+
+
+@given(generators.sessions(max_edits=4), st.randoms(use_true_random=False))
+def test_memory_changes_nothing(session: generators.Session, random: Random) -> None:
+    known = Known(by_default=states.Facts(names=frozenset({"f_1", "f_2"})))
+    chain = states.Chain(known)
+    for notebook in (session.notebook, *(edit.notebook for edit in session.edits)):
+        fresh = walk(notebook.sources, known)
+        assert walk(notebook.sources, known, chain=chain) == fresh
+        # A run learns what ended the chain.
+        end = fresh[-1] if fresh else None
+        if end is not None and end.after is None:
+            state = end.before.state
+            for step in cells.parse(notebook.sources[len(fresh) - 1]).steps:
+                known.outcomes[state, step.statement.canonical] = random.choice(["read", "write"])
+            assert walk(notebook.sources, known, chain=chain) == walk(notebook.sources, known)
+
+
+def test_memory_knows_files_and_sessions_apart() -> None:
+    copy = "\\copy t from 'f'"
+    chain = states.Chain(Known())
+    one, other, again = (
+        walk([copy], digests={copy: digest}, chain=chain)[0].after for digest in "121"
+    )
+    assert one == again != other
+    free, pinned = states.Mark(state=BASE), states.Mark(state=BASE, binding="pinned")
+    cell = cells.parse(WRITE)
+    assert chain.link(free, cell, {}).after != chain.link(pinned, cell, {}).after
+
+
+def test_unknown_ends_are_not_remembered() -> None:
+    known = Known()
+    chain = states.Chain(known)
+    assert walk([UNCERTAIN], chain=chain)[0].after is None
+    known.learn(BASE, UNCERTAIN, "read")
+    assert walk([UNCERTAIN], chain=chain)[0].after is not None
+
+
+def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(states.Chain, "LIMIT", 10)
+    chain = states.Chain(Known())
+    sources = [f"insert into t values ({n})" for n in range(50)]
+    assert walk(sources, chain=chain) == walk(sources)
+
+
+def test_planning_a_long_notebook_after_an_edit_is_quick() -> None:
+    sources = [f"insert into t values ({n}); update t set a = {n}" for n in range(1000)]
+    known = Known()
+    chain = states.Chain(known)
+    walk(sources, known, chain=chain)
+    begin = time.perf_counter()
+    sources[500] = "insert into t values (-1)"
+    found = walk(sources, known, chain=chain)
+    edited = time.perf_counter() - begin
+    begin = time.perf_counter()
+    assert walk(sources, known, chain=chain) == found
+    again = time.perf_counter() - begin
+    print(f"1,000 cells: {edited * 1000:.1f} ms after an edit, {again * 1000:.1f} ms unchanged")
+    assert known.asked == 0
