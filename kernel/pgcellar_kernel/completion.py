@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+#: No keyword is longer; a literal of megabytes above the cursor is not looked through.
+LONGEST = 64
 _WORD = re.compile(r"\w+\Z")
 KEYWORDS = tuple(
     [
@@ -127,7 +129,7 @@ def keywords(code: str, cursor: int) -> tuple[list[str], int]:
 
     They come in lower case where the word does.
     """
-    match = _WORD.search(code, 0, cursor)
+    match = _WORD.search(code, max(0, cursor - LONGEST), cursor)
     if match is None:
         return [], cursor
     word = match[0]

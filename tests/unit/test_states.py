@@ -379,6 +379,7 @@ def test_memory_changes_nothing(session: generators.Session, random: Random) -> 
             state = end.before.state
             for step in cells.parse(notebook.sources[len(fresh) - 1]).steps:
                 known.outcomes[state, step.statement.canonical] = random.choice(["read", "write"])
+            chain.forget()
             assert walk(notebook.sources, known, chain=chain) == walk(notebook.sources, known)
 
 

@@ -260,7 +260,10 @@ _NAMES = {cls: name for name, cls in _EVENTS.items()}
 def encode(event: Event) -> bytes:
     """The event as one line of JSON, newline included."""
     body = {"event": _NAMES[type(event)], **to_json(event)}
-    return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+    return (
+        json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+        + b"\n"
+    )
 
 
 def decode(line: bytes) -> Event:
@@ -269,7 +272,8 @@ def decode(line: bytes) -> Event:
     Raises ValueError if the line is no event; members this version does not know are ignored.
     """
     body = json.loads(line)
-    cls = _EVENTS.get(body.pop("event", None)) if isinstance(body, dict) else None
+    name = body.pop("event", None) if isinstance(body, dict) else None
+    cls = _EVENTS.get(name) if isinstance(name, str) else None
     if cls is None:
         raise ValueError(f"not an event: {line[:80]!r}")
     event: Event = from_json(cls, body)
@@ -289,6 +293,8 @@ def to_json(record: Any) -> dict[str, Any]:
 
 def from_json(cls: type[R], body: Mapping[str, Any]) -> R:
     """The record of class `cls` in a JSON object. Raises ValueError where a member is missing."""
+    if not isinstance(body, Mapping):
+        raise ValueError(f"{cls.__name__}: not an object")
     known: dict[str, Any] = {}
     members: Any = cls
     for name, nested in _members(members):

@@ -37,7 +37,7 @@ class NotebookFile:
         for index, cell in enumerate(self.cells):
             if cell.id == named:
                 return index
-        if named.isdecimal() and 1 <= int(named) <= len(self.cells):
+        if named.isdecimal() and len(named) < 10 and 1 <= int(named) <= len(self.cells):
             return int(named) - 1
         raise errors.NotebookInvalid(
             f"{self.path}: there is no SQL cell {named!r}.",
@@ -89,6 +89,8 @@ def write_outputs(notebook: NotebookFile, outputs: Mapping[int, Sequence[dict[st
         cell["outputs"] = list(made)
         cell["execution_count"] = index + 1
     text = json.dumps(notebook.content, ensure_ascii=False, indent=1) + "\n"
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        text = json.dumps(notebook.content, indent=1) + "\n"
     target = notebook.path.resolve()
     handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
     try:
@@ -108,8 +110,11 @@ def _check_language(path: pathlib.Path, metadata: object) -> None:
     assert isinstance(spec, dict)
     assert isinstance(info, dict)
     language = str(spec.get("language") or info.get("name") or "").lower()
-    if spec.get("name") == KERNEL or language in ("", "sql", "postgresql"):
+    if spec.get("name") == KERNEL or language in ("sql", "postgresql"):
         return
+    if not language and not spec.get("name"):
+        return
+    language = language or str(spec["name"])
     raise errors.NotebookInvalid(
         f"{path} is a notebook of {language}, not of SQL.",
         hint="pgcellar runs SQL notebooks: choose the kernel “SQL (PostgreSQL)”.",

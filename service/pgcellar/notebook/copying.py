@@ -7,9 +7,9 @@ import re
 
 _COPY = re.compile(
     r"""\\copy \s+
-        (?P<target> (?:"(?:[^"]|"")*"|[\w$.])+ (?:\s*\([^)]*\))? | \(.*\) ) \s+
+        (?P<target> (?:"(?:[^"]|"")*+"|[\w$.])++ (?:\s*\([^)]*\))? | \(.*\) ) \s+
         (?P<way> from|to) \s+
-        (?P<file> '(?:[^']|'')*' | program\b.* | \S+ )
+        (?P<file> '(?:[^']|'')*+' | program[\s'].* | \S+ )
         (?P<rest> .*)""",
     re.IGNORECASE | re.VERBOSE,
 )
@@ -51,7 +51,7 @@ def parse(text: str) -> Copy | Refusal:
             message="Notebooks can \\copy from a file only.",
             hint="SELECT what you need: the result can be saved from the notebook.",
         )
-    if file.lower().startswith("program"):
+    if re.match(r"program[\s']", file, re.IGNORECASE):
         return Refusal(
             message="\\copy … program is not allowed in notebooks.",
             hint="Write the program's output to a file beside the notebook and \\copy that.",

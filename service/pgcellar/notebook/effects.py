@@ -27,12 +27,16 @@ Binding = Literal["free", "base", "pinned"]
 
 _WORD = re.compile(r"[^\W\d]\w*")
 _CURRENT_VALUE = re.compile(r"\b(?:currval|lastval)\b", re.IGNORECASE)
+#: SET of a setting of one's own naming, in the body of a function or a DO block.
+_SETS_CUSTOM = re.compile(
+    r"\bset\s+(?:session\s+|local\s+)?[\w\"]+\s*\.\s*[\w\"]+\s*(?:=|to\b)", re.I
+)
 _UNRESTORABLE = re.compile(r"\bsetseed\b", re.IGNORECASE)
 _VOLATILE = re.compile(
     r"\b(?:now|current_timestamp|current_date|current_time|localtime|localtimestamp|today|tomorrow"
     r"|yesterday|clock_timestamp|statement_timestamp|transaction_timestamp|timeofday|random"
     r"|random_normal|gen_random_uuid|gen_random_bytes|gen_salt|uuidv4|uuidv7|uuid_generate_v\w+"
-    r"|txid_current\w*|pg_current_xact_id\w*|pg_backend_pid|tablesample)\b",
+    r"|txid_current\w*|pg_current_xact_id\w*|pg_backend_pid|current_query|tablesample)\b",
     re.IGNORECASE,
 )
 #: Called in a SELECT these change the sequence, the session or its locks; no need to find out.
@@ -120,6 +124,13 @@ def predict(statement: statements.Statement) -> Effect:
     if statement.kind == "meta":
         return _meta(statement)
     text = statement.canonical
+    if not statements.readable(text):
+        return Effect(
+            name="write",
+            words=None,
+            refusal="The cell holds a character that no text in PostgreSQL can hold.",
+            hint="Remove the NUL character or the lone surrogate from it.",
+        )
     words = _words(text)
     kind, node = _parse(statement.text)
     plain = Effect(
@@ -277,6 +288,8 @@ def _custom_setting(kind: str, node: dict[str, Any], text: str) -> bool:
     if kind == "VariableSetStmt":
         return "." in node.get("name", "")
     lower = text.lower()
+    if kind not in _QUERIES and _SETS_CUSTOM.search(lower):
+        return True
     if "set_config" not in lower:
         return False
     plain = re.findall(r"set_config \( '[^'.\\]*' ,", lower)

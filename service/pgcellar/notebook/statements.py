@@ -42,6 +42,9 @@ class Statement:
 
 def split(source: str) -> tuple[Statement, ...]:
     """The statements of a cell, in order. Comments and blanks alone are no statement."""
+    if not readable(source):
+        # PostgreSQL can't be sent this; all of it is refused, rather than a part of it run.
+        return (Statement(kind="sql", text=source, start=0, canonical=source),)
     out: list[Statement] = []
     begin = 0
     for start in lexer.meta_lines(source) if "\\" in source else ():
@@ -55,10 +58,22 @@ def split(source: str) -> tuple[Statement, ...]:
     return tuple(out)
 
 
+def readable(text: str) -> bool:
+    """Whether PostgreSQL can be sent a text: it has no NUL and no lone surrogate."""
+    if "\0" in text:
+        return False
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def canonical(text: str) -> str:
     """`text` without comments and without white space outside literals, else unchanged.
 
-    Tokens are joined by one blank each; a text the scanner refuses is its own canonical form.
+    Tokens are joined by one blank each, but for a quote that stood right behind a word, as in N'…',
+    whose meaning that changes; a text the scanner refuses is its own canonical form.
     """
     if len(text) > LONG_TEXT:
         return text
@@ -66,7 +81,16 @@ def canonical(text: str) -> str:
         tokens = parser.scan(text)
     except error.Error:
         return text
-    return " ".join(text[t.start : t.end + 1] for t in tokens if t.name not in _COMMENTS)
+    parts: list[str] = []
+    end = -1
+    for token in tokens:
+        if token.name in _COMMENTS:
+            continue
+        word = text[token.start : token.end + 1]
+        prefixed = token.start == end and word[0] == "'" and text[end - 1].isalnum()
+        parts.append(word if prefixed else f" {word}")
+        end = token.end + 1
+    return "".join(parts).lstrip()
 
 
 def _split_sql(source: str, begin: int, end: int) -> list[Statement]:

@@ -190,6 +190,10 @@ class Chain:
         self._knowledge = knowledge
         self._links: dict[tuple[Mark, str, str], Link] = {}
 
+    def forget(self) -> None:
+        """A predicted read turned out to write: links that took it for certain are no more true."""
+        self._links.clear()
+
     def walk(
         self, base: str, notebook: Sequence[cells.ParsedCell], digests: Mapping[str, str]
     ) -> list[Link]:

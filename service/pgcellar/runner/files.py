@@ -15,7 +15,7 @@ from pgcellar.notebook import copying
 
 _BLOCK = 1 << 20
 #: A file's identity and the digest of its content; the content is read again if any part differs.
-_Stamp = tuple[int, int, int, int]
+_Stamp = tuple[int, int, int, int, int]
 
 
 class Files:
@@ -34,7 +34,7 @@ class Files:
             return ""
         with self.open(directory, parsed.file) as (path, file):
             info = os.fstat(file.fileno())
-            stamp = (info.st_dev, info.st_ino, info.st_size, info.st_mtime_ns)
+            stamp = (info.st_dev, info.st_ino, info.st_size, info.st_mtime_ns, info.st_ctime_ns)
             known = self._digests.get(path)
             if known is not None and known[0] == stamp:
                 return known[1]
@@ -52,8 +52,15 @@ class Files:
                 f"{name}: this notebook has no folder to read files from.",
                 hint="Save the notebook first; files lie beside it.",
             )
-        folder = pathlib.Path(directory).resolve()
-        path = (folder / name).resolve()
+        try:
+            folder = pathlib.Path(directory).resolve()
+            path = (folder / name).resolve()
+        except (OSError, RuntimeError, ValueError) as exc:
+            # A loop of links; a name with a character that no file's can have.
+            raise errors.FileRefused(
+                f"{name!r} is no file's name here: {exc}.",
+                hint="File names count from the notebook's folder.",
+            ) from exc
         if not path.is_relative_to(folder):
             raise errors.FileRefused(
                 f"{name} lies outside of the notebook's folder {folder}.",

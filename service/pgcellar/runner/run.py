@@ -317,6 +317,8 @@ class Run:
             report.error = dataclasses.replace(exc.error, cell=cell.id)
             return report.error
         self._reports.replayed += 1
+        if parsed.reads_only and done.mark != before:
+            self._space.chain.forget()
         report.ms, report.rows, report.effect = done.ms, done.rows, done.effect
         report.state = done.mark.state
         self._space.learn_cost(before.state, parsed, done.ms)
@@ -367,6 +369,8 @@ class Run:
                 self._space.drop(self._notebook, instance)
             self._space.after(self._notebook, None, before, context, None, "")
             return dataclasses.replace(exc.error, cell=head.id)
+        if parsed.reads_only and done.mark != before:
+            self._space.chain.forget()
         report.ms, report.rows, report.effect = done.ms, done.rows, done.effect
         report.state = done.mark.state
         report.pinned = instance.pinned
