@@ -460,6 +460,8 @@ class Author:
         )
 
     def policy(self) -> str:
+        if not self.model.tables:
+            return self.create_table()
         name = self._table()
         table = self.model.tables[name]
         if table.policed or "f_next" not in self.model.functions:
