@@ -162,6 +162,8 @@ class Heads:
         await asyncio.sleep(2 * IDLE)
         await self._edits("edited, idle between", rounds, IDLE)
         await self._edits("edited at once", rounds, 0.0)
+        # Instances are dropped behind it.
+        await asyncio.sleep(2 * IDLE)
         await self._run_all(rounds * 3)
 
     async def _edits(self, what: str, rounds: int, idle: float) -> None:
@@ -182,6 +184,7 @@ class Heads:
         cells += [self._insert("u") for _ in range(_FIRST - 1 + rounds)]
         bare = [await self._bare(cell) for cell in cells]
         inside = [await self._inside("all", cells, head) for head in range(len(cells))]
+        await asyncio.sleep(IDLE)
         http = [await self._http("all", cells, head) for head in range(len(cells))]
         took = [some[_FIRST:] for some in (bare, inside, http)]
         self._report(WRITES, "run all", took, _WRITE_AIM)

@@ -14,6 +14,7 @@ import pathlib
 import platform
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -22,7 +23,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from pgcellar.api import client, errors, launcher, paths
+from pgcellar.api import client, errors
 from pgcellar.environments import local, spawner
 from pgcellar.postgres import binaries
 from pgcellar.snapshots import driver
@@ -31,6 +32,7 @@ from pgcellar.snapshots import driver
 XFS_BYTES = 4 * 1024**3
 #: How long the spare sandbox, which the service makes soon after the first, is waited for.
 SPARE_SECONDS = 20.0
+_START_SECONDS = 60.0
 _DATABASE = "bench"
 _UNMOUNT_TRIES = 50
 
@@ -38,12 +40,14 @@ _UNMOUNT_TRIES = 50
 @contextlib.contextmanager
 def folder() -> Iterator[pathlib.Path]:
     """A folder for servers: short, as socket paths are, and passable for their account."""
+    mask = os.umask(0o022)
     path = pathlib.Path(tempfile.mkdtemp(prefix="bench-", dir="/tmp"))
     path.chmod(0o711)
     try:
         yield path
     finally:
         shutil.rmtree(path, ignore_errors=True)
+        os.umask(mask)
 
 
 @contextlib.contextmanager
@@ -67,18 +71,48 @@ def environment(**values: str) -> Iterator[None]:
 @contextlib.asynccontextmanager
 async def service(home: pathlib.Path, sockets: pathlib.Path) -> AsyncIterator[client.Client]:
     """A service process of its own, for clients and kernels started in this context."""
-    with environment(PGCELLAR_HOME=str(home), PGCELLAR_RUNTIME=str(sockets)):
-        where = paths.current()
-        talking = client.Client(where)
+    with (
+        environment(PGCELLAR_HOME=str(home), PGCELLAR_RUNTIME=str(sockets)),
+        _process(home),
+        # Nobody but us starts it, so that it is gone when we have ended it.
+        contextlib.closing(client.Client(start=False)) as talking,
+    ):
+        await _serving(talking)
+        await talking.states()  # starts the sandbox
+        await _spare(home)
+        yield talking
+
+
+@contextlib.contextmanager
+def _process(home: pathlib.Path) -> Iterator[None]:
+    """The process; told to end it stops its servers first."""
+    home.mkdir(parents=True, exist_ok=True)
+    with (home / "service.log").open("ab") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "pgcellar", "service", "run"],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.wait(_START_SECONDS)
+
+
+async def _serving(talking: client.Client) -> None:
+    """Wait until the service answers. Raises ServiceUnavailable."""
+    deadline = time.monotonic() + _START_SECONDS
+    while True:
         try:
-            await talking.states()  # starts service and sandbox
-            await _spare(home)
-            yield talking
-        finally:
-            with contextlib.suppress(errors.ServiceUnavailable):
-                await talking.stop()
-            talking.close()
-            await launcher.wait_stopped(where)
+            await talking.status()
+            return
+        except errors.ServiceUnavailable:
+            if time.monotonic() > deadline:
+                raise
+        await asyncio.sleep(0.05)
 
 
 async def _spare(home: pathlib.Path) -> None:
