@@ -30,7 +30,7 @@ class Display:
             self._show_progress(event)
             return
         result = self._results.take(event)
-        if isinstance(event, records.Notice):
+        if isinstance(event, records.Notice | records.Text):
             text = rendering.render_notice(event) + "\n"
             self._replace("stream", {"name": "stdout", "text": text})
         elif result is not None:

@@ -25,6 +25,7 @@ FORGET_TIMEOUT = 2.0
 class PgcellarKernel(Kernel):
     """SQL cells, run by the pgcellar service of this user."""
 
+    _execute_sleep = 0.0
     implementation = "pgcellar"
     implementation_version = pgcellar.__version__
     banner = "pgcellar: SQL notebooks without hidden state, on PostgreSQL"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import os
 import pathlib
 import signal
@@ -96,6 +97,21 @@ async def test_a_folder_of_somebody_else_is_refused(fresh_cli: CommandLine) -> N
     with pytest.raises(errors.ServiceUnavailable, match="not this user's own"):
         await launcher.start(place)
     place.socket.parent.chmod(0o700)
+
+
+async def test_no_second_process_while_one_is_ending(
+    fresh_cli: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would come up when nobody wants it any more."""
+    place = where(fresh_cli)
+    paths.make_home(place)
+    place.lock.parent.mkdir(parents=True, mode=0o700)
+    monkeypatch.setattr(launcher, "START_TIMEOUT", 0.5)
+    with place.lock.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(errors.ServiceUnavailable, match="did not answer"):
+            await launcher.start(place)
+    assert not place.log.exists()
 
 
 @pytest.mark.parametrize("moment", ["idle", "running", "keeping"])

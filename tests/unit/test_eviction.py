@@ -50,11 +50,16 @@ def test_too_many_or_too_large() -> None:
     assert names(held, eviction.Limits(bytes=0)) == ["a", "b", "c"]
 
 
-def test_the_base_and_what_is_to_be_kept_stay() -> None:
+def test_what_is_to_be_kept_stays() -> None:
     held = [snapshot("base", parent=None, cost_ms=0.0), snapshot("a", cost_ms=1.0), snapshot("b")]
-    assert names(held, eviction.Limits(bytes=0, count=0)) == ["a", "b"]
-    assert names(held, eviction.Limits(bytes=0, count=0), ("a",)) == ["b"]
-    assert names(held, eviction.Limits(bytes=0, count=0), ("a", "b")) == []
+    assert names(held, eviction.Limits(bytes=0, count=0), ("base",)) == ["a", "b"]
+    assert names(held, eviction.Limits(bytes=0, count=0), ("base", "a")) == ["b"]
+    assert names(held, eviction.Limits(bytes=0, count=0), ("base", "a", "b")) == []
+
+
+def test_an_earlier_base_goes_like_any_other() -> None:
+    held = [snapshot("old base", parent=None, cost_ms=0.0), snapshot("a")]
+    assert names(held, ONE) == ["old base"]
 
 
 def test_the_cheaper_to_rebuild_goes_first() -> None:
@@ -109,9 +114,9 @@ def test_no_more_than_needed_and_no_less(
     gone = eviction.victims(held, limits, NOW, keep)
     states = {victim.state for victim in gone}
     assert len(states) == len(gone)
-    assert not any(victim.parent is None or victim.state in keep for victim in gone)
+    assert states.isdisjoint(keep)
     rest = [s for s in held if s.state not in states]
-    droppable = [s for s in rest if s.parent is not None and s.state not in keep]
+    droppable = [s for s in rest if s.state not in keep]
     assert _fits(rest, limits) or not droppable
     if gone:
         assert not _fits([*rest, gone[-1]], limits)

@@ -22,6 +22,8 @@ from pgcellar.api import detached, errors, paths
 #: A first start on a slow disk creates the control database (initdb, about a second).
 START_TIMEOUT = 60.0
 _POLL = 0.01
+#: Bytes of log from which a new one is begun; the last one is kept beside it.
+_LOG_LIMIT = 4 << 20
 
 
 async def start(where: paths.Paths) -> None:
@@ -32,9 +34,11 @@ async def start(where: paths.Paths) -> None:
     deadline = time.monotonic() + START_TIMEOUT
     process: detached.Detached | None = None
     while not await _answers(where):
-        if process is None or process.poll() is not None:
-            if process is not None and process.returncode != 0:
-                raise _failed(where, f"it ended with status {process.returncode}")
+        if process is not None and process.poll():
+            raise _failed(where, f"it ended with status {process.returncode}")
+        # Whoever holds the lock is starting, or ending. Another beside it would end at once, or
+        # worse, come up when nobody wants it any more.
+        if (process is None or process.poll() is not None) and not _held(where):
             process = _spawn(where)
         if time.monotonic() > deadline:
             raise _failed(where, f"its socket did not answer within {START_TIMEOUT:.0f} s")
@@ -68,6 +72,18 @@ async def _answers(where: paths.Paths) -> bool:
     return True
 
 
+def _held(where: paths.Paths) -> bool:
+    """Whether a service process lives."""
+    try:
+        with where.lock.open("r+") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except FileNotFoundError:
+        pass
+    return False
+
+
 def _spawn(where: paths.Paths) -> detached.Detached:
     paths.make_home(where)
     environment = {
@@ -75,6 +91,9 @@ def _spawn(where: paths.Paths) -> detached.Detached:
         "PGCELLAR_HOME": str(where.home),
         "PGCELLAR_RUNTIME": str(where.runtime.parent),
     }
+    with contextlib.suppress(FileNotFoundError):
+        if where.log.stat().st_size > _LOG_LIMIT:
+            where.log.replace(where.log.with_suffix(".log.1"))
     with where.log.open("ab") as log:
         return detached.Detached(
             [sys.executable, "-m", "pgcellar", "service", "run"],

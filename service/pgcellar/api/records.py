@@ -70,6 +70,7 @@ class SqlError:
 
     `position` is a 1-based character position in the source of the cell `cell`, or None.
     `sqlstate` is PostgreSQL's, or one of ours, which begin with `PC` (see `errors`).
+    `query` is the statement of a function that failed, `query_position` a position in it.
     """
 
     sqlstate: str
@@ -79,6 +80,8 @@ class SqlError:
     cell: str | None = None
     detail: str | None = None
     hint: str | None = None
+    query: str | None = None
+    query_position: int | None = None
     context: str | None = None
 
 
@@ -171,6 +174,14 @@ class Notice:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Text:
+    """Text a statement or meta-command of the head prints as it is: \\echo, COPY TO STDOUT."""
+
+    statement: int
+    text: str
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Completed:
     """A statement of the head is done.
 
@@ -199,7 +210,7 @@ class Done:
     error: SqlError | None = None
 
 
-Event = Started | Progress | Columns | Rows | Notice | Completed | Done
+Event = Started | Progress | Columns | Rows | Notice | Text | Completed | Done
 
 
 # --- plans -----------------------------------------------------------------------------------
@@ -251,6 +262,7 @@ _EVENTS: Mapping[str, type[Any]] = {
     "columns": Columns,
     "rows": Rows,
     "notice": Notice,
+    "text": Text,
     "completed": Completed,
     "done": Done,
 }

@@ -52,7 +52,7 @@ class Result:
     row_count: int | None = None
     truncated: bool = False
     ms: float = 0.0
-    notices: tuple[records.Notice, ...] = ()
+    notices: tuple[records.Notice | records.Text, ...] = ()
     tabular: bool = False
 
 
@@ -62,7 +62,7 @@ class Results:
     def __init__(self) -> None:
         self._columns: tuple[records.Column, ...] | None = None
         self._rows: list[tuple[str | None, ...]] = []
-        self._notices: list[records.Notice] = []
+        self._notices: list[records.Notice | records.Text] = []
         self._results: list[Result] = []
 
     def take(self, event: records.Event) -> Result | None:
@@ -71,7 +71,7 @@ class Results:
             self._columns = event.columns
         elif isinstance(event, records.Rows):
             self._rows += event.rows
-        elif isinstance(event, records.Notice):
+        elif isinstance(event, records.Notice | records.Text):
             self._notices.append(event)
         elif isinstance(event, records.Completed):
             result = Result(
@@ -255,11 +255,13 @@ def as_html(result: Result) -> str:
 def render_error(error: records.SqlError, source: str) -> str:
     """The error in the manner of psql; `source` is that of the cell it names."""
     out = [f"{error.severity}:  {error.sqlstate}: {printable(error.message)}"]
-    if error.position is not None and 0 < error.position <= len(source) + 1:
-        out += _excerpt(source, error.position - 1)
+    for text, position in ((source, error.position), (error.query, error.query_position)):
+        if text is not None and position is not None and 0 < position <= len(text) + 1:
+            out += _excerpt(text, position - 1)
     for label, text in (
         ("DETAIL", error.detail),
         ("HINT", error.hint),
+        ("QUERY", error.query),
         ("CONTEXT", error.context),
     ):
         if text:
@@ -267,8 +269,10 @@ def render_error(error: records.SqlError, source: str) -> str:
     return "\n".join(out)
 
 
-def render_notice(notice: records.Notice) -> str:
-    """The notice in the manner of psql."""
+def render_notice(notice: records.Notice | records.Text) -> str:
+    """The notice in the manner of psql; text as it is."""
+    if isinstance(notice, records.Text):
+        return printable(notice.text.removesuffix("\n"))
     out = [f"{notice.severity}:  {printable(notice.message)}"]
     if notice.detail:
         out.append(f"DETAIL:  {printable(notice.detail)}")

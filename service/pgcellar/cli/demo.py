@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import pathlib
+import sys
 from typing import Any
 
 from pgcellar.api import client, errors, records, rendering
@@ -41,13 +42,13 @@ async def demo(arguments: Any) -> int:
                 print(running.table(done, now, single=False), flush=True)
             if done.error is not None:
                 source = next((c.source for c in now.cells if c.id == done.error.cell), "")
-                print(rendering.render_error(done.error, source))
-                return running.EXIT_SQL
+                print(rendering.render_error(done.error, source), file=sys.stderr)
+                break
     finally:
         service.close()
     if arguments.json:
         print(json.dumps({"rounds": made}, ensure_ascii=False))
-    return running.EXIT_OK
+    return running.EXIT_OK if done.error is None else running.EXIT_SQL
 
 
 def edit(notebook: notebooks.NotebookFile) -> tuple[notebooks.NotebookFile, str]:

@@ -75,6 +75,7 @@ def parser() -> argparse.ArgumentParser:
     spec.add_argument("what", choices=("install",))
     spec.add_argument("--user", action="store_true", help="for this user, not for this Python")
     spec.add_argument("--prefix", help="below this folder")
+    spec.add_argument("--json", action="store_true", help="print one JSON object")
     spec.set_defaults(run=_kernelspec)
     return top
 
@@ -195,7 +196,11 @@ def _kernelspec(arguments: argparse.Namespace) -> int:
 
     install = importlib.import_module("pgcellar_kernel.install")
     prefix = arguments.prefix or (None if arguments.user else sys.prefix)
-    print(f"Installed the kernel in {install.install(arguments.user, prefix)}")
+    where = install.install(arguments.user, prefix)
+    if arguments.json:
+        print(json.dumps({"kernelspec": where}))
+    else:
+        print(f"Installed the kernel in {where}")
     return 0
 
 

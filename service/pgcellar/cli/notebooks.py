@@ -69,6 +69,7 @@ def read(path: pathlib.Path) -> NotebookFile:
         )
     _check_language(path, content.get("metadata"))
     found: list[records.Cell] = []
+    names: set[str] = set()
     positions: list[int] = []
     for position, cell in enumerate(content["cells"]):
         if not isinstance(cell, dict) or not isinstance(cell.get("source", ""), (str, list)):
@@ -77,7 +78,12 @@ def read(path: pathlib.Path) -> NotebookFile:
             continue
         source = cell.get("source", "")
         text = source if isinstance(source, str) else "".join(map(str, source))
-        found.append(records.Cell(id=str(cell.get("id") or f"cell-{len(found) + 1}"), source=text))
+        identity = str(cell.get("id") or f"cell-{len(found) + 1}")
+        if identity in names:
+            # Reports and errors name a cell by its id, so each needs one of its own.
+            identity = f"{identity}#{len(found) + 1}"
+        names.add(identity)
+        found.append(records.Cell(id=identity, source=text))
         positions.append(position)
     return NotebookFile(path=path, content=content, cells=tuple(found), positions=tuple(positions))
 

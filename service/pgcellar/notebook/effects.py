@@ -149,6 +149,13 @@ def predict(statement: statements.Statement) -> Effect:
             hint="What a notebook starts from (roles, databases, server settings) is set by "
             "whoever runs pgcellar; everything inside the database is yours to change.",
         )
+    if kind == "VariableSetStmt" and node.get("name") == "standard_conforming_strings":
+        return dataclasses.replace(
+            plain,
+            refusal="standard_conforming_strings changes where string literals end, so cells "
+            "could no longer be taken apart.",
+            hint="Write a literal with backslashes as E'…'.",
+        )
     if kind == "CopyStmt" and not node.get("filename"):
         return dataclasses.replace(
             plain,

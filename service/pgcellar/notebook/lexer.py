@@ -14,12 +14,12 @@ _SPAN = re.compile(
       (?P<line>--[^\r\n]*)
     | (?P<block>/\*)
     | (?P<dollar>\$(?P<tag>(?:[A-Za-z_\x80-\U0010ffff][\w\x80-\U0010ffff]*)?)\$)
-    | (?P<escape>[eE]'[^'\\]*+(?:(?:''|\\.)[^'\\]*+)*+(?:'|\Z|\\\Z))
+    | (?P<escape>[eE]'[^'\\]*+(?:(?:''|\\.|'\s*[\r\n]\s*')[^'\\]*+)*+(?:'|\Z|\\\Z))
     | (?P<string>'[^']*+(?:''[^']*+)*+(?:'|\Z))
     | (?P<name>"[^"]*+(?:""[^"]*+)*+(?:"|\Z))
     | (?P<word>[A-Za-z_\x80-\U0010ffff][\w$\x80-\U0010ffff]*)
     | (?P<meta>^[ \t]*\\(?=\S))
-    | (?P<code>[^\w'"$/\-\\\s\x80-\U0010ffff]+|\d+|\s|.)
+    | (?P<code>[^\w'"$/\-\\;\s\x80-\U0010ffff]+|\d+|\s|.)
     """,
     re.VERBOSE | re.MULTILINE | re.DOTALL,
 )

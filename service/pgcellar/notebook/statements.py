@@ -23,6 +23,8 @@ LONG_TEXT = 200_000
 #: Statements of one BEGIN ATOMIC body that are tried to be put together again.
 _LONGEST_BODY = 100
 _COMMENTS = frozenset({"SQL_COMMENT", "C_COMMENT"})
+#: What PostgreSQL takes for white space; a no-break space is not.
+_BLANK = " \t\r\n\f\v"
 _ATOMIC = re.compile(r"\bbegin\s+atomic\b", re.IGNORECASE)
 
 
@@ -99,7 +101,7 @@ def _split_sql(source: str, begin: int, end: int) -> list[Statement]:
     for span in _slices(piece):
         text = piece[span]
         lead = lexer.code_start(text)
-        text = text[lead:].rstrip().removesuffix(";").rstrip()
+        text = text[lead:].rstrip(_BLANK).removesuffix(";").rstrip(_BLANK)
         if text:
             start = begin + span.start + lead
             out.append(Statement(kind="sql", text=text, start=start, canonical=canonical(text)))

@@ -467,6 +467,7 @@ def _error(result: pq.abc.PGresult) -> records.SqlError:
         return None if value is None else value.decode("utf-8", "replace")
 
     position = field(pq.DiagnosticField.STATEMENT_POSITION)
+    inner = field(pq.DiagnosticField.INTERNAL_POSITION)
     return records.SqlError(
         sqlstate=field(pq.DiagnosticField.SQLSTATE) or "XX000",
         message=field(pq.DiagnosticField.MESSAGE_PRIMARY) or result.error_message.decode(),
@@ -474,5 +475,7 @@ def _error(result: pq.abc.PGresult) -> records.SqlError:
         position=int(position) if position else None,
         detail=field(pq.DiagnosticField.MESSAGE_DETAIL),
         hint=field(pq.DiagnosticField.MESSAGE_HINT),
+        query=field(pq.DiagnosticField.INTERNAL_QUERY),
+        query_position=int(inner) if inner else None,
         context=field(pq.DiagnosticField.CONTEXT),
     )

@@ -5,7 +5,9 @@ select json_build_object(
                where source = 'session'),
   'pins', array_remove(array[
     case when current_user <> session_user then 'SET ROLE' end,
-    case when exists (select from pg_catalog.pg_class where relnamespace = pg_my_temp_schema())
+    -- Nearly always there is no such schema, and the three scans behind it are not needed.
+    case when pg_my_temp_schema() = 0 then null
+         when exists (select from pg_catalog.pg_class where relnamespace = pg_my_temp_schema())
            or exists (select from pg_catalog.pg_proc where pronamespace = pg_my_temp_schema())
            or exists (select from pg_catalog.pg_type where typnamespace = pg_my_temp_schema())
          then 'temporary objects' end,

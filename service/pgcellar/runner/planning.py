@@ -89,5 +89,10 @@ def why(
         if index >= len(before) or parsed[index].digest != before[index]:
             if missed >= index:
                 return f"{name} {verb}"
-            return f"{name} {verb}; no state is kept between cells {missed + 1} and {index}"
+            lost = (
+                f"after cell {index}"
+                if index == missed + 1
+                else (f"between cells {missed + 1} and {index}")
+            )
+            return f"{name} {verb}; no state is kept {lost}"
     return f"the state after cell {missed + 1} ({notebook[missed].id}) is not kept"

@@ -48,7 +48,10 @@ class Reports:
     @property
     def hits(self) -> int:
         """How many cells with effects did not have to run."""
-        return sum(link.runs for link in self._above) + (self.head.source == "hit")
+        above = sum(
+            link.runs for index, link in enumerate(self._above) if index not in self._touched
+        )
+        return above + (self.head.source == "hit")
 
     def cells(self, *, brief: bool) -> tuple[records.CellReport, ...]:
         """One record per cell, in order; with `brief` only those that ran or failed, and the head.

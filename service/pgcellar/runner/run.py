@@ -176,6 +176,10 @@ class Run:
                     reason=reason,
                 )
             )
+        if self._remembered(links, start, context) is not None:
+            steps[-1] = dataclasses.replace(
+                steps[-1], source="hit", reason="it ran in this state before"
+            )
         missed = next((i for i, step in enumerate(steps[:-1]) if step.source == "replayed"), None)
         return records.Plan(
             steps=tuple(steps),
@@ -254,11 +258,22 @@ class Run:
             await self._give_again(links[-1], remembered)
             self._save_chain()
             return None
-        self._reports.start_after(links[: start.index])
-        known = planning.marks(self._space.snapshots.base, links[: len(self._cells) - 1])
-        instance = await self._bind(known[start.index], links, start)
+        instance = await self._bind(links, start)
         try:
-            return await self._run_on(instance, context, start.index)
+            index = start.index
+            while index < len(self._cells) - 1:
+                error = await self._replay(instance, context, index)
+                if error is not None:
+                    self._space.drop(self._notebook, instance)
+                    return error
+                index += 1
+                if index < len(links):
+                    continue
+                # Only running that cell could tell what it does; now there may be a kept state.
+                links, start = self._plan(context)
+                if start.index > index:
+                    instance, index = await self._bind(links, start), start.index
+            return await self._head(instance, context)
         except BaseException:
             self._space.drop(self._notebook, instance)
             raise
@@ -266,28 +281,20 @@ class Run:
             self._session = None
 
     async def _bind(
-        self, mark: states.Mark, links: Sequence[states.Link], start: planning.Start
+        self, links: Sequence[states.Link], start: planning.Start
     ) -> instances.Instance:
+        """An instance that stands where a plan starts, connected."""
+        self._reports.start_after(links[: start.index])
+        mark = planning.marks(self._space.snapshots.base, links)[start.index]
+        instance = None
         if start.live:
             needs_base = any(link.needs_base for link in links[start.index :])
-            found = self._notebook.live(mark, needs_base) or self._notebook.live(mark, False)
-            if found is not None:
-                return found
-        async with workspace.patience(self._emit, "Cloning the snapshot …"):
-            return await self._space.make(self._notebook, mark)
-
-    async def _run_on(
-        self, instance: instances.Instance, context: running.Context, start: int
-    ) -> records.SqlError | None:
-        """Replay from `start` up to the head, then run the head."""
+            instance = self._notebook.live(mark, needs_base) or self._notebook.live(mark, False)
+        if instance is None:
+            async with workspace.patience(self._emit, "Cloning the snapshot …"):
+                instance = await self._space.make(self._notebook, mark)
         await self._connect(instance)
-        head = len(self._cells) - 1
-        for index in range(start, head):
-            error = await self._replay(instance, context, index)
-            if error is not None:
-                self._space.drop(self._notebook, instance)
-                return error
-        return await self._head(instance, context)
+        return instance
 
     async def _connect(self, instance: instances.Instance) -> executor.Session:
         session = await self._space.maker.connect(instance)
@@ -367,7 +374,7 @@ class Run:
             report.effect = _predicted(parsed)
             if not exc.unharmed:
                 self._space.drop(self._notebook, instance)
-            self._space.after(self._notebook, None, before, context, None, "")
+            self._space.after(self._notebook, None, before, context, None, "", self._foresee_edit)
             return dataclasses.replace(exc.error, cell=head.id)
         if parsed.reads_only and done.mark != before:
             self._space.chain.forget()
@@ -383,8 +390,41 @@ class Run:
             )
         link = self._space.chain.link(before, parsed, context.digests)
         self._save_chain()
-        self._space.after(self._notebook, instance, before, context, (done, link), _title(parsed))
+        self._space.after(
+            self._notebook,
+            instance,
+            before,
+            context,
+            (done, link),
+            _title(parsed),
+            self._foresee_edit,
+        )
         return None
+
+    async def _foresee_edit(self) -> None:
+        """Have an instance stand where the head began, in idle time: there it is edited next.
+
+        Raises CellFailed, or PgcellarError; cancelling is safe.
+        """
+        context = await self._context()
+        links, start = self._plan(context)
+        tail = links[: len(self._cells) - 1]
+        known = planning.marks(self._space.snapshots.base, tail)
+        rolled = not planning.replayable(tail, start.index)
+        if len(known) < len(self._cells) or start.live or rolled or links[-1].needs_base:
+            return
+        instance = await self._space.make(self._notebook, known[start.index])
+        try:
+            for parsed in self._parsed[start.index : -1]:
+                link = self._space.chain.link(instance.mark, parsed, context.digests)
+                if link.runs:
+                    session = await self._space.maker.connect(instance)
+                    done = await running.run_cell(instance, session, parsed, context, None)
+                    instance.replay_ms += done.ms
+                    await self._space.settle(instance, done, context)
+        except BaseException:
+            self._space.drop(self._notebook, instance)
+            raise
 
     def _refuse(self, parsed: cells.ParsedCell) -> None:
         """A cell with a statement that can't run in a notebook does not begin."""

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from typing import Any
 
 from pgcellar.api import errors, records
@@ -27,6 +27,9 @@ IDLE_SECONDS = 0.3
 CLOSE_SECONDS = 20.0
 #: Seconds after which a person is told what a run waits for.
 PATIENCE = 0.5
+
+
+Foresee = Callable[[], Awaitable[None]]
 
 
 class Notebook:
@@ -262,14 +265,15 @@ class Workspace:
         context: running.Context,
         ran: tuple[running.CellRun, states.Link] | None,
         cell: str,
+        foresee: Foresee,
     ) -> None:
         """Begin what follows a head: settle its state if it wrote, then idle work.
 
         `instance` is None if the head failed; `before` is the mark it ran at, where the next edit
-        is expected.
+        is expected, and `foresee` makes an instance stand there.
         """
         notebook.begin_work(
-            self._spawn(self._after(notebook, instance, before, context, ran, cell))
+            self._spawn(self._after(notebook, instance, before, context, ran, cell, foresee))
         )
 
     async def _after(
@@ -280,6 +284,7 @@ class Workspace:
         context: running.Context,
         ran: tuple[running.CellRun, states.Link] | None,
         cell: str,
+        foresee: Foresee,
     ) -> None:
         try:
             if instance is not None and ran is not None and instance.mark != before:
@@ -287,7 +292,7 @@ class Workspace:
                 await self.settle(instance, done, context)
                 if self.worth_keeping(instance, volatile=link.volatile):
                     await self.maker.keep(instance, cell)
-            await self._idle(notebook, instance, before, cell)
+            await self._idle(notebook, instance, before, cell, foresee)
         except (errors.PgcellarError, executor.StatementFailed) as exc:
             # Whatever can't be kept is replayed when it is needed; the instance may be half-made.
             logger.warning("after a run: %s", exc)
@@ -332,6 +337,7 @@ class Workspace:
         instance: instances.Instance | None,
         expected: states.Mark,
         cell: str,
+        foresee: Foresee,
     ) -> None:
         """When nobody waits: keep the state, and have a clone where an edit is expected."""
         notebook.settled(patient=False)
@@ -340,9 +346,14 @@ class Workspace:
         notebook.settled(patient=self.snapshots.clone_ms(size) < SHORT_CLONE_MS)
         if instance is not None and self._can_keep(instance):
             await self.maker.keep(instance, cell)
-        kept = self.snapshots.find(expected.state) is not None
-        if kept and expected.binding == "free" and notebook.live(expected, False) is None:
-            await self.make(notebook, expected)
+        if expected.binding != "free" or notebook.live(expected, False) is not None:
+            return
+        # Replaying may take long, and whoever comes does not want to wait for it.
+        notebook.settled(patient=False)
+        try:
+            await foresee()
+        except running.CellFailed as exc:
+            logger.debug("foreseeing an edit: %s", exc)
 
 
 @contextlib.asynccontextmanager

@@ -46,6 +46,8 @@ _RESULT_SETTINGS = (
     "extra_float_digits", "lc_monetary", "lc_numeric", "lc_time", "search_path", "xmlbinary",
     "standard_conforming_strings", "array_nulls", "default_transaction_isolation",
 )  # fmt: skip
+#: Categories of settings that show in results where the administrator has set them.
+_RESULT_CATEGORIES = "^(Client Connection|Version and Platform|Query Tuning|Lock|Error|Customized)"
 
 
 class Server(Protocol):
@@ -190,10 +192,12 @@ class DatabaseDriver:
                 select md5(string_agg(name || ' ' || default_version, ',' order by name))
                 from pg_available_extensions),
               'settings', (select json_object_agg(name, setting order by name) from pg_settings
-                           where name = any(%(settings)s)))
+                           where name = any(%(settings)s)
+                              or source in ('configuration file', 'command line')
+                                 and category ~ %(categories)s))
             from pg_database where datname = 'template0'
             """,
-            {"settings": list(_RESULT_SETTINGS)},
+            {"settings": list(_RESULT_SETTINGS), "categories": _RESULT_CATEGORIES},
         )
         found: Mapping[str, object] = rows[0][0]
         return found

@@ -1,8 +1,8 @@
 """Which snapshots to give up when there are too many: pure.
 
 A snapshot is worth (cost to rebuild × expected reuse) / (bytes + a charge per state), with ageing:
-reuse is the number of hits halved for every `HALF_LIFE` since the last. The base is never given
-up. The ceiling has no exemption by age (DESIGN.md, section 4).
+reuse is the number of hits halved for every `HALF_LIFE` since the last. The ceiling has
+no exemption by age (DESIGN.md, section 4).
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def victims(
 ) -> list[store.Snapshot]:
     """The snapshots to drop, least valuable first, until the rest is within the limits.
 
-    States in `keep`, and the base, are not dropped.
+    States in `keep` are not dropped: the base must be among them.
     """
     held = sorted(snapshots, key=lambda snapshot: worth(snapshot, now))
     total, count = sum(s.bytes for s in held), len(held)
@@ -42,7 +42,7 @@ def victims(
     for snapshot in held:
         if total <= limits.bytes and count <= limits.count:
             break
-        if snapshot.parent is None or snapshot.state in keep:
+        if snapshot.state in keep:
             continue
         out.append(snapshot)
         total -= snapshot.bytes

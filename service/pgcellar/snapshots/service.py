@@ -195,7 +195,7 @@ class SnapshotCache:
 
     async def evict(self, keep: Collection[str] = ()) -> int:
         """Drop the least valuable snapshots until the limits hold; how many went."""
-        gone = eviction.victims(self._snapshots.values(), self._limits, _now(), keep)
+        gone = eviction.victims(self._snapshots.values(), self._limits, _now(), {*keep, self.base})
         for snapshot in gone:
             await self.forget(snapshot.state)
         return len(gone)
