@@ -21,6 +21,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import psycopg
+from pglast import parser
 from psycopg import sql
 from tests import contents
 
@@ -96,12 +97,14 @@ class CellOutcome:
     """One cell, run after all cells above it that did not fail.
 
     `results` of a failed cell are those of the statements before the one that failed. `notices`
-    are the first lines of what the server said, as `(severity, sqlstate, message)`.
+    are the first lines of what the server said, as `(severity, sqlstate, message)`. `inside`: all
+    errors came in an open transaction, so that psql went on and the cell left its trace.
     """
 
     results: tuple[StatementResult, ...]
     notices: tuple[tuple[str, str | None, str], ...] = ()
     error: CellError | None = None
+    inside: bool = False
 
     @property
     def ok(self) -> bool:
@@ -118,8 +121,9 @@ class OracleRun:
 
     @property
     def failed(self) -> tuple[int, ...]:
-        """The indices of the cells that failed."""
-        return tuple(index for index, cell in enumerate(self.cells) if not cell.ok)
+        """The indices of the cells that failed and left no trace."""
+        cells = enumerate(self.cells)
+        return tuple(index for index, cell in cells if not cell.ok and not cell.inside)
 
 
 class ThrowawayServer:
@@ -231,7 +235,7 @@ class Oracle:
     def evaluate(
         self, cells: Sequence[str], directory: str | os.PathLike[str] | None = None
     ) -> OracleRun:
-        """Run the cells from the top; a cell that fails leaves no trace.
+        """Run the cells from the top; a cell that fails outside of a transaction leaves no trace.
 
         `directory` is the folder that files named in the cells are relative to. The files must
         not change while the oracle lives.
@@ -245,8 +249,10 @@ class Oracle:
         while True:
             dbname = self._fresh()
             kept = [index for index in range(len(cells)) if index not in failed]
-            outcomes = self._psql(dbname, [cells[index] for index in kept], directory)
-            if not outcomes or outcomes[-1].ok:
+            texts = [cells[index] for index in kept]
+            inside = self._inside(texts)
+            outcomes = self._psql(dbname, texts, directory, inside)
+            if not outcomes or outcomes[-1].ok or outcomes[-1].inside:
                 break
             # Sequences and session settings outlive a ROLLBACK; only a new start forgets them.
             failed[kept[len(outcomes) - 1]] = outcomes[-1]
@@ -294,16 +300,50 @@ class Oracle:
     def _drop(self, dbname: str) -> None:
         self._execute("drop database {old} with (force)", old=dbname)
 
+    def _inside(self, cells: Sequence[str]) -> set[int]:
+        """The cells with errors that all came in an open transaction.
+
+        psql does not tell, so the cells are run once more, statement by statement, to see.
+        """
+        if not any(_BEGINS.search(cell) for cell in cells):
+            return set()
+        found: set[int] = set()
+        dbname = self._fresh()
+        with self._server.address(dbname, ROLE).connect() as connection:
+            for index, cell in enumerate(cells):
+                for text in _split(cell):
+                    idle = connection.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
+                    try:
+                        # The simple protocol, as psql: no parameters and nothing prepared.
+                        result = connection.pgconn.exec_(text.encode())
+                    except psycopg.Error:
+                        break
+                    if result.status == psycopg.pq.ExecStatus.FATAL_ERROR and not idle:
+                        found.add(index)
+                    elif result.status == psycopg.pq.ExecStatus.FATAL_ERROR:
+                        found.discard(index)
+                        break
+        self._drop(dbname)
+        return found
+
     def _psql(
-        self, dbname: str, cells: Sequence[str], directory: str | os.PathLike[str] | None
+        self,
+        dbname: str,
+        cells: Sequence[str],
+        directory: str | os.PathLike[str] | None,
+        inside: set[int],
     ) -> list[CellOutcome]:
-        """Run the cells in one session; the outcomes up to and including the first failure."""
+        """Run the cells in one session; the outcomes up to and including the first failure.
+
+        psql stops at an error, but goes on in the cells `inside`.
+        """
         with tempfile.TemporaryDirectory(prefix="oracle-cells-") as folder:
             script = [r"\set QUIET on", r"\timing on", r"\set QUIET off"]
             for index, cell in enumerate(cells):
                 # A file each: what a cell leaves open ends with its file, not in the next cell.
                 path = pathlib.Path(folder, f"{index}.sql")
                 path.write_text(cell, encoding="utf-8", newline="")
+                script.append(rf"\set ON_ERROR_STOP {'off' if index in inside else 'on'}")
                 script += [rf"\echo '{_CELL}'", rf"\warn '{_CELL}'", rf"\include '{path}'"]
             main = pathlib.Path(folder, "main.sql")
             main.write_text("\n".join(script) + "\n", encoding="utf-8")
@@ -318,7 +358,10 @@ class Oracle:
             )
         shown, said = (text.decode().split(f"{_CELL}\n") for text in (done.stdout, done.stderr))
         assert len(shown) == len(said), f"psql: {done.stderr.decode()}"
-        outcomes = [_outcome(*pair) for pair in zip(shown[1:], said[1:], strict=True)]
+        outcomes = [
+            dataclasses.replace(_outcome(*pair), inside=index in inside)
+            for index, pair in enumerate(zip(shown[1:], said[1:], strict=True))
+        ]
         if done.returncode == 0:
             assert len(outcomes) == len(cells), "psql ended early and without an error"
         else:
@@ -338,6 +381,19 @@ _PSQL_OPTIONS = (
     f"--pset=null={_NULL}",
     f"--pset=title={_TABLE}",
 )
+
+_BEGINS = re.compile(r"\b(?:begin|start\s+transaction)\b", re.IGNORECASE)
+
+
+def _split(cell: str) -> list[str]:
+    """The statements of a cell, by PostgreSQL's grammar; at semicolons where it has an error."""
+    try:
+        return list(parser.split(cell, with_parser=True))
+    except parser.ParseError:
+        try:
+            return list(parser.split(cell, with_parser=False))
+        except parser.ParseError:
+            return [cell]
 
 
 def _environment(connection: Mapping[str, str]) -> dict[str, str]:

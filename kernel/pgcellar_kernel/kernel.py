@@ -91,11 +91,11 @@ class PgcellarKernel(Kernel):
             return self._ok()
         identity = str(cell_id) if cell_id else f"[{self.execution_count}]"
         place = order.Place(cells=(records.Cell(id=identity, source=code),), head=0)
-        told = None
+        told, kept = None, False
         try:
             told = order.told(cell_meta, code)
             place = told or self._order.place(identity, code)
-            error = await self._run_place(place)
+            error, kept = await self._run_place(place)
         except errors.PgcellarError as exc:
             error = exc.record(cell=identity)
         except Exception:
@@ -104,14 +104,15 @@ class PgcellarKernel(Kernel):
                 "The kernel met an error it did not foresee; its log has the details."
             ).record(cell=identity)
         if told is None:
-            self._order.ran(identity, code if error is None else None)
+            self._order.ran(identity, code if kept else None)
         if error is None:
             return self._ok()
         content = display.error_content(error, place.cells, place.head)
         self._send("error", content)
         return {"status": "error", "execution_count": self.execution_count, **content}
 
-    async def _run_place(self, place: order.Place) -> records.SqlError | None:
+    async def _run_place(self, place: order.Place) -> tuple[records.SqlError | None, bool]:
+        """Run the head; the error that ended it, and whether it left a state all the same."""
         self._loop = asyncio.get_running_loop()
         self._interrupted = False
         if self._client is None:
@@ -126,12 +127,14 @@ class PgcellarKernel(Kernel):
                         if self._interrupted:
                             await self._client.cancel(event.run)
                     elif isinstance(event, records.Done):
-                        return event.error
+                        # An error in an open transaction is a part of the state.
+                        kept = bool(event.cells) and event.cells[-1].state is not None
+                        return event.error, event.error is None or kept
                     shown.show(event)
         finally:
             self._run = None
             shown.clear()
-        return None
+        return None, True
 
     def _request(self, cells: tuple[records.Cell, ...], head: int) -> records.RunRequest:
         return records.RunRequest(

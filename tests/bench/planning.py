@@ -32,6 +32,10 @@ class _AllKnown:
         """Nothing but built-in functions."""
         return states.Facts()
 
+    def roll(self, state: str, statement: str) -> str | None:
+        """See `states.Knowledge`."""
+        return None
+
     def learned(self, state: str, statement: str) -> states.Outcome | None:
         """Every read read."""
         return "read"

@@ -55,3 +55,121 @@ def test_kept_states_below_a_read_of_which_nothing_is_known(cellar: cellars.Cell
     assert ran.done.totals.hits == ran.sources.count("hit")
     assert ran.done.totals.replayed == ran.sources.count("replayed")
     assert ran.results[0].rows == (("6",),)
+
+
+class TestTransactions:
+    """Over several cells, as every course on transactions does it."""
+
+    def shown(
+        self, cellar: cellars.Cellar, cells: list[str], notebook: str
+    ) -> list[str | tuple[tuple[str | None, ...], ...]]:
+        """For every cell as head, in order: its last result's rows or tag, or its SQLSTATE."""
+        out: list[str | tuple[tuple[str | None, ...], ...]] = []
+        for head in range(len(cells)):
+            ran = cellar.run(cells, head, notebook=notebook)
+            if ran.done.error is not None:
+                assert ran.done.error.cell == f"c{head}"
+                out.append(ran.done.error.sqlstate)
+            else:
+                out.append(ran.results[-1].rows or ran.results[-1].command)
+        return out
+
+    def test_begin_look_rollback(self, cellar: cellars.Cellar) -> None:
+        """What is seen inside is gone outside; in any order of running."""
+        cells = [TABLE, FILL, "begin", "delete from t where a > 2", COUNT, "rollback", COUNT]
+        expected = ["CREATE TABLE", "INSERT 0 5", "BEGIN", "DELETE 3", (("2",),), "ROLLBACK"]
+        assert self.shown(cellar, cells, "tx") == [*expected, (("5",),)]
+        assert cellar.run(cells, 4, notebook="tx").results[0].rows == (("2",),)
+        assert cellar.run(cells, 6, notebook="tx").results[0].rows == (("5",),)
+        cells[3] = "delete from t"
+        assert cellar.run(cells, 4, notebook="tx").results[0].rows == (("0",),)
+        assert cellar.run(cells, 4, notebook="tx alone").results[0].rows == (("0",),)
+
+    def test_an_error_aborts_the_transaction_as_in_psql(self, cellar: cellars.Cellar) -> None:
+        """And is a part of the state: what follows is refused up to the end of the block."""
+        cells = [TABLE, "begin", "select 1/0", "insert into t values (1)", "rollback", FILL, COUNT]
+        expected = ["CREATE TABLE", "BEGIN", "22012", "25P02", "ROLLBACK", "INSERT 0 5"]
+        assert self.shown(cellar, cells, "abort") == [*expected, (("5",),)]
+        assert cellar.run(cells, 3, notebook="abort alone").done.error.sqlstate == "25P02"  # type: ignore[union-attr]
+        assert cellar.run(cells, 6, notebook="abort last").results[0].rows == (("5",),)
+
+    def test_the_rest_of_a_cell_runs_after_an_error_inside(self, cellar: cellars.Cellar) -> None:
+        """A cell that ends the transaction it began leaves none behind."""
+        cells = [TABLE, "begin; insert into t values (1); select 1/0; commit", COUNT]
+        assert self.shown(cellar, cells, "one") == ["CREATE TABLE", "22012", (("0",),)]
+
+    def test_savepoints(self, cellar: cellars.Cellar) -> None:
+        """An error after a savepoint costs what came after it."""
+        cells = [
+            f"{TABLE}; begin; {FILL}",
+            "savepoint s",
+            "insert into t values ('x')",
+            "rollback to s",
+            "commit",
+            COUNT,
+        ]
+        expected = ["INSERT 0 5", "SAVEPOINT", "22P02", "ROLLBACK", "COMMIT", (("5",),)]
+        assert self.shown(cellar, cells, "save") == expected
+
+    def test_a_failing_commit(self, cellar: cellars.Cellar) -> None:
+        """A deferred constraint refuses at the end."""
+        table = "create table u (a int unique deferrable initially deferred)"
+        cells = [table, "begin", "insert into u values (1), (1)", "commit", "select * from u"]
+        found = self.shown(cellar, cells, "deferred")
+        assert found == ["CREATE TABLE", "BEGIN", "INSERT 0 2", "23505", "SELECT 0"]
+
+    def test_the_isolation_level_can_be_set_in_a_cell_of_its_own(
+        self, cellar: cellars.Cellar
+    ) -> None:
+        """No query of ours comes before the first of the transaction."""
+        cells = [
+            "begin",
+            "set transaction isolation level serializable",
+            "show transaction_isolation",
+        ]
+        assert self.shown(cellar, cells, "level") == ["BEGIN", "SET", (("serializable",),)]
+
+    def test_it_is_said_to_be_pinned(self, cellar: cellars.Cellar) -> None:
+        """Until it ends."""
+        cells = [TABLE, "begin", FILL, "commit", COUNT]
+        self.shown(cellar, cells, "pinned")
+        assert (
+            cellar.run(cells, 2, notebook="pinned", rerun=True).head.pinned == "an open transaction"
+        )
+        assert cellar.run(cells, 4, notebook="pinned", rerun=True).head.pinned is None
+
+
+class TestRolls:
+    """Volatile functions in writes are frozen by the first execution."""
+
+    cells = ("create table r as select random() as x", "select x from r")
+
+    def value(self, cellar: cellars.Cellar, notebook: str, **more: object) -> str | None:
+        """What the second cell shows."""
+        ran = cellar.run(self.cells, 1, notebook=notebook, **more)
+        assert ran.done.error is None
+        return ran.results[0].rows[0][0]
+
+    def test_they_stay(self, cellar: cellars.Cellar) -> None:
+        """For every notebook with this state."""
+        first = self.value(cellar, "rolled")
+        assert self.value(cellar, "rolled") == first
+        assert self.value(cellar, "rolled too") == first
+
+    def test_a_lost_state_is_another_one(self, cellar: cellars.Cellar) -> None:
+        """Its values are drawn anew, and no result of before is given for them."""
+        write = "insert into r values (2) returning (select x from r limit 1)"
+        cells = [self.cells[0], write, "select x from r where x < 1"]
+        shown = cellar.run(cells, 1, notebook="lost").results[0].rows[0]
+        cellar.kill_sandbox()
+        again = cellar.run(cells, 1, notebook="lost").results[0].rows[0]
+        assert again != shown
+        assert cellar.run(cells, 2, notebook="lost").results[0].rows[0] == again
+
+    def test_rerunning_the_head_is_another_roll(self, cellar: cellars.Cellar) -> None:
+        """What follows shows what it gave, wherever it runs."""
+        first = self.value(cellar, "again")
+        cellar.run(self.cells, 0, notebook="again", rerun=True)
+        second = self.value(cellar, "again")
+        assert second != first
+        assert self.value(cellar, "another") == second

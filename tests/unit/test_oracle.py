@@ -202,16 +202,35 @@ def test_a_failing_cell_is_reported_and_others_are_not_touched(
 def test_a_failing_cell_leaves_no_trace(oracle: oracles.Oracle) -> None:
     before = "create table t (id serial, s text); create sequence s"
     failing = """insert into t (s) values ('lost'); select nextval('s'); set work_mem = '9MB';
-        create table u (); begin; drop table t; select 1 / 0; commit"""
+        create table u (); begin; drop table t; rollback; select 1 / 0; create table v ()"""
     after = "insert into t (s) values ('kept') returning id; select nextval('s'); show work_mem"
     run = oracle.evaluate([before, failing, "select 'x'::integer", after])
     alone = oracle.evaluate([before, after])
     assert run.failed == (1, 2)
     assert run.cells[3] == alone.cells[1]
     assert [result.rows for result in run.cells[3].results] == [(("1",),), (("1",),), (("4MB",),)]
-    assert len(run.cells[1].results) == 6
+    assert len(run.cells[1].results) == 7
     assert oracle.fingerprint(run.dbname) == oracle.fingerprint(alone.dbname)
     assert oracle.dump(run.dbname) == oracle.dump(alone.dbname)
+
+
+def test_an_error_in_a_transaction_is_a_part_of_it(oracle: oracles.Oracle) -> None:
+    cells = [
+        "create table t (); begin; drop table t",
+        "select 1 / 0",
+        "select 2",
+        "commit",
+        "table t",
+    ]
+    run = oracle.evaluate(cells)
+    errors = [cell.error.sqlstate if cell.error else None for cell in run.cells]
+    assert errors == [None, "22012", "25P02", None, None]
+    assert [cell.inside for cell in run.cells] == [False, True, True, False, False]
+    assert run.failed == ()
+    run = oracle.evaluate(
+        ["create table t (); begin; select 1 / 0; drop table t; commit", "table t"]
+    )
+    assert (run.cells[0].inside, run.cells[1].ok) == (True, True)
 
 
 def test_the_session_goes_on_from_cell_to_cell(oracle: oracles.Oracle) -> None:

@@ -30,12 +30,17 @@ class Known:
     )
     by_state: dict[str, states.Facts | None] = dataclasses.field(default_factory=dict)
     outcomes: dict[tuple[str, str], states.Outcome] = dataclasses.field(default_factory=dict)
+    frozen: str | None = "1"
     asked: int = 0
 
     def facts(self, state: str) -> states.Facts | None:
         """See `states.Knowledge`."""
         self.asked += 1
         return self.by_state.get(state, self.by_default)
+
+    def roll(self, state: str, statement: str) -> str | None:
+        """See `states.Knowledge`."""
+        return self.frozen
 
     def learned(self, state: str, statement: str) -> states.Outcome | None:
         """See `states.Knowledge`."""
@@ -311,6 +316,28 @@ def test_stronger(one: states.CellEffect, other: states.CellEffect) -> None:
     assert states.stronger(one, other) == states.stronger(other, one)
     assert states.stronger(one, other) in (one, other)
     assert states.stronger(one, "none") == one
+
+
+def test_a_volatile_write_leads_where_its_roll_says() -> None:
+    write = "insert into t values (random())"
+    one, other = after(write, known=Known(frozen="1")), after(write, known=Known(frozen="2"))
+    assert one != other
+    assert after(WRITE, known=Known(frozen="1")) == after(WRITE, known=Known(frozen="2"))
+    unknown = link(write, Known(frozen=None))
+    assert unknown.after is None
+    assert unknown.runs
+
+
+def test_in_a_transaction_every_read_counts() -> None:
+    begin, read, end = walk(["begin", READ, "commit"])
+    assert begin.after is not None
+    assert begin.after.transaction
+    assert (read.runs, read.effect) == (True, "pinning")
+    assert read.after not in (None, read.before)
+    assert end.after is not None
+    assert not end.after.transaction
+    chained = walk(["begin", "commit and chain", READ])
+    assert chained[-1].runs
 
 
 def test_volatile_writes() -> None:

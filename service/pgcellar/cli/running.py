@@ -49,7 +49,7 @@ async def run_heads(
     max_rows: int,
     rerun: bool,
 ) -> NotebookRun:
-    """Run cells as heads, one after the other, up to the first error."""
+    """Run cells as heads, one after the other, up to the first that fails without a trace."""
     out = NotebookRun(cells=[])
     begin = time.perf_counter()
     for head in heads:
@@ -68,8 +68,8 @@ async def run_heads(
         out.replayed += done.totals.replayed
         out.planning_ms += done.totals.planning_ms
         out.sandbox = done.sandbox
-        out.error = done.error
-        if done.error is not None:
+        out.error = out.error or done.error
+        if done.error is not None and result.report.state is None:
             break
     out.ms = (time.perf_counter() - begin) * 1000
     return out
@@ -206,14 +206,15 @@ async def run(arguments: Any) -> int:
 def _print(notebook: notebooks.NotebookFile, done: NotebookRun, *, single: bool) -> None:
     sources = {cell.id: cell.source for cell in notebook.cells}
     for cell in done.cells:
+        # First what it gave, then why it gave no more.
         for result in cell.results:
             for notice in result.notices:
                 print(rendering.render_notice(notice))
             print(rendering.as_text(result), end="\n\n")
-    if done.error is not None:
-        where = done.error.cell or ""
-        print(rendering.render_error(done.error, sources.get(where, "")), file=sys.stderr)
-        print(f"in cell {where}", file=sys.stderr)
+        if cell.error is not None:
+            where = cell.error.cell or ""
+            print(rendering.render_error(cell.error, sources.get(where, "")), file=sys.stderr)
+            print(f"in cell {where}", file=sys.stderr)
     print(table(done, notebook, single=single))
 
 

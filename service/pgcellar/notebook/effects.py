@@ -55,6 +55,14 @@ _SESSION = frozenset(
     }
 )  # fmt: skip
 _PINNING = frozenset({"TransactionStmt", "DeclareCursorStmt", "ClosePortalStmt", "FetchStmt"})
+#: Whether a transaction block is open after a statement that begins or ends one.
+_TRANSACTION = {
+    "TRANS_STMT_BEGIN": True,
+    "TRANS_STMT_START": True,
+    "TRANS_STMT_COMMIT": False,
+    "TRANS_STMT_ROLLBACK": False,
+    "TRANS_STMT_PREPARE": False,
+}
 _QUERIES = frozenset({"SelectStmt", "InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt"})
 _GLOBAL = {
     "CreateRoleStmt": "CREATE ROLE",
@@ -103,6 +111,7 @@ class Effect:
     `read_only` says whether a read may run in a READ ONLY transaction without noticing.
     `volatile`: it names something whose value changes from run to run.
     `definition`: it is neither a query nor a plain DML statement, so what it names may run later.
+    `transaction`: whether a transaction block is open afterwards; None if that does not change.
     `loads`: the relation a bulk load fills, as typed, for ANALYZE.
     `refusal` says why a global statement can't run, and `hint` what to do instead.
     """
@@ -113,6 +122,7 @@ class Effect:
     volatile: bool = False
     binding: Binding = "free"
     definition: bool = False
+    transaction: bool | None = None
     loads: str | None = None
     refusal: str | None = None
     hint: str | None = None
@@ -139,6 +149,7 @@ def predict(statement: statements.Statement) -> Effect:
         volatile=_VOLATILE.search(text) is not None,
         definition=kind not in _QUERIES and kind not in _READS,
         binding=_binding(kind, node, text),
+        transaction=_transaction(kind, node),
     )
     target = _global_object(kind, node)
     if target is not None:
@@ -148,13 +159,6 @@ def predict(statement: statements.Statement) -> Effect:
             refusal=f"{target} reaches beyond this notebook's database, so no cell can do it.",
             hint="What a notebook starts from (roles, databases, server settings) is set by "
             "whoever runs pgcellar; everything inside the database is yours to change.",
-        )
-    if kind == "VariableSetStmt" and node.get("name") == "standard_conforming_strings":
-        return dataclasses.replace(
-            plain,
-            refusal="standard_conforming_strings changes where string literals end, so cells "
-            "could no longer be taken apart.",
-            hint="Write a literal with backslashes as E'…'.",
         )
     if kind == "CopyStmt" and not node.get("filename"):
         return dataclasses.replace(
@@ -265,6 +269,12 @@ def _global_object(kind: str, node: dict[str, Any]) -> str | None:
         return None
     target = _GLOBAL_OBJECTS.get(node.get(member, ""))
     return None if target is None else f"Changing a {target}"
+
+
+def _transaction(kind: str, node: dict[str, Any]) -> bool | None:
+    if kind != "TransactionStmt" or node.get("chain"):
+        return None
+    return _TRANSACTION.get(node["kind"])
 
 
 def _loads(kind: str, node: dict[str, Any]) -> str | None:

@@ -53,6 +53,9 @@ class Knowledge(Protocol):
     def learned(self, state: str, statement: str) -> Outcome | None:
         """What a predicted read (canonical text) turned out to be in a state, when it succeeded."""
 
+    def roll(self, state: str, statement: str) -> str | None:
+        """The roll that a volatile statement (canonical text) in a state was frozen with."""
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Mark:
@@ -60,11 +63,17 @@ class Mark:
 
     `definitions_volatile`: a definition above names a volatile function, so any write may be
     volatile. `binding`: how the statements below depend on the session (`effects.Binding`).
+    `transaction`: a cell above has left a transaction block open.
     """
 
     state: str
     definitions_volatile: bool = False
     binding: effects.Binding = "free"
+    transaction: bool = False
+
+    def volatile(self, step: cells.Step) -> bool:
+        """Whether an effective statement may lead to another content each time it runs here."""
+        return step.effect.volatile or self.definitions_volatile
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -100,8 +109,12 @@ def next_id(parent: str, canonical: str, digest: str = "") -> str:
     return hashed.hexdigest()
 
 
-def advance(mark: Mark, step: cells.Step, digest: str = "") -> Mark:
-    """The mark after an effective statement."""
+def advance(mark: Mark, step: cells.Step, digest: str = "", roll: str = "") -> Mark:
+    """The mark after an effective statement.
+
+    What a volatile statement gives is no function of its text: `roll`, drawn whenever it is
+    executed, tells one execution from another.
+    """
     effect = step.effect
     binding = mark.binding
     if effect.binding == "pinned" or binding == "pinned":
@@ -109,9 +122,10 @@ def advance(mark: Mark, step: cells.Step, digest: str = "") -> Mark:
     elif effect.binding == "base" and effect.definition:
         binding = "base"
     return Mark(
-        state=next_id(mark.state, step.statement.canonical, digest),
+        state=next_id(mark.state, step.statement.canonical, f"{digest} {roll}" if roll else digest),
         definitions_volatile=mark.definitions_volatile or (effect.volatile and effect.definition),
         binding=binding,
+        transaction=mark.transaction if effect.transaction is None else effect.transaction,
     )
 
 
@@ -154,16 +168,28 @@ def _follow(
     for step in cell.steps:
         name: CellEffect = step.effect.name
         if mark is not None and name != "read":
-            mark = advance(mark, step, _digest(step.statement, digests))
+            mark = _advanced(mark, step, _digest(step.statement, digests), knowledge)
+            runs = True
+        elif mark is not None and mark.transaction:
+            # It takes the transaction's snapshot, it may wait, and failing it aborts.
+            mark, name, runs = _advanced(mark, step, "", knowledge), "pinning", True
         elif mark is not None:
             outcome = knowledge.learned(mark.state, step.statement.canonical)
             facts = knowledge.facts(mark.state)
             if outcome == "write":
-                runs, mark, name = True, advance(mark, step), "write"
+                runs, mark, name = True, _advanced(mark, step, "", knowledge), "write"
             elif outcome is None and (verify or facts is None or not facts.certain(step.effect)):
                 runs, mark = True, None
         effect = stronger(effect, name)
     return mark, effect, runs
+
+
+def _advanced(mark: Mark, step: cells.Step, digest: str, knowledge: Knowledge) -> Mark | None:
+    """The mark after an effective statement, or None where only running it draws its roll."""
+    if not mark.volatile(step):
+        return advance(mark, step, digest)
+    roll = knowledge.roll(mark.state, step.statement.canonical + digest)
+    return None if roll is None else advance(mark, step, digest, roll)
 
 
 def stronger(one: CellEffect, other: CellEffect) -> CellEffect:
@@ -178,9 +204,9 @@ def _digest(statement: statements.Statement, digests: Mapping[str, str]) -> str:
 class Chain:
     """Walks notebooks' chains, remembering every link that is known for good.
 
-    A link whose end is known never changes: facts and learned outcomes belong to a state, and a
-    state's content does not change. So it is kept, and planning a long notebook costs a look-up
-    per cell.
+    A link whose end is known changes only when a volatile statement is rolled again: facts and
+    learned outcomes belong to a state, and a state's content does not change. So it is kept, and
+    planning a long notebook costs a look-up per cell.
     """
 
     #: About 200 bytes each.
@@ -191,7 +217,7 @@ class Chain:
         self._links: dict[tuple[Mark, str, str], Link] = {}
 
     def forget(self) -> None:
-        """A predicted read turned out to write: links that took it for certain are no more true."""
+        """Links may be no more true: a read taken for certain wrote, or a roll was drawn anew."""
         self._links.clear()
 
     def walk(

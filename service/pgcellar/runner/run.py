@@ -324,10 +324,12 @@ class Run:
             report.error = dataclasses.replace(exc.error, cell=cell.id)
             return report.error
         self._reports.replayed += 1
-        if parsed.reads_only and done.mark != before:
+        if done.rerolled or (parsed.reads_only and done.mark != before):
             self._space.chain.forget()
         report.ms, report.rows, report.effect = done.ms, done.rows, done.effect
         report.state = done.mark.state
+        if done.error is not None:
+            report.error = dataclasses.replace(done.error, cell=cell.id)
         self._space.learn_cost(before.state, parsed, done.ms)
         if done.mark != before:
             instance.replay_ms += done.ms
@@ -376,7 +378,7 @@ class Run:
                 self._space.drop(self._notebook, instance)
             self._space.after(self._notebook, None, before, context, None, "", self._foresee_edit)
             return dataclasses.replace(exc.error, cell=head.id)
-        if parsed.reads_only and done.mark != before:
+        if done.rerolled or (parsed.reads_only and done.mark != before):
             self._space.chain.forget()
         report.ms, report.rows, report.effect = done.ms, done.rows, done.effect
         report.state = done.mark.state
@@ -385,6 +387,7 @@ class Run:
         if done.mark != before:
             instance.replay_ms += done.ms
             self._space.learn_cost(before.state, parsed, done.ms)
+        if done.mark != before and done.error is None:
             self._space.remember(
                 before, parsed, context, done, events if size <= store.MAX_OUTCOME_BYTES else None
             )
@@ -399,7 +402,7 @@ class Run:
             _title(parsed),
             self._foresee_edit,
         )
-        return None
+        return None if done.error is None else dataclasses.replace(done.error, cell=head.id)
 
     async def _foresee_edit(self) -> None:
         """Have an instance stand where the head began, in idle time: there it is edited next.

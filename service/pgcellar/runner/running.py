@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import secrets
 import time
 from collections.abc import Iterator, Mapping
 from typing import BinaryIO
@@ -44,13 +45,20 @@ class Context:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class CellRun:
-    """What a cell did. `rows` is how many its last statement returned or affected."""
+    """What a cell did. `rows` is how many its last statement returned or affected.
+
+    `error` is the first that PostgreSQL gave in an open transaction: unlike any other it is a part
+    of the state, since the transaction is aborted by it. `rerolled`: a volatile statement that had
+    been frozen ran again.
+    """
 
     mark: states.Mark
     effect: states.CellEffect
     ms: float
     rows: int | None
     loaded: tuple[str, ...] = ()
+    error: records.SqlError | None = None
+    rerolled: bool = False
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -86,7 +94,7 @@ async def run_cell(
     begin = time.perf_counter()
     for index, step in enumerate(cell.steps):
         await run.step(index, step, reads_follow=_reads_follow(cell, index))
-    run.learn(cell)
+    rerolled = run.learn(cell)
     instance.mark = run.mark
     return CellRun(
         mark=run.mark,
@@ -94,6 +102,8 @@ async def run_cell(
         ms=(time.perf_counter() - begin) * 1000,
         rows=run.rows,
         loaded=tuple(run.loaded),
+        error=run.error,
+        rerolled=rerolled,
     )
 
 
@@ -107,6 +117,9 @@ async def know_facts(
     known = context.knowledge.facts(mark.state)
     if known is not None:
         return known
+    if session.in_transaction:
+        # A query of ours would take the snapshot of a transaction that has not taken it yet.
+        return states.Facts(reached=True)
     try:
         found = await probes.facts(session, path)
     except executor.StatementFailed:
@@ -134,7 +147,9 @@ class _Run:
         self._context = context
         self._target = target
         self._reads: list[tuple[str, str, states.Outcome, bool]] = []
+        self._rolls: list[tuple[str, str, str]] = []
         self._harmed = False
+        self.error: records.SqlError | None = None
         self.mark = instance.mark
         self.effect: states.CellEffect = "none"
         self.rows: int | None = None
@@ -142,9 +157,13 @@ class _Run:
 
     async def step(self, index: int, step: cells.Step, *, reads_follow: bool) -> None:
         """Run one statement."""
+        transaction = self._session.in_transaction
         try:
             done = await self._dispatch(index, step)
         except executor.StatementFailed as exc:
+            if transaction:
+                await self._fail_inside(index, step, exc.error)
+                return
             raise CellFailed(_in_cell(exc.error, step), unharmed=not self._harmed) from exc
         except errors.FileRefused as exc:
             raise CellFailed(_in_cell(exc.record(), step), unharmed=not self._harmed) from exc
@@ -157,26 +176,46 @@ class _Run:
         if reads_follow:
             await know_facts(self._session, self.mark, self._context)
 
-    def learn(self, cell: cells.ParsedCell) -> None:
-        """Remember what the cell's reads turned out to be, now that it has succeeded."""
+    async def _fail_inside(self, index: int, step: cells.Step, error: records.SqlError) -> None:
+        """The user's transaction is aborted, and the script goes on, as in psql."""
+        error = _in_cell(error, step)
+        if self.error is None:
+            self.error = error
+        elif self._target is not None:
+            await self._target.emit(
+                records.Notice(
+                    statement=index,
+                    severity=error.severity,
+                    sqlstate=error.sqlstate,
+                    message=error.message,
+                    detail=error.detail,
+                    hint=error.hint,
+                )
+            )
+        self._advance(step)
+
+    def learn(self, cell: cells.ParsedCell) -> bool:
+        """Remember what the cell's reads and rolls turned out to be, now that it has succeeded.
+
+        Whether a roll took the place of another.
+        """
+        rerolled = False
+        for roll in self._rolls:
+            rerolled = self._context.knowledge.learn_roll(*roll) or rerolled
         mixed = self.effect != "read" or not cell.reads_only
         for state, statement, outcome, certain in self._reads:
             if mixed or not certain:
                 self._context.knowledge.learn(state, statement, outcome)
+        return rerolled
 
     async def _dispatch(self, index: int, step: cells.Step) -> records.Completed | None:
         output = self._target.output(index) if self._target else None
         if step.effect.name != "read":
             return await self._write(step, output)
-        facts = await know_facts(self._session, self.mark, self._context)
         if self._session.in_transaction:
-            # Failing, it would abort the transaction, and that would be a trace.
-            self._harmed = True
-            done = await self._session.run(step.statement.text, output)
-            # What else the transaction did can't be told from what this did, but by the names.
-            certain = facts.certain(step.effect)
-            self._note_read(step, "read" if certain else "write", certain=certain)
-            return done
+            # It takes the transaction's snapshot, and failing it aborts.
+            return await self._write(step, output)
+        facts = await know_facts(self._session, self.mark, self._context)
         if facts.certain(step.effect):
             try:
                 return await self._certain(step, output)
@@ -191,11 +230,19 @@ class _Run:
         self._harmed = True
         with self._input(step) as (text, copy):
             done = await self._session.run(text, output, copy)
-        self.effect = states.stronger(self.effect, step.effect.name)
-        self.mark = states.advance(
-            self.mark, step, self._context.digests.get(step.statement.text, "")
-        )
+        self._advance(step)
         return done
+
+    def _advance(self, step: cells.Step) -> None:
+        """An effective statement ran."""
+        name = step.effect.name
+        self.effect = states.stronger(self.effect, "pinning" if name == "read" else name)
+        digest = self._context.digests.get(step.statement.text, "")
+        roll = ""
+        if self.mark.volatile(step):
+            roll = secrets.token_hex(8)
+            self._rolls.append((self.mark.state, step.statement.canonical + digest, roll))
+        self.mark = states.advance(self.mark, step, digest, roll)
 
     async def _certain(
         self, step: cells.Step, output: executor.Output | None
@@ -231,9 +278,9 @@ class _Run:
 
     def _note_read(self, step: cells.Step, outcome: states.Outcome, *, certain: bool) -> None:
         self._reads.append((self.mark.state, step.statement.canonical, outcome, certain))
-        self.effect = states.stronger(self.effect, outcome)
         if outcome == "write":
-            self.mark = states.advance(self.mark, step)
+            self._advance(step)
+        self.effect = states.stronger(self.effect, outcome)
 
     @contextlib.contextmanager
     def _input(self, step: cells.Step) -> Iterator[tuple[str, BinaryIO | None]]:

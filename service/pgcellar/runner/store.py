@@ -58,7 +58,7 @@ class CellOutcome:
 
 
 class KnowledgeStore:
-    """The tables `facts`, `learned`, `outcomes` and `chains`; satisfies `states.Knowledge`."""
+    """The tables facts, learned, rolls, outcomes and chains; satisfies `states.Knowledge`."""
 
     def __init__(self, db: database.ControlDatabase) -> None:
         self._db = db
@@ -67,6 +67,7 @@ class KnowledgeStore:
         #: Of the server's version, so not worth a row per state; set before the first run.
         self.builtin_effects: frozenset[str] = frozenset()
         self._learned: dict[tuple[str, str], states.Outcome] = {}
+        self._rolls: dict[tuple[str, str], str] = {}
         self._outcomes: dict[str, CellOutcome] = {}
         self._chains: dict[str, tuple[str, ...]] = {}
         self._dirty: dict[tuple[str, Any], tuple[Any, ...]] = {}
@@ -86,6 +87,10 @@ class KnowledgeStore:
             "select state, statement, effect from learned order by used desc limit %(limit)s", limit
         ):
             self._learned[row["state"], row["statement"]] = row["effect"]
+        for row in await self._db.fetch(
+            "select state, statement, roll from rolls order by used desc limit %(limit)s", limit
+        ):
+            self._rolls[row["state"], row["statement"]] = row["roll"]
         for row in await self._db.fetch(
             """
             select key, ms, body from (
@@ -132,6 +137,10 @@ class KnowledgeStore:
         """See `states.Knowledge`."""
         return self._learned.get((state, _key(statement)))
 
+    def roll(self, state: str, statement: str) -> str | None:
+        """See `states.Knowledge`."""
+        return self._rolls.get((state, _key(statement)))
+
     # --- what runs tell ----------------------------------------------------------------------
 
     def learn_facts(self, state: str, facts: states.Facts) -> states.Facts:
@@ -148,6 +157,14 @@ class KnowledgeStore:
         if self._learned.get(key) != outcome:
             self._learned[key] = outcome
             self._dirty["learned", key] = (*key, outcome)
+
+    def learn_roll(self, state: str, statement: str, roll: str) -> bool:
+        """A volatile statement ran in a state; whether it had run there before."""
+        key = (state, _key(statement))
+        known = key in self._rolls
+        self._rolls[key] = roll
+        self._dirty["rolls", key] = (*key, roll)
+        return known
 
     def outcome(self, key: str) -> CellOutcome | None:
         """What a cell gave when it last ran as head."""
@@ -205,6 +222,8 @@ _INSERTS = {
     "facts": "insert into facts (state, body) values (%s, %s) on conflict do nothing",
     "learned": "insert into learned (state, statement, effect) values (%s, %s, %s)"
     " on conflict (state, statement) do update set effect = excluded.effect, used = now()",
+    "rolls": "insert into rolls (state, statement, roll) values (%s, %s, %s)"
+    " on conflict (state, statement) do update set roll = excluded.roll, used = now()",
     "outcomes": "insert into outcomes (key, state, body, bytes, ms) values (%s, %s, %s, %s, %s)"
     " on conflict (key) do update set body = excluded.body, bytes = excluded.bytes,"
     " ms = excluded.ms, used = now()",
@@ -214,6 +233,7 @@ _INSERTS = {
 _KEYS = {
     "facts": "state",
     "learned": "state, statement",
+    "rolls": "state, statement",
     "outcomes": "key",
     "chains": "notebook",
 }
