@@ -8,6 +8,7 @@ cell that fails is left out by starting over without it, and every run has a fre
 from __future__ import annotations
 
 import collections
+import contextlib
 import dataclasses
 import itertools
 import os
@@ -309,7 +310,7 @@ class Oracle:
             return set()
         found: set[int] = set()
         dbname = self._fresh()
-        with self._server.address(dbname, ROLE).connect() as connection:
+        with contextlib.closing(self._server.address(dbname, ROLE).connect()) as connection:
             for index, cell in enumerate(cells):
                 for text in _split(cell):
                     idle = connection.info.transaction_status == psycopg.pq.TransactionStatus.IDLE

@@ -380,14 +380,14 @@ def test_tablesample_is_volatile() -> None:
         ("create view v as select lastval()", "base"),
         ("select setseed(0.5)", "pinned"),
         ("do $$ begin perform setseed(0.5); end $$", "pinned"),
-        ("set app.name = 'a'", "pinned"),
-        ("reset app.name", "pinned"),
+        ("set app.name = 'a'", "free"),
+        ("reset app.name", "free"),
         ("set work_mem = '6MB'", "free"),
         ("select set_config('work_mem', '6MB', false)", "free"),
-        ("select set_config ( 'app.name', 'a', false)", "pinned"),
+        ("select set_config ( 'app.name', 'a', false)", "free"),
         ("select set_config('app' || '.user', 'a', false)", "pinned"),
         ("select set_config(n, 'a', false) from t", "pinned"),
-        ("select set_config('a', '1', false), set_config('b.c', '1', false)", "pinned"),
+        ("select set_config('a', '1', false), set_config('b.c', '1', false)", "free"),
         ("select set_config(E'a\\x2eb', '1', false)", "pinned"),
         ("select set_config(setting_name => 'a.b', new_value => '1', is_local => false)", "pinned"),
         ("do $$ begin perform set_config('app.name', 'a', false); end $$", "pinned"),
@@ -395,6 +395,14 @@ def test_tablesample_is_volatile() -> None:
 )
 def test_binding(text: str, binding: str) -> None:
     assert predict(text).binding == binding
+
+
+def test_settings_of_ones_own_naming() -> None:
+    assert predict("set app.name = 'a'").custom == {"app.name"}
+    assert predict("reset app.name").custom == {"app.name"}
+    assert predict("set work_mem = '6MB'").custom == frozenset()
+    text = "select set_config('a', '1', false), set_config('b.c', '1', false)"
+    assert predict(text).custom == {"b.c"}
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,8 @@ Name = Literal["read", "write", "session", "pinning", "global"]
 
 #: How a statement depends on the session it runs in, beyond what a snapshot restores.
 #: `base`: on everything the session did from the base on (currval, lastval).
-#: `pinned`: it leaves something in the session that can't be restored (setseed, custom settings).
+#: `pinned`: it leaves something in the session that can't be restored (setseed, settings of one's
+#: own naming that are not named in the text).
 Binding = Literal["free", "base", "pinned"]
 
 _WORD = re.compile(r"[^\W\d]\w*")
@@ -31,6 +32,8 @@ _CURRENT_VALUE = re.compile(r"\b(?:currval|lastval)\b", re.IGNORECASE)
 _SETS_CUSTOM = re.compile(
     r"\bset\s+(?:session\s+|local\s+)?[\w\"]+\s*\.\s*[\w\"]+\s*(?:=|to\b)", re.I
 )
+#: A call of set_config that names its setting, in canonical text.
+_CONFIG_NAME = re.compile(r"set_config \( '([^'\\]*)' ,")
 _UNRESTORABLE = re.compile(r"\bsetseed\b", re.IGNORECASE)
 _VOLATILE = re.compile(
     r"\b(?:now|current_timestamp|current_date|current_time|localtime|localtimestamp|today|tomorrow"
@@ -112,6 +115,8 @@ class Effect:
     `volatile`: it names something whose value changes from run to run.
     `definition`: it is neither a query nor a plain DML statement, so what it names may run later.
     `transaction`: whether a transaction block is open afterwards; None if that does not change.
+    `custom`: settings of the user's own naming (`app.name`) that it may make: PostgreSQL does not
+    list these, so they are asked for by name.
     `loads`: the relation a bulk load fills, as typed, for ANALYZE.
     `refusal` says why a global statement can't run, and `hint` what to do instead.
     """
@@ -123,6 +128,7 @@ class Effect:
     binding: Binding = "free"
     definition: bool = False
     transaction: bool | None = None
+    custom: frozenset[str] = frozenset()
     loads: str | None = None
     refusal: str | None = None
     hint: str | None = None
@@ -143,12 +149,14 @@ def predict(statement: statements.Statement) -> Effect:
         )
     words = _words(text)
     kind, node = _parse(statement.text)
+    custom = _custom_settings(kind, node, text)
     plain = Effect(
         name="write",
         words=words,
         volatile=_VOLATILE.search(text) is not None,
         definition=kind not in _QUERIES and kind not in _READS,
-        binding=_binding(kind, node, text),
+        binding=_binding(text, custom),
+        custom=custom or frozenset(),
         transaction=_transaction(kind, node),
     )
     target = _global_object(kind, node)
@@ -291,26 +299,26 @@ def _loads(kind: str, node: dict[str, Any]) -> str | None:
     return ".".join('"' + part.replace('"', '""') + '"' for part in parts)
 
 
-def _binding(kind: str, node: dict[str, Any], text: str) -> Binding:
-    if _UNRESTORABLE.search(text) or _custom_setting(kind, node, text):
+def _binding(text: str, custom: frozenset[str] | None) -> Binding:
+    if _UNRESTORABLE.search(text) or custom is None:
         return "pinned"
     return "base" if _CURRENT_VALUE.search(text) else "free"
 
 
-def _custom_setting(kind: str, node: dict[str, Any], text: str) -> bool:
-    """Whether a setting of the user's own naming (`app.name`) may be made.
-
-    pg_settings does not list these, so they can't be carried to another connection.
-    """
+def _custom_settings(kind: str, node: dict[str, Any], text: str) -> frozenset[str] | None:
+    """The settings of the user's own naming that may be made; None if it can't be told which."""
     if kind == "VariableSetStmt":
-        return "." in node.get("name", "")
+        name = node.get("name", "")
+        return frozenset({name} if "." in name else ())
     lower = text.lower()
     if kind not in _QUERIES and _SETS_CUSTOM.search(lower):
-        return True
+        return None
     if "set_config" not in lower:
-        return False
-    plain = re.findall(r"set_config \( '[^'.\\]*' ,", lower)
-    return kind != "SelectStmt" or len(plain) != lower.count("set_config")
+        return frozenset()
+    named = _CONFIG_NAME.findall(lower)
+    if kind != "SelectStmt" or len(named) != lower.count("set_config"):
+        return None
+    return frozenset(name for name in named if "." in name)
 
 
 def _members(node: Any) -> Iterator[tuple[str, Any]]:

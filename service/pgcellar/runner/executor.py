@@ -298,6 +298,9 @@ class Session:
             for notice in notices[: MAX_NOTICES - self._sent_notices]:
                 await output.emit(dataclasses.replace(notice, statement=output.statement))
             self._sent_notices += len(notices)
+        while (notify := self._pg.notifies()) is not None:
+            if output is not None:
+                await output.emit(records.Text(statement=output.statement, text=_heard(notify)))
 
     # --- for the reader ----------------------------------------------------------------------
 
@@ -459,6 +462,16 @@ class _ResultReader:
 _WRAPPERS = (b"BEGIN", b"COMMIT", b"ROLLBACK")
 #: Stands before the number of a type whose name is not known yet; no type's name begins so.
 _OID = "\0oid "
+
+
+def _heard(notify: pq.misc.PGnotify) -> str:
+    """A notification in psql's words."""
+    name, payload = (part.decode("utf-8", "replace") for part in (notify.relname, notify.extra))
+    given = f' with payload "{payload}"' if payload else ""
+    return (
+        f'Asynchronous notification "{name}"{given} received from server process with PID'
+        f" {notify.be_pid}.\n"
+    )
 
 
 def _error(result: pq.abc.PGresult) -> records.SqlError:

@@ -47,9 +47,12 @@ class Snapshots(Protocol):
         parent: str,
         cost_ms: float,
         cell: str,
-        session: Mapping[str, str],
+        session: Mapping[str, Any],
     ) -> None:
         """Keep a state by cloning an instance nobody is connected to."""
+
+    async def forget(self, state: str) -> None:
+        """Drop one snapshot."""
 
 
 class Snapshot(Protocol):
@@ -60,8 +63,8 @@ class Snapshot(Protocol):
         """Its logical size."""
 
     @property
-    def session(self) -> Mapping[str, str]:
-        """The settings its session had."""
+    def session(self) -> Mapping[str, Any]:
+        """What its session held, as `SessionState.to_json` has it."""
 
 
 class Control(Protocol):
@@ -90,7 +93,8 @@ class Instance:
 
     `mark` is where in a chain its content stands; `origin` the snapshot it came from, and
     `replay_ms` the work done on it since. `since_base`: its one session has seen everything from
-    the base on. `held` is what its session holds; pins keep its state from being kept.
+    the base on. `held` is what its session holds; pins keep its state from being kept. `custom`
+    names the settings of the user's own naming that it may hold.
     """
 
     database: str
@@ -100,6 +104,7 @@ class Instance:
     session: executor.Session | None = None
     since_base: bool = False
     held: probes.SessionState = dataclasses.field(default_factory=probes.SessionState)
+    custom: set[str] = dataclasses.field(default_factory=set)
     replay_ms: float = 0.0
     used: float = dataclasses.field(default_factory=time.monotonic)
 
@@ -135,13 +140,15 @@ class Instances:
         if snapshot is None:
             raise errors.NotFound(f"The state {mark.state[:12]} is not kept.")
         database = await self._snapshots.instance(mark.state)
+        held = probes.SessionState.of_json(snapshot.session)
         instance = Instance(
             database=database,
             mark=mark,
             origin=mark.state,
             size=snapshot.bytes,
             since_base=mark.state == self._snapshots.base,
-            held=probes.SessionState(settings=snapshot.session),
+            held=held,
+            custom={name for name in held.settings if "." in name},
         )
         try:
             await self.connect(instance)
@@ -165,7 +172,7 @@ class Instances:
             self._place.conninfo(instance.database), self.types
         )
         try:
-            await probes.restore(session, instance.held.settings)
+            await probes.restore(session, instance.held)
         except executor.StatementFailed as exc:
             await session.close()
             raise errors.PgcellarError(f"The session can't be restored: {exc}") from exc
@@ -183,7 +190,10 @@ class Instances:
                 raise errors.PgcellarError("A session of the sandbox does not end.")
 
     async def keep(self, instance: Instance, cell: str) -> None:
-        """Keep the instance's state: clone it, and go on in the original."""
+        """Keep the instance's state: clone it, and go on in the original.
+
+        Raises PgcellarError; the state is not kept then, and the instance of no more use.
+        """
         await self.disconnect(instance)
         await self._snapshots.keep(
             instance.mark.state,
@@ -191,14 +201,19 @@ class Instances:
             parent=instance.origin,
             cost_ms=instance.replay_ms,
             cell=cell,
-            session=instance.held.settings,
+            session=instance.held.to_json(),
         )
         snapshot = self._snapshots.find(instance.mark.state)
         if snapshot is not None:
             instance.size = snapshot.bytes
         instance.origin = instance.mark.state
         instance.replay_ms = 0.0
-        await self.connect(instance)
+        try:
+            await self.connect(instance)
+        except errors.PgcellarError:
+            # A prepared statement, say, whose table is gone: nobody could go on from there.
+            await self._snapshots.forget(instance.mark.state)
+            raise
 
     async def discard(self, instance: Instance) -> None:
         """Drop the instance. A sandbox that is gone took it along."""

@@ -1,21 +1,21 @@
--- What ties a state to its live connection, and the settings a connection made anew is given; one
--- row, one JSON object. Relations are named in full: a temporary one would come first otherwise.
+-- What ties a state to its live connection, and what a connection made anew is given; one row, one
+-- JSON object. Relations are named in full: a temporary one would come first otherwise.
 select json_build_object(
+  'prepared', (select coalesce(json_object_agg(name, statement order by prepare_time), '{}')
+               from pg_catalog.pg_prepared_statements where from_sql),
+  'listening', (select coalesce(json_agg(channel), '[]') from pg_listening_channels() channel),
+  'role', nullif(current_setting('role'), 'none'),
   'settings', (select coalesce(json_object_agg(name, setting), '{}') from pg_catalog.pg_settings
                where source = 'session'),
   'pins', array_remove(array[
-    case when current_user <> session_user then 'SET ROLE' end,
     -- Nearly always there is no such schema, and the three scans behind it are not needed.
     case when pg_my_temp_schema() = 0 then null
          when exists (select from pg_catalog.pg_class where relnamespace = pg_my_temp_schema())
            or exists (select from pg_catalog.pg_proc where pronamespace = pg_my_temp_schema())
            or exists (select from pg_catalog.pg_type where typnamespace = pg_my_temp_schema())
          then 'temporary objects' end,
-    case when exists (select from pg_catalog.pg_prepared_statements where from_sql)
-         then 'prepared statements' end,
     -- The portal of this very query has no name.
     case when exists (select from pg_catalog.pg_cursors where name <> '') then 'open cursors' end,
-    case when exists (select from pg_listening_channels()) then 'LISTEN' end,
     case when exists (select from pg_catalog.pg_locks where locktype = 'advisory' and pid = pg_backend_pid())
          then 'advisory locks' end,
     -- The session holds numbers it took in advance, which a clone's would not.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import importlib.resources
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pgcellar.notebook import states
@@ -28,10 +28,37 @@ _SAFE = "SET LOCAL search_path = pg_catalog, pg_temp;"
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class SessionState:
-    """What a session holds besides the database: settings to restore, and what can't be."""
+    """What a session holds besides the database: what can be restored, and `pins`, which can't.
+
+    `prepared` holds the texts of prepared statements by name, `listening` channels.
+    """
 
     settings: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    prepared: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    listening: tuple[str, ...] = ()
+    role: str | None = None
     pins: tuple[str, ...] = ()
+
+    @classmethod
+    def of_json(cls, body: Mapping[str, Any]) -> SessionState:
+        """What `to_json` made."""
+        return cls(
+            settings=body.get("settings", {}),
+            prepared=body.get("prepared", {}),
+            listening=tuple(body.get("listening", ())),
+            role=body.get("role"),
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """What can be restored, for a snapshot's row."""
+        body: dict[str, Any] = {"settings": dict(self.settings)}
+        if self.prepared:
+            body["prepared"] = dict(self.prepared)
+        if self.listening:
+            body["listening"] = list(self.listening)
+        if self.role is not None:
+            body["role"] = self.role
+        return body
 
 
 def _sql(name: str) -> str:
@@ -79,24 +106,53 @@ async def facts(session: executor.Session, path: str | None = None) -> states.Fa
     return states.Facts(names=frozenset(body["names"]), reached=body["reached"])
 
 
-async def session_state(session: executor.Session) -> SessionState:
-    """What the session holds now."""
+async def session_state(session: executor.Session, custom: Iterable[str] = ()) -> SessionState:
+    """What the session holds now; `custom` names settings that PostgreSQL does not list."""
     if session.in_transaction:
         return SessionState(pins=("an open transaction",))
     body = _object(await session.probe("pgcellar_pins", _PINS))
     if _hides_catalog(body["settings"].get("search_path", "")):
         body = {**await _ask_safely(session, _PINS), "settings": body["settings"]}
-    return SessionState(settings=body["settings"], pins=tuple(body["pins"]))
+    held = SessionState.of_json(body)
+    return dataclasses.replace(
+        held,
+        settings={**held.settings, **await _custom(session, custom)},
+        pins=tuple(body["pins"]),
+    )
 
 
-async def restore(session: executor.Session, settings: Mapping[str, str]) -> None:
-    """Give a new session the settings of an old one. Raises StatementFailed."""
-    if settings:
-        calls = ", ".join(
-            f"pg_catalog.set_config({_literal(name)}, {_literal(value)}, false)"
-            for name, value in settings.items()
-        )
-        await session.query(f"select {calls}")
+async def _custom(session: executor.Session, names: Iterable[str]) -> dict[str, str]:
+    """The values of settings of the user's own naming, where they are set."""
+    wanted = sorted(names)
+    if not wanted:
+        return {}
+    values = await session.query(
+        "select "
+        + ", ".join(f"pg_catalog.current_setting({_literal(name)}, true)" for name in wanted)
+    )
+    pairs = zip(wanted, values[0], strict=True)
+    return {name: value for name, value in pairs if value is not None}
+
+
+async def restore(session: executor.Session, held: SessionState) -> None:
+    """Give a new session what an old one held. Raises StatementFailed."""
+    if held.settings:
+        await session.query(f"select {_set_config(held.settings)}")
+    for text in held.prepared.values():
+        await session.query(text)
+    for channel in held.listening:
+        quoted = channel.replace('"', '""')
+        await session.query(f'listen "{quoted}"')
+    if held.role is not None:
+        # Last: it may be allowed less.
+        await session.query(f"select {_set_config({'role': held.role})}")
+
+
+def _set_config(settings: Mapping[str, str]) -> str:
+    return ", ".join(
+        f"pg_catalog.set_config({_literal(name)}, {_literal(value)}, false)"
+        for name, value in settings.items()
+    )
 
 
 async def sequences(session: executor.Session) -> tuple[tuple[str | None, ...], ...]:

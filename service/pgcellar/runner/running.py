@@ -235,6 +235,7 @@ class _Run:
 
     def _advance(self, step: cells.Step) -> None:
         """An effective statement ran."""
+        self._instance.custom |= step.effect.custom
         name = step.effect.name
         self.effect = states.stronger(self.effect, "pinning" if name == "read" else name)
         digest = self._context.digests.get(step.statement.text, "")
@@ -271,7 +272,7 @@ class _Run:
         wrote = await probes.assigned_transaction(self._session)
         await self._session.query("COMMIT")
         wrote = wrote or await probes.sequences(self._session) != before
-        held = await probes.session_state(self._session)
+        held = await probes.session_state(self._session, self._instance.custom)
         wrote = wrote or held != self._instance.held
         self._note_read(step, "write" if wrote else "read", certain=False)
         return done

@@ -316,7 +316,7 @@ class Workspace:
                 with contextlib.suppress(executor.StatementFailed):
                     await session.query(f"ANALYZE {relation}")
         try:
-            instance.held = await probes.session_state(session)
+            instance.held = await probes.session_state(session, instance.custom)
         except executor.StatementFailed:
             instance.held = probes.SessionState(pins=("a session that does not answer",))
         path = None if session.in_transaction else instance.held.settings.get("search_path", "")

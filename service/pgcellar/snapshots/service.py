@@ -15,6 +15,7 @@ import logging
 import secrets
 import time
 from collections.abc import Collection, Mapping
+from typing import Any
 
 from pgcellar.api import errors
 from pgcellar.notebook import states
@@ -158,7 +159,7 @@ class SnapshotCache:
         parent: str,
         cost_ms: float,
         cell: str,
-        session: Mapping[str, str],
+        session: Mapping[str, Any],
     ) -> None:
         """Keep a state: clone the instance `source`, which nobody may be connected to.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 from collections.abc import Mapping
+from typing import Any
 
 from psycopg.types import json
 
@@ -15,9 +16,9 @@ from pgcellar.control import database
 class Snapshot:
     """One materialised state of a sandbox.
 
-    `cost_ms` is what replaying it from its parent snapshot would take; `session` the settings its
-    session had (name → value), which a connection to a clone is given; `cell` the first line of
-    the cell that made it.
+    `cost_ms` is what replaying it from its parent snapshot would take; `session` what its session
+    held (settings, prepared statements …), which a connection to a clone is given; `cell` the first
+    line of the cell that made it.
     """
 
     state: str
@@ -28,7 +29,7 @@ class Snapshot:
     cost_ms: float = 0.0
     hits: int = 0
     cell: str = ""
-    session: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    session: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     created: datetime.datetime
     last_used: datetime.datetime
 
