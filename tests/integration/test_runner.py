@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import pathlib
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 from tests import cellar as cellars
@@ -17,14 +16,6 @@ def cellar(cellar_home_module: pathlib.Path) -> Iterator[cellars.Cellar]:
         yield made
 
 
-def until(true: Callable[[], bool], seconds: float = 30.0) -> None:
-    """Wait for a condition."""
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
 TABLE = "create table t (a int)"
 FILL = "insert into t select generate_series(1, 5)"
 COUNT = "select count(*) from t"
@@ -34,8 +25,9 @@ def test_an_instance_stands_where_an_edit_is_expected(cellar: cellars.Cellar) ->
     """In idle time the tail of the last head is prepared again, kept or not."""
     cells = [TABLE, FILL, "insert into t values (6)"]
     before = [cellar.run(cells, head, notebook="edit").head.state for head in range(3)][1]
+    cellar.quiet("edit")
     held = cellar.space().notebook("edit")
-    until(lambda: any(instance.mark.state == before for instance in held.instances))
+    assert any(instance.mark.state == before for instance in held.instances)
     ran = cellar.run([*cells[:2], "insert into t values (7), (8)"], notebook="edit")
     assert ran.done.totals.replayed == 0
     assert cellar.run([*cells[:2], COUNT], notebook="edit").results[0].rows == (("5",),)
@@ -173,3 +165,102 @@ class TestRolls:
         second = self.value(cellar, "again")
         assert second != first
         assert self.value(cellar, "another") == second
+
+
+class TestResultCache:
+    """Reads that are functions of the state are answered without running."""
+
+    table = "create table k (a int primary key, t timestamptz, j jsonb); insert into k values (1)"
+
+    def again(self, cellar: cellars.Cellar, *cells: str) -> str:
+        """How the last cell is dealt with the second time, in another notebook."""
+        for head in range(len(cells)):
+            assert cellar.run(cells, head, notebook="one").done.error is None
+        return cellar.run(cells, notebook="other").head.source
+
+    @pytest.mark.parametrize(
+        "query",
+        [
+            "select 1",
+            "select count(*), max(a) from k",
+            "select a, rank() over (order by a) from k order by a",
+            "select to_char(t, 'YYYY'), date_trunc('day', t), t at time zone 'UTC' from k",
+            "with c as (select a from k) select string_agg(a::text, ',') from c group by a % 2",
+            "select jsonb_agg(j), lower('X'), coalesce(a, 0) from k group by a",
+            "table k",
+            "values (1), (2)",
+            "select 1; select 2",
+        ],
+    )
+    def test_of_the_state_alone(self, cellar: cellars.Cellar, query: str) -> None:
+        assert self.again(cellar, self.table, query) == "hit"
+        assert self.again(cellar, "set datestyle = 'SQL'; " + self.table, query) == "hit"
+
+    @pytest.mark.parametrize(
+        "query",
+        [
+            "select now()",
+            "select current_timestamp",
+            "select 'now'::timestamptz",
+            "select date 'tomorrow'",
+            "select random()",
+            "select gen_random_uuid()",
+            "select clock_timestamp()",
+            "select current_user",
+            "select user",
+            "select version()",
+            "select ctid from k",
+            "select xmin from k",
+            "select tableoid::regclass from k",
+            "select * from pg_class limit 1",
+            "select count(*) from information_schema.tables",
+            "select pg_relation_size('k')",
+            "select age(timestamptz '2001-01-01')",
+            "select current_setting('timezone')",
+            "show timezone",
+            "explain select 1",
+            "select * from k tablesample system (50)",
+            "select inet_client_addr()",
+            "select 'k'::regclass::oid",
+            'select "current_date" from (select current_date) x',
+        ],
+    )
+    def test_what_is_not_certain_is_never_kept(self, cellar: cellars.Cellar, query: str) -> None:
+        assert self.again(cellar, self.table, query) == "head"
+
+    @pytest.mark.parametrize(
+        "definition",
+        [
+            "create view v as select now() as a",
+            "create view v as select current_user as a",
+            "create view v as select ctid from k",
+            "create view v as select relname from pg_class limit 1",
+            "create view w as select clock_timestamp() as a; create view v as select * from w",
+            "create view v as select * from k tablesample system (50)",
+            "create view v as select age(t) from k",
+            "create function f() returns int language sql stable as 'select 1';"
+            " create view v as select f()",
+        ],
+    )
+    def test_not_through_a_view_either(self, cellar: cellars.Cellar, definition: str) -> None:
+        assert self.again(cellar, self.table, definition, "select * from v") == "head"
+
+    def test_a_page_is_not_taken_for_the_whole(self, cellar: cellars.Cellar) -> None:
+        query = "select g from generate_series(1, 50) g"
+        short = cellar.run([query], notebook="page", max_rows=10)
+        assert (len(short.results[0].rows), short.results[0].truncated) == (10, True)
+        whole = cellar.run([query], notebook="page", max_rows=100)
+        assert (len(whole.results[0].rows), whole.head.source) == (50, "head")
+        assert cellar.run([query], notebook="page", max_rows=100).head.source == "hit"
+        assert cellar.run([query], notebook="page", max_rows=10).results[0].truncated
+
+    def test_all_cells_in_one_request(self, cellar: cellars.Cellar) -> None:
+        cells = [TABLE, FILL, COUNT, "select 1/0", "select 2"]
+        ran = cellar.run(cells, 4, notebook="batch", first=0)
+        done = [event for event in ran.events if type(event).__name__ == "Done"]
+        assert [one.error.sqlstate if one.error else None for one in done] == [
+            None,
+            None,
+            None,
+            "22012",
+        ]

@@ -34,7 +34,7 @@ class Client:
         self._transport.close()
 
     async def run(self, request: records.RunRequest) -> AsyncGenerator[records.Event, None]:
-        """The events of one run, the last of which is `Done`.
+        """The events of one run, the last of which is a `Done`; one comes for every head.
 
         Leaving the iterator early ends the run at the server. Raises PgcellarError where the run
         could not begin, or broke off because the service ended.
@@ -49,6 +49,9 @@ class Client:
                 *lines, rest = (rest + chunk).split(b"\n")
                 for line in lines:
                     event = records.decode(line)
+                    if done is not None:
+                        yield done
+                        done = None
                     if isinstance(event, records.Done):
                         done = event
                     else:

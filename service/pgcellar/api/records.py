@@ -41,6 +41,8 @@ class RunRequest:
     `notebook` names whose instance is used (an absolute path, or a kernel's id).
     `directory` is the folder files are read from; None allows no files.
     `cells` holds the notebook's SQL cells in order; those after the head are not run.
+    With `first`, the cells from that index up to `head` are run as heads, one after the other, each
+    with a `Done` of its own, up to the first that fails without leaving a state.
     `rerun` forces the head to execute even when its outcome is known (source `head`, never `hit`).
     `brief` asks for reports on cells that ran only, as in a long notebook most did not.
     `max_rows` and `max_bytes` bound what is sent of each result, not what the server computes.
@@ -50,6 +52,7 @@ class RunRequest:
     cells: tuple[Cell, ...]
     head: int
     directory: str | None = None
+    first: int | None = None
     rerun: bool = False
     max_rows: int = DEFAULT_MAX_ROWS
     max_bytes: int = DEFAULT_MAX_BYTES
@@ -198,7 +201,7 @@ class Completed:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Done:
-    """Last event: the cells up to the head, what they took, and the error that ended it, if any.
+    """Last event of a head: the cells up to it, what they took, the error that ended it, if any.
 
     The error's `cell` is the head's id, or that of the tail cell that failed (the head then did
     not run).

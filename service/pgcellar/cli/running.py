@@ -12,7 +12,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from pgcellar.api import client, errors, records, rendering
+from pgcellar.api import client, records, rendering
 from pgcellar.cli import notebooks
 
 EXIT_OK, EXIT_SQL = 0, 1
@@ -44,67 +44,69 @@ class NotebookRun:
 async def run_heads(
     service: client.Client,
     notebook: notebooks.NotebookFile,
-    heads: Sequence[int],
+    heads: range,
     *,
     max_rows: int,
     rerun: bool,
 ) -> NotebookRun:
-    """Run cells as heads, one after the other, up to the first that fails without a trace."""
+    """Run cells as heads, one after the other, up to the first that fails without a trace.
+
+    Ctrl-C cancels the one that runs at the server.
+    """
     out = NotebookRun(cells=[])
+    if not heads:
+        return out
     begin = time.perf_counter()
-    for head in heads:
-        request = records.RunRequest(
-            notebook=str(notebook.path.resolve()),
-            cells=notebook.cells,
-            head=head,
-            directory=str(notebook.path.resolve().parent),
-            rerun=rerun,
-            max_rows=max_rows,
-            brief=len(heads) > 1,
-        )
-        result, done = await run_one(service, request)
-        out.cells.append(result)
-        out.hits += done.totals.hits if len(heads) == 1 else result.report.source == "hit"
-        out.replayed += done.totals.replayed
-        out.planning_ms += done.totals.planning_ms
-        out.sandbox = done.sandbox
-        out.error = out.error or done.error
-        if done.error is not None and result.report.state is None:
-            break
-    out.ms = (time.perf_counter() - begin) * 1000
-    return out
-
-
-async def run_one(
-    service: client.Client, request: records.RunRequest
-) -> tuple[CellResult, records.Done]:
-    """Run one head and gather its results. Ctrl-C cancels it at the server."""
+    request = records.RunRequest(
+        notebook=str(notebook.path.resolve()),
+        cells=notebook.cells,
+        first=heads[0],
+        head=heads[-1],
+        directory=str(notebook.path.resolve().parent),
+        rerun=rerun,
+        max_rows=max_rows,
+        brief=len(heads) > 1,
+    )
     gathered = rendering.Results()
-    done: records.Done | None = None
     async with contextlib.aclosing(service.run(request)) as events:
         async for event in events:
             if isinstance(event, records.Progress):
                 print(_progress(event), file=sys.stderr, flush=True)
             elif isinstance(event, records.Done):
-                done = event
+                head = notebook.cells[heads[len(out.cells)]]
+                _take(out, event, gathered, head, single=len(heads) == 1)
+                gathered = rendering.Results()
             else:
                 gathered.take(event)
-    if done is None:
-        raise errors.ServiceUnavailable("The run ended without a word.")
-    head = request.cells[request.head]
-    report = (
-        done.cells[-1]
-        if done.cells
-        else records.CellReport(
-            id=head.id, state=None, effect="none", source="skipped", ms=0.0, error=done.error
+    out.ms = (time.perf_counter() - begin) * 1000
+    return out
+
+
+def _take(
+    out: NotebookRun,
+    done: records.Done,
+    gathered: rendering.Results,
+    head: records.Cell,
+    *,
+    single: bool,
+) -> None:
+    """One head is done."""
+    nothing = records.CellReport(
+        id=head.id, state=None, effect="none", source="skipped", ms=0.0, error=done.error
+    )
+    out.cells.append(
+        CellResult(
+            report=done.cells[-1] if done.cells else nothing,
+            results=gathered.results(),
+            tail=done.cells[:-1],
+            error=done.error,
         )
     )
-    return (
-        CellResult(
-            report=report, results=gathered.results(), tail=done.cells[:-1], error=done.error
-        ),
-        done,
-    )
+    out.hits += done.totals.hits if single else out.cells[-1].report.source == "hit"
+    out.replayed += done.totals.replayed
+    out.planning_ms += done.totals.planning_ms
+    out.sandbox = done.sandbox
+    out.error = out.error or done.error
 
 
 def as_json(run: NotebookRun, *, single: bool) -> dict[str, Any]:
@@ -182,7 +184,10 @@ async def run(arguments: Any) -> int:
     """`pgcellar run`."""
     notebook = notebooks.read(pathlib.Path(arguments.notebook))
     single = arguments.head is not None
-    heads = [notebook.head(arguments.head)] if single else list(range(len(notebook.cells)))
+    heads = range(len(notebook.cells))
+    if single:
+        head = notebook.head(arguments.head)
+        heads = range(head, head + 1)
     service = client.Client()
     try:
         done = await run_heads(
@@ -218,7 +223,7 @@ def _print(notebook: notebooks.NotebookFile, done: NotebookRun, *, single: bool)
     print(table(done, notebook, single=single))
 
 
-def _write(notebook: notebooks.NotebookFile, heads: Sequence[int], done: NotebookRun) -> None:
+def _write(notebook: notebooks.NotebookFile, heads: range, done: NotebookRun) -> None:
     outputs: dict[int, list[dict[str, Any]]] = {}
     for head, cell in zip(heads, done.cells, strict=False):
         made: list[dict[str, Any]] = []

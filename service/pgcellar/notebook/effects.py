@@ -42,6 +42,12 @@ _VOLATILE = re.compile(
     r"|txid_current\w*|pg_current_xact_id\w*|pg_backend_pid|current_query|tablesample)\b",
     re.IGNORECASE,
 )
+#: What shows more than the state: clocks, who asks, numbers given by chance, places of rows.
+_IMPURE = re.compile(
+    r"\b(?:now|today|tomorrow|yesterday|current_\w+|localtime\w*|session_user|system_user|user"
+    r"|tablesample|ctid|xmin|xmax|cmin|cmax|tableoid|oid|reg[a-z]+|pg_\w+|information_schema)\b",
+    re.IGNORECASE,
+)
 #: Called in a SELECT these change the sequence, the session or its locks; no need to find out.
 _WRITING_WORDS = frozenset({"nextval", "setval"})
 _SESSION_WORDS = frozenset({"set_config", "setseed", "pg_notify"})
@@ -112,6 +118,8 @@ class Effect:
     `words` are the lower-case words of its canonical text, string literals included, by which it
     can name a function; None where it is too long to tell, and may name any.
     `read_only` says whether a read may run in a READ ONLY transaction without noticing.
+    `pure`: by its text alone a read's result is a function of the state: no clock, no catalog, no
+    place of a row; what the functions it names do is for the catalog to say.
     `volatile`: it names something whose value changes from run to run.
     `definition`: it is neither a query nor a plain DML statement, so what it names may run later.
     `transaction`: whether a transaction block is open afterwards; None if that does not change.
@@ -124,6 +132,7 @@ class Effect:
     name: Name
     words: frozenset[str] | None
     read_only: bool = True
+    pure: bool = False
     volatile: bool = False
     binding: Binding = "free"
     definition: bool = False
@@ -178,6 +187,7 @@ def predict(statement: statements.Statement) -> Effect:
         plain,
         name=_name(kind, node, words),
         read_only=words is not None and not words & _SHOWS_READ_ONLY and kind != "VariableShowStmt",
+        pure=kind == "SelectStmt" and words is not None and _IMPURE.search(text) is None,
         loads=_loads(kind, node),
     )
 

@@ -31,17 +31,26 @@ class Facts:
 
     A predicted read is *certain* when it names none of `names` (functions with side effects, and
     whatever users defined) and nothing that reads reach by themselves (`reached`: views, policies,
-    operators, casts or domains that call such a function).
+    operators, casts or domains that call such a function). `impure` names the functions whose
+    result is not decided by state and arguments; `impure_reached`: a view or the like calls one.
     """
 
     names: frozenset[str] = frozenset()
     reached: bool = False
+    impure: frozenset[str] = frozenset()
+    impure_reached: bool = True
 
     def certain(self, effect: effects.Effect) -> bool:
         """Whether a predicted read can't write in this state, but for what READ ONLY refuses."""
         if self.reached or effect.words is None or not effect.read_only:
             return False
         return effect.words.isdisjoint(self.names)
+
+    def pure(self, effect: effects.Effect) -> bool:
+        """Whether the result of a predicted read is a function of this state: it can be kept."""
+        if not effect.pure or self.impure_reached or not self.certain(effect):
+            return False
+        return effect.words is not None and effect.words.isdisjoint(self.impure)
 
 
 class Knowledge(Protocol):

@@ -1,6 +1,7 @@
 -- What the catalog of a state says about which reads may write in it; one row, one JSON object.
--- {harmless} stands for a list of volatile built-in functions without side effects. Relations are
--- named in full: a temporary one would come first otherwise.
+-- {harmless} stands for a list of volatile built-in functions without side effects, {state_only} for
+-- one of those whose result the state decides though they are not immutable. Relations are named in
+-- full: a temporary one would come first otherwise.
 with harmless(name) as (select unnest(array[{harmless}]::name[])),
 -- Functions a read could call that may have side effects: all of the user's own, but for trigger
 -- functions and procedures (no read calls those) and C functions that an extension declares to be
@@ -48,4 +49,16 @@ select json_build_object(
         and p.proname not in (select name from harmless)
         -- A READ ONLY transaction shows in the settings.
         or p.proname = 'current_setting')
-    or exists (select from stored where tree ~ format(':relid %s\M', 'pg_catalog.pg_settings'::pg_catalog.regclass::oid)))
+    or exists (select from stored where tree ~ format(':relid %s\M', 'pg_catalog.pg_settings'::pg_catalog.regclass::oid)),
+  'impure', (select coalesce(json_agg(distinct lower(proname::text)), '[]') from pg_catalog.pg_proc
+             where oid >= 16384 and provolatile <> 'i'),
+  -- A view or the like that shows more than the state: clocks, who asks, the catalog (relations with
+  -- small numbers), the place of a row (attributes with negative numbers), a sample.
+  'impure_reached',
+    exists (
+      select from called c join pg_catalog.pg_proc p on p.oid = c.oid
+      where p.provolatile <> 'i'
+        and (p.oid >= 16384 or p.proname <> all (array[{state_only}]::name[])))
+    or exists (
+      select from stored
+      where tree ~ '\{SQLVALUEFUNCTION|TABLESAMPLE|:varattno -|:relid [0-9]{1,4}\M|:relid 1[0-5][0-9]{3}\M'))

@@ -21,6 +21,27 @@ HARMLESS = (
     "pg_sequence_last_value", "pg_is_in_recovery", "pg_backend_pid",
 )  # fmt: skip
 
+#: Built-in functions that are not immutable, but decided by the state, the session's settings and
+#: their arguments. The result of a read that names another one is never kept.
+STATE_ONLY = (
+    "array_in", "array_out", "array_to_json", "array_to_string", "avg", "concat", "concat_ws",
+    "convert", "count", "date", "date_add", "date_bin", "date_part", "date_subtract", "date_trunc",
+    "enum_first", "enum_last", "enum_range", "extract", "format", "generate_series", "isfinite",
+    "json_agg", "json_agg_strict", "json_build_array", "json_build_object", "json_object_agg",
+    "json_object_agg_strict", "json_object_agg_unique", "json_populate_record",
+    "json_populate_recordset", "json_to_record", "json_to_recordset", "jsonb_agg",
+    "jsonb_agg_strict", "jsonb_build_array", "jsonb_build_object", "jsonb_object_agg",
+    "jsonb_object_agg_strict", "jsonb_object_agg_unique", "jsonb_path_exists_tz",
+    "jsonb_path_query_array_tz", "jsonb_path_query_first_tz", "jsonb_path_query_tz",
+    "jsonb_populate_record", "jsonb_populate_recordset", "jsonb_to_record", "jsonb_to_recordset",
+    "length", "lower", "make_timestamptz", "max", "min", "overlaps", "phraseto_tsquery",
+    "plainto_tsquery", "quote_literal", "quote_nullable", "row_to_json", "setweight", "string_agg",
+    "sum", "text", "time", "timestamp", "timestamptz",
+    "timetz", "timezone", "to_char", "to_date", "to_json",
+    "to_jsonb", "to_number", "to_timestamp", "to_tsquery", "to_tsvector", "ts_headline",
+    "tstzrange", "upper", "websearch_to_tsquery", "xmlagg",
+)  # fmt: skip
+
 #: Unless the search path names pg_catalog itself, nothing of the user's comes before it but
 #: temporary relations, and the probes name theirs in full.
 _SAFE = "SET LOCAL search_path = pg_catalog, pg_temp;"
@@ -66,14 +87,27 @@ def _sql(name: str) -> str:
     return "\n".join(line for line in text.splitlines() if not line.startswith("--"))
 
 
-_FACTS = _sql("facts.sql").replace("{harmless}", ",".join(f"'{name}'" for name in HARMLESS))
+def _names(names: Iterable[str]) -> str:
+    return ",".join(f"'{name}'" for name in names)
+
+
+_FACTS = (
+    _sql("facts.sql")
+    .replace("{harmless}", _names(HARMLESS))
+    .replace("{state_only}", _names(STATE_ONLY))
+)
 _PINS = _sql("pins.sql")
 _PATH = "select pg_catalog.current_setting('search_path')"
 _EFFECTS = f"""
 select distinct lower(proname::text) from pg_catalog.pg_proc
 where oid < 16384 and provolatile = 'v'
-  and proname <> all (array[{",".join(f"'{name}'" for name in HARMLESS)}]::name[])
+  and proname <> all (array[{_names(HARMLESS)}]::name[])
   and prorettype not in ('trigger'::regtype, 'event_trigger'::regtype)
+"""
+_IMPURE = f"""
+select distinct lower(proname::text) from pg_catalog.pg_proc
+where oid < 16384 and provolatile <> 'i'
+  and proname <> all (array[{_names(STATE_ONLY)}]::name[])
 """
 _TYPES = "select oid, pg_catalog.format_type(oid, null) from pg_catalog.pg_type where oid < 16384"
 _SEQUENCES = """
@@ -84,6 +118,11 @@ select oid::regclass::text from pg_catalog.pg_class where relkind = 'S' order by
 async def builtin_effects(session: executor.Session) -> frozenset[str]:
     """The built-in functions with side effects, as this server's catalog lists them."""
     return frozenset(name or "" for (name,) in await session.query(_EFFECTS))
+
+
+async def builtin_impure(session: executor.Session) -> frozenset[str]:
+    """The built-in functions whose result the state does not decide."""
+    return frozenset(name or "" for (name,) in await session.query(_IMPURE))
 
 
 async def builtin_types(session: executor.Session) -> dict[int, str]:
@@ -103,7 +142,12 @@ async def facts(session: executor.Session, path: str | None = None) -> states.Fa
         body = await _ask_safely(session, _FACTS)
     else:
         body = _object(await session.probe("pgcellar_facts", _FACTS))
-    return states.Facts(names=frozenset(body["names"]), reached=body["reached"])
+    return states.Facts(
+        names=frozenset(body["names"]),
+        reached=body["reached"],
+        impure=frozenset(body["impure"]),
+        impure_reached=body["impure_reached"],
+    )
 
 
 async def session_state(session: executor.Session, custom: Iterable[str] = ()) -> SessionState:

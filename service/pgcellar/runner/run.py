@@ -387,7 +387,8 @@ class Run:
         if done.mark != before:
             instance.replay_ms += done.ms
             self._space.learn_cost(before.state, parsed, done.ms)
-        if done.mark != before and done.error is None:
+        kept = done.mark != before or self._space.pure(before, parsed)
+        if kept and done.error is None:
             self._space.remember(
                 before, parsed, context, done, events if size <= store.MAX_OUTCOME_BYTES else None
             )
@@ -456,7 +457,10 @@ class Run:
         if self._request.rerun or len(links) < len(self._cells):
             return None
         link = links[-1]
-        if link.after is None or not link.runs:
+        if link.after is None:
+            return None
+        if not link.runs and not self._space.pure(link.before, self._parsed[-1]):
+            # What was kept under other rules, by another version, say.
             return None
         reached = (
             self._space.snapshots.find(link.after.state) is not None

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import collections
 import contextlib
+import dataclasses
 import logging
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol
 
 from pgcellar.api import errors, records
@@ -40,6 +41,7 @@ class Environments(Protocol):
 
 #: Characters; parsing takes about a second for ten million of them.
 LONG_CELL = 200_000
+_CANCELLED = "57014"
 _UNFORESEEN = "The service met an error it did not foresee; the cell left no trace."
 _LOGGED = "Its log has the details: `pgcellar service status` names it."
 
@@ -74,7 +76,7 @@ class Runner:
         self._workspaces.clear()
 
     async def run(self, owner: str, request: records.RunRequest, emit: executor.Emit) -> None:
-        """Run a head; `emit` gets every event, the last of which is `Done`, whatever happens.
+        """Run the heads; `emit` gets every event, the last of which is `Done`, whatever happens.
 
         Cancelling the task cancels the run, and is waited for.
         """
@@ -83,21 +85,52 @@ class Runner:
         await emit(records.Started(run=identity))
         self.active += 1
         try:
-            await self._attempts(owner, request, emit, identity)
+            parsed = await parse(request)
+            first = request.head if request.first is None else request.first
+            for head in range(first, request.head + 1):
+                one = dataclasses.replace(request, head=head)
+                if not await self._head(owner, one, emit, identity, parsed):
+                    break
+        finally:
+            self.active -= 1
+            self._runs.pop(identity, None)
+
+    async def _head(
+        self,
+        owner: str,
+        request: records.RunRequest,
+        emit: executor.Emit,
+        identity: str,
+        parsed: Sequence[cells.ParsedCell],
+    ) -> bool:
+        """Run one head up to its `Done`; whether it left a state, so that the next may run."""
+        left = False
+
+        async def watch(event: records.Event) -> None:
+            nonlocal left
+            if isinstance(event, records.Done):
+                left = bool(event.cells) and event.cells[-1].state is not None
+                left = event.error is None or (left and event.error.sqlstate != _CANCELLED)
+            await emit(event)
+
+        try:
+            await self._attempts(owner, request, watch, identity, parsed[: request.head + 1])
         except errors.PgcellarError as exc:
             await emit(_nothing_ran(request, exc))
         except Exception:
             # The last resort: the person gets a sentence, the log the details.
             logger.exception("run %s of %s", identity, request.notebook)
             await emit(_nothing_ran(request, errors.PgcellarError(_UNFORESEEN, hint=_LOGGED)))
-        finally:
-            self.active -= 1
-            self._runs.pop(identity, None)
+        return left
 
     async def _attempts(
-        self, owner: str, request: records.RunRequest, emit: executor.Emit, identity: str
+        self,
+        owner: str,
+        request: records.RunRequest,
+        emit: executor.Emit,
+        identity: str,
+        parsed: Sequence[cells.ParsedCell],
     ) -> None:
-        parsed = await parse(request)
         for last in (False, True):
             sandbox, space = await self._workspace(owner, emit)
             with sandbox.in_use():
@@ -166,6 +199,8 @@ def check(request: records.RunRequest) -> None:
             f"The head is cell {request.head}, but there are {len(request.cells)} cells.",
             hint="`head` counts from 0.",
         )
+    if request.first is not None and not 0 <= request.first <= request.head:
+        raise errors.BadRequest(f"The first head is cell {request.first}, the last {request.head}.")
     if request.max_rows < 0 or request.max_bytes < 0:
         raise errors.BadRequest("`max_rows` and `max_bytes` can't be negative.")
 

@@ -7,6 +7,7 @@ and written in batches. What a killed service had not written yet is learned aga
 from __future__ import annotations
 
 import asyncio
+import collections
 import contextlib
 import dataclasses
 import hashlib
@@ -35,13 +36,18 @@ _KEPT_OUTCOME_BYTES = 64 * 1024 * 1024
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class CellOutcome:
-    """What a cell with effects gave when it ran as head. `body` is None if it was too long.
+    """What a cell with effects, or of pure reads, gave when it ran as head.
 
-    `ms` is what it took; `body` holds its events as compressed lines.
+    `ms` is what it took; `body` holds its events as compressed lines, None if they were too long.
     """
 
     ms: float
     body: bytes | None
+
+    @property
+    def bytes(self) -> int:
+        """What it takes, roughly."""
+        return len(self.body or b"") + 200
 
     @classmethod
     def of(cls, ms: float, events: Sequence[records.Event] | None) -> CellOutcome:
@@ -66,9 +72,11 @@ class KnowledgeStore:
         self._completed: dict[states.Facts, states.Facts] = {}
         #: Of the server's version, so not worth a row per state; set before the first run.
         self.builtin_effects: frozenset[str] = frozenset()
+        self.builtin_impure: frozenset[str] = frozenset()
         self._learned: dict[tuple[str, str], states.Outcome] = {}
         self._rolls: dict[tuple[str, str], str] = {}
-        self._outcomes: dict[str, CellOutcome] = {}
+        self._outcomes: collections.OrderedDict[str, CellOutcome] = collections.OrderedDict()
+        self._outcome_bytes = 0
         self._chains: dict[str, tuple[str, ...]] = {}
         self._dirty: dict[tuple[str, Any], tuple[Any, ...]] = {}
         self._writer: asyncio.Task[None] | None = None
@@ -81,7 +89,10 @@ class KnowledgeStore:
         ):
             body = row["body"]
             self._facts[row["state"]] = states.Facts(
-                names=frozenset(body["names"]), reached=body["reached"]
+                names=frozenset(body["names"]),
+                reached=body["reached"],
+                impure=frozenset(body.get("impure", ())),
+                impure_reached=body.get("impure_reached", True),
             )
         for row in await self._db.fetch(
             "select state, statement, effect from learned order by used desc limit %(limit)s", limit
@@ -100,7 +111,7 @@ class KnowledgeStore:
             """,
             {"bytes": _KEPT_OUTCOME_BYTES, **limit},
         ):
-            self._outcomes[row["key"]] = CellOutcome(ms=row["ms"], body=row["body"] or None)
+            self._keep(row["key"], CellOutcome(ms=row["ms"], body=row["body"] or None))
         for row in await self._db.fetch(
             "select notebook, body from chains order by used desc limit %(limit)s", limit
         ):
@@ -129,7 +140,9 @@ class KnowledgeStore:
         complete = self._completed.get(facts)
         if complete is None:
             names = facts.names | self.builtin_effects
-            complete = states.Facts(names=names, reached=facts.reached)
+            complete = dataclasses.replace(
+                facts, names=names, impure=facts.impure | self.builtin_impure
+            )
             self._completed[facts] = complete
         return complete
 
@@ -147,7 +160,12 @@ class KnowledgeStore:
         """The catalog of a state was looked at; the facts, built-in functions included."""
         if state not in self._facts:
             self._facts[state] = facts
-            body = {"names": sorted(facts.names), "reached": facts.reached}
+            body = {
+                "names": sorted(facts.names),
+                "reached": facts.reached,
+                "impure": sorted(facts.impure),
+                "impure_reached": facts.impure_reached,
+            }
             self._dirty["facts", state] = (state, pg_json.Jsonb(body))
         return self._complete(facts)
 
@@ -168,13 +186,25 @@ class KnowledgeStore:
 
     def outcome(self, key: str) -> CellOutcome | None:
         """What a cell gave when it last ran as head."""
-        return self._outcomes.get(key)
+        found = self._outcomes.get(key)
+        if found is not None:
+            self._outcomes.move_to_end(key)
+        return found
 
     def remember(self, key: str, state: str, outcome: CellOutcome) -> None:
-        """A cell with effects ran as head, up to `state`."""
-        self._outcomes[key] = outcome
+        """A cell with effects, or of pure reads, ran as head, up to `state`."""
+        self._keep(key, outcome)
         body = outcome.body or b""
-        self._dirty["outcomes", key] = (key, state, body, len(body) + 200, outcome.ms)
+        self._dirty["outcomes", key] = (key, state, body, outcome.bytes, outcome.ms)
+
+    def _keep(self, key: str, outcome: CellOutcome) -> None:
+        """Keep an outcome, and drop those used longest ago beyond the bound."""
+        former = self._outcomes.pop(key, None)
+        self._outcomes[key] = outcome
+        self._outcome_bytes += outcome.bytes - (former.bytes if former else 0)
+        while self._outcome_bytes > _KEPT_OUTCOME_BYTES:
+            _, dropped = self._outcomes.popitem(last=False)
+            self._outcome_bytes -= dropped.bytes
 
     def chain(self, notebook: str) -> tuple[str, ...]:
         """The digests of a notebook's cells as they last ran."""

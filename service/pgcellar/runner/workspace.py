@@ -111,6 +111,7 @@ class Workspace:
         first = await self.maker.make(mark)
         session = await self.maker.connect(first)
         self.knowledge.builtin_effects = await probes.builtin_effects(session)
+        self.knowledge.builtin_impure = await probes.builtin_impure(session)
         self.maker.types = await probes.builtin_types(session)
         if self.knowledge.facts(mark.state) is None:
             self.knowledge.learn_facts(mark.state, await probes.facts(session))
@@ -224,7 +225,7 @@ class Workspace:
         done: running.CellRun,
         events: Sequence[records.Event] | None,
     ) -> None:
-        """A cell with effects ran as head and gave these events (None: too many to keep)."""
+        """A cell ran as head and gave these events (None: too many to keep)."""
         if events is not None and any(
             isinstance(event, records.Completed) and event.truncated for event in events
         ):
@@ -234,6 +235,13 @@ class Workspace:
             done.mark.state,
             store.CellOutcome.of(done.ms, events),
         )
+
+    def pure(self, before: states.Mark, parsed: cells.ParsedCell) -> bool:
+        """Whether the cell's results are functions of the state it runs in."""
+        facts = self.knowledge.facts(before.state)
+        if facts is None or before.transaction or not parsed.steps:
+            return False
+        return all(step.effect.name == "read" and facts.pure(step.effect) for step in parsed.steps)
 
     def remembered(
         self,
