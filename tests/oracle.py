@@ -57,6 +57,8 @@ SETTINGS = {
     "timezone": "UTC",
     "wal_level": "minimal",
 }
+#: Since PostgreSQL 16.
+ROLE_SETTINGS = {"createrole_self_grant": "set, inherit"}
 
 # What psql prints is told apart by marks that no test writes into its data.
 _NULL = "\x02null\x02"
@@ -151,7 +153,8 @@ class ThrowawayServer:
         self._call("initdb", f"--pgdata={folder}/data", *arguments)
         with (folder / "data" / "postgresql.conf").open("a") as conf:
             conf.write(f"unix_socket_directories = '{folder}'\n")
-            conf.writelines(f"{name} = '{value}'\n" for name, value in SETTINGS.items())
+            settings = SETTINGS if self._major() < 16 else {**SETTINGS, **ROLE_SETTINGS}
+            conf.writelines(f"{name} = '{value}'\n" for name, value in settings.items())
         self._call("pg_ctl", "start", "--wait", f"--pgdata={folder}/data", f"--log={folder}/log")
 
     def stop(self) -> None:
@@ -169,8 +172,11 @@ class ThrowawayServer:
         return contents.Address(host=str(self._folder), port=5432, user=user, dbname=dbname)
 
     def _locale(self) -> tuple[str, ...]:
+        return LOCALE if self._major() >= 17 else OLD_LOCALE
+
+    def _major(self) -> int:
         match = re.search(r"\) (\d+)", self._call("initdb", "--version"))
-        return LOCALE if match and int(match[1]) >= 17 else OLD_LOCALE
+        return int(match[1]) if match else 0
 
     def _call(self, program: str, *arguments: str) -> str:
         # A file, not a pipe: the server inherits it and would hold a pipe open for ever.
@@ -215,7 +221,7 @@ class Oracle:
     def __enter__(self) -> Self:
         self._server.start()
         self._admin = self._connect("postgres")
-        self._execute("create role {role} login")
+        self._execute("create role {role} login createrole")
         self._execute("create database {template}")
         with self._connect(TEMPLATE) as connection:
             owner = sql.SQL("alter schema public owner to {}").format(sql.Identifier(ROLE))
@@ -292,11 +298,29 @@ class Oracle:
         self._admin.execute(sql.SQL(statement).format(**identifiers))
 
     def _fresh(self) -> str:
+        """A database as every notebook finds it, on a server without other roles."""
+        self._forget_roles()
         dbname = f"oracle_{next(self._numbers)}"
         self._execute("create database {new} template {template} strategy file_copy", new=dbname)
         # Grants on the database itself are not copied from the template.
         self._execute("grant create on database {new} to {role}", new=dbname)
         return dbname
+
+    def _forget_roles(self) -> None:
+        """Roles are the server's: those of earlier notebooks lose their names, and the runs go."""
+        assert self._admin is not None, "the oracle is not started"
+        stale = self._admin.execute(
+            "select oid::text, rolname from pg_roles where oid >= 16384 and rolname <> %s"
+            " and rolname not like 'stale%%'",
+            (ROLE,),
+        ).fetchall()
+        for oid, name in stale:
+            # Databases of earlier runs may still need them.
+            self._execute("alter role {old} rename to {new}", old=name, new=f"stale{oid}")
+        if stale:
+            for run in self._runs.values():
+                self._drop(run.dbname)
+            self._runs.clear()
 
     def _drop(self, dbname: str) -> None:
         self._execute("drop database {old} with (force)", old=dbname)
@@ -325,6 +349,7 @@ class Oracle:
                         found.discard(index)
                         break
         self._drop(dbname)
+        self._forget_roles()
         return found
 
     def _psql(

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import pathlib
+import time
 from collections.abc import Iterator
 
 import pytest
 from tests import cellar as cellars
+
+from pgcellar.notebook import states
 
 
 @pytest.fixture(scope="module")
@@ -166,6 +170,21 @@ class TestRolls:
         assert second != first
         assert self.value(cellar, "another") == second
 
+    def test_rolled_again_on_request(self, cellar: cellars.Cellar) -> None:
+        """In the tail or as head; once per request, and said in plan and report."""
+        first = self.value(cellar, "dice")
+        ran = cellar.run(self.cells, 1, notebook="dice", reroll=("c0",))
+        second = ran.results[0].rows[0][0]
+        assert second != first
+        assert ran.sources == ["replayed", "head"]
+        assert [cell.volatile for cell in ran.done.cells] == [True, False]
+        assert self.value(cellar, "dice") == second
+        ran = cellar.run(self.cells, 0, notebook="dice", reroll=("c0",))
+        assert (ran.head.source, ran.head.volatile) == ("head", True)
+        assert self.value(cellar, "dice") != second
+        again = cellar.run(["create table q (a int)", COUNT], 0, notebook="dull", reroll=("c0",))
+        assert not again.head.volatile
+
 
 class TestResultCache:
     """Reads that are functions of the state are answered without running."""
@@ -264,3 +283,42 @@ class TestResultCache:
             None,
             "22012",
         ]
+
+
+def test_cancelling_a_load_frees_the_service(cellar: cellars.Cellar) -> None:
+    """While a file is fed the server waits for the rest of it, and so must nobody else."""
+    folder = cellar.home / "files"
+    folder.mkdir()
+    (folder / "long.csv").write_text("1\n" * 4_000_000)
+    cells = [TABLE, "\\copy t from 'long.csv'"]
+    started = cellar.start(cells, notebook="load", directory=str(folder))
+    while not cellar.runner._runs:
+        time.sleep(0.01)
+    time.sleep(0.7)
+    (run,) = cellar.runner._runs.values()
+    cellar.call(run.cancel())
+    done = started.result(30).done
+    assert done.error is None or done.error.sqlstate == "57014"
+    assert cellar.run([TABLE, COUNT], notebook="load").results[0].rows == (("0",),)
+
+
+def test_a_cancelled_task_during_a_load(cellar: cellars.Cellar) -> None:
+    """As idle work is cancelled by the next run."""
+    folder = cellar.home / "more files"
+    folder.mkdir()
+    (folder / "long.csv").write_text("1\n" * 4_000_000)
+
+    async def cancel() -> None:
+        space = await cellar.runner.space(cellars.OWNER)
+        instance = await space.maker.make(states.Mark(state=space.snapshots.base))
+        session = await space.maker.connect(instance)
+        await session.query("create table t (a int)")
+        with (folder / "long.csv").open("rb") as file:
+            load = asyncio.create_task(session.run("copy t from stdin", None, file))
+            await asyncio.sleep(0.1)
+            load.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await load
+        await space.maker.discard(instance)
+
+    cellar.submit(cancel()).result(30)

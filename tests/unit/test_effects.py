@@ -171,11 +171,6 @@ PINNING = (
     "select 1 where (select pg_try_advisory_lock(1))",
 )
 GLOBAL = (
-    *("create role r", "create user u password 'x'", "create group g", "alter role r login"),
-    *("alter user u createdb", "alter group g add user u", "drop role r", "drop user if exists u"),
-    *("alter role r set work_mem = '6MB'", "alter role all reset all", "drop group g"),
-    *("alter role r in database d set a = b", "alter user u reset all", "alter role r rename to s"),
-    *("grant a to b", "revoke a from b", "grant pg_read_all_data to a with admin option"),
     *(
         "create database d",
         "drop database d",
@@ -189,14 +184,21 @@ GLOBAL = (
     *("create tablespace t location '/x'", "drop tablespace t", "alter tablespace t rename to u"),
     *("alter tablespace t owner to r", "alter tablespace t set (seq_page_cost = 1)"),
     *("grant create on tablespace t to r", "comment on tablespace t is 'x'"),
-    *("comment on role r is 'x'", "security label on role r is 'x'"),
     *("security label on database d is 'x'", "security label on tablespace d is 'x'"),
     *("alter system set work_mem = '6MB'", "alter system reset all"),
     *("grant set on parameter work_mem to r", "revoke alter system on parameter a from r"),
     *("create subscription s connection 'x' publication p", "drop subscription s"),
     *("alter subscription s disable", "alter subscription s owner to r"),
     *("alter subscription s rename to t", "comment on subscription s is 'x'"),
-    *("drop owned by r", "reassign owned by r to s"),
+    *("drop owned by current_user", "drop owned by r, pgcellar"),
+)
+ROLES = (
+    *("create role r", "create user u password 'x'", "create group g", "alter role r login"),
+    *("alter user u createdb", "alter group g add user u", "drop role r", "drop user if exists u"),
+    *("alter role r set work_mem = '6MB'", "alter role all reset all", "drop group g"),
+    *("alter role r in database d set a = b", "alter user u reset all", "alter role r rename to s"),
+    *("grant a to b", "revoke a from b", "grant pg_read_all_data to a with admin option"),
+    *("comment on role r is 'x'", "do $$ begin execute 'create role r'; end $$"),
 )
 READS = (
     "select 1",
@@ -457,3 +459,43 @@ def test_meta_commands() -> None:
         assert effect.name == "write"
         assert effect.refusal
         assert effect.hint
+
+
+@pytest.mark.parametrize("text", ROLES)
+def test_statements_on_roles(text: str) -> None:
+    effect = predict(text)
+    assert (effect.name, effect.refusal, effect.roles) == ("write", None, True)
+
+
+@pytest.mark.parametrize("text", ["drop owned by r", "reassign owned by r to s", "select 'a role'"])
+def test_what_leaves_the_set_of_roles_as_it_is(text: str) -> None:
+    effect = predict(text)
+    assert (effect.refusal, effect.roles) == (None, False)
+
+
+def test_dropped_roles() -> None:
+    assert predict("drop role if exists a, B").drops == ("a", "b")
+    assert predict("drop table a").drops == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "plans"),
+    [
+        ("prepare p as select 1", "makes"),
+        ("execute p", "keeps"),
+        ("deallocate p", "keeps"),
+        ("insert into t values (1)", "keeps"),
+        ("select 1", "keeps"),
+        ("begin", "keeps"),
+        ("\\copy t from 'f'", "keeps"),
+        ("set timezone = 'UTC'", "spoils"),
+        ("select set_config('timezone', 'UTC', false)", "spoils"),
+        ("drop table t", "spoils"),
+        ("alter table t add b int", "spoils"),
+        ("do $$ begin end $$", "spoils"),
+        ("call p()", "spoils"),
+        ("not sql", "spoils"),
+    ],
+)
+def test_what_becomes_of_prepared_statements(text: str, plans: str) -> None:
+    assert predict(text).plans == plans

@@ -91,7 +91,7 @@ def walk(
 
 
 def test_parsed_cell() -> None:
-    source = "\\copy t from 'f'\nselect 1; create role r; insert into t values (currval('s'));"
+    source = "\\copy t from 'f'\nselect 1; create database r; insert into t values (currval('s'));"
     cell = cells.parse(source)
     assert cell.source == source
     assert [step.effect.name for step in cell.steps] == ["write", "read", "global", "write"]
@@ -301,7 +301,7 @@ def test_a_read_that_writes_makes_a_cell_mixed() -> None:
         ("select 1; set work_mem = '6MB'", "session"),
         ("set work_mem = '6MB'; begin", "pinning"),
         ("begin; insert into t values (1); commit", "write"),
-        ("insert into t values (1); create role r; select 1", "global"),
+        ("insert into t values (1); create database r; select 1", "global"),
     ],
 )
 def test_a_cell_has_its_strongest_effect(source: str, effect: str) -> None:

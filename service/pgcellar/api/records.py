@@ -44,6 +44,7 @@ class RunRequest:
     With `first`, the cells from that index up to `head` are run as heads, one after the other, each
     with a `Done` of its own, up to the first that fails without leaving a state.
     `rerun` forces the head to execute even when its outcome is known (source `head`, never `hit`).
+    `reroll` names cells whose volatile functions are evaluated anew.
     `brief` asks for reports on cells that ran only, as in a long notebook most did not.
     `max_rows` and `max_bytes` bound what is sent of each result, not what the server computes.
     """
@@ -54,6 +55,7 @@ class RunRequest:
     directory: str | None = None
     first: int | None = None
     rerun: bool = False
+    reroll: tuple[str, ...] = ()
     max_rows: int = DEFAULT_MAX_ROWS
     max_bytes: int = DEFAULT_MAX_BYTES
     brief: bool = False
@@ -93,7 +95,8 @@ class CellReport:
     """How one cell of a run went. `state` is the state id after the cell, None if not reached.
 
     `pinned` says why the state can't be kept, as far as is known when the cell is done: what the
-    cell itself left in its session is found out right afterwards.
+    cell itself left in its session is found out right afterwards. `volatile`: what it wrote came
+    from a clock, from chance or the like, and is frozen until the cell is rolled again.
     """
 
     id: str
@@ -104,6 +107,7 @@ class CellReport:
     rows: int | None = None
     error: SqlError | None = None
     pinned: str | None = None
+    volatile: bool = False
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -221,13 +225,17 @@ Event = Started | Progress | Columns | Rows | Notice | Text | Completed | Done
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class PlanStep:
-    """What a run would do with one cell, and why. `state` is None where only running can tell."""
+    """What a run would do with one cell, and why. `state` is None where only running can tell.
+
+    `volatile` as in a report.
+    """
 
     id: str
     state: str | None
     effect: EffectName
     source: Source
     reason: str
+    volatile: bool = False
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)

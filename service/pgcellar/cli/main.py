@@ -40,6 +40,13 @@ def parser() -> argparse.ArgumentParser:
     run = commands.add_parser("run", help="run a notebook, or one cell of it")
     run.add_argument("notebook")
     run.add_argument("--head", metavar="ID|N", help="run only this cell, as if all above had run")
+    run.add_argument(
+        "--reroll",
+        metavar="ID|N",
+        action="append",
+        default=[],
+        help="evaluate the volatile functions of this cell anew",
+    )
     run.add_argument("--json", action="store_true", help="print one JSON object")
     run.add_argument("--max-rows", type=_count, default=100, metavar="N", help="rows per result")
     run.add_argument("--write", action="store_true", help="write the outputs into the notebook")

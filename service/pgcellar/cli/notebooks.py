@@ -13,6 +13,8 @@ from typing import Any
 from pgcellar.api import errors, records
 
 KERNEL = "pgcellar"
+#: Code cells with this tag take no part.
+SKIP = "skip"
 #: The largest notebook file that is read.
 MAX_BYTES = 512 * 1024 * 1024
 
@@ -74,7 +76,7 @@ def read(path: pathlib.Path) -> NotebookFile:
     for position, cell in enumerate(content["cells"]):
         if not isinstance(cell, dict) or not isinstance(cell.get("source", ""), (str, list)):
             raise errors.NotebookInvalid(f"{path}: cell {position + 1} is not as it should be.")
-        if cell.get("cell_type") != "code":
+        if cell.get("cell_type") != "code" or SKIP in _tags(cell):
             continue
         source = cell.get("source", "")
         text = source if isinstance(source, str) else "".join(map(str, source))
@@ -107,6 +109,12 @@ def write_outputs(notebook: NotebookFile, outputs: Mapping[int, Sequence[dict[st
     except BaseException:
         pathlib.Path(temporary).unlink(missing_ok=True)
         raise
+
+
+def _tags(cell: Mapping[str, Any]) -> Sequence[str]:
+    metadata = cell.get("metadata")
+    tags = metadata.get("tags") if isinstance(metadata, dict) else None
+    return tags if isinstance(tags, list) else ()
 
 
 def _check_language(path: pathlib.Path, metadata: object) -> None:

@@ -48,6 +48,7 @@ async def run_heads(
     *,
     max_rows: int,
     rerun: bool,
+    reroll: tuple[str, ...] = (),
 ) -> NotebookRun:
     """Run cells as heads, one after the other, up to the first that fails without a trace.
 
@@ -64,6 +65,7 @@ async def run_heads(
         head=heads[-1],
         directory=str(notebook.path.resolve().parent),
         rerun=rerun,
+        reroll=reroll,
         max_rows=max_rows,
         brief=len(heads) > 1,
     )
@@ -158,7 +160,7 @@ def table(run: NotebookRun, notebook: notebooks.NotebookFile, *, single: bool) -
         (
             str(numbers.get(report.id, "")),
             report.id[:24],
-            report.effect,
+            f"{report.effect}, volatile" if report.volatile else report.effect,
             report.source,
             f"{report.ms:.1f}",
             "" if report.rows is None else f"{report.rows}",
@@ -196,6 +198,7 @@ async def run(arguments: Any) -> int:
             heads,
             max_rows=arguments.max_rows,
             rerun=single,
+            reroll=tuple(notebook.cells[notebook.head(name)].id for name in arguments.reroll),
         )
     finally:
         service.close()
@@ -280,10 +283,12 @@ async def plan(arguments: Any) -> int:
         return EXIT_OK
     for number, step in enumerate(found.steps, start=1):
         state = (step.state or "?")[:10]
+        effect = f"{step.effect}*" if step.volatile else step.effect
         print(
-            f"{number:4}  {step.id[:24]:24}  {step.effect:7}  {step.source:8}  {state:10}  "
-            f"{step.reason}"
+            f"{number:4}  {step.id[:24]:24}  {effect:8}  {step.source:8}  {state:10}  {step.reason}"
         )
+    if any(step.volatile for step in found.steps):
+        print("* volatile: frozen as first run; --reroll CELL evaluates it anew")
     print(f"first miss: {found.first_miss or 'none'}")
     print(f"planned in {found.planning_ms:.1f} ms")
     return EXIT_OK

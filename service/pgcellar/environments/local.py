@@ -45,7 +45,12 @@ SETTINGS: Mapping[str, str] = {
     "track_activity_query_size": "1kB",
 }
 #: Settings that not all supported versions have: the first major version that does.
-_SINCE = {"allow_alter_system": (17, "off"), "io_method": (18, "sync")}
+_SINCE = {
+    # A role that a student makes is the student's to take on.
+    "createrole_self_grant": (16, "set, inherit"),
+    "allow_alter_system": (17, "off"),
+    "io_method": (18, "sync"),
+}
 
 _HBA = f"""\
 # User SQL has one role without a password; the socket's folder admits its owner only.

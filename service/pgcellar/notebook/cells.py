@@ -25,6 +25,7 @@ class ParsedCell:
     `files` are the meta-commands that read a file, whose digests enter the state id.
     `reads_only`: every statement is predicted to be a read. `refused` is the first statement that
     can't run in a notebook. `needs_base`: a statement depends on the session since the base.
+    `roles`: a statement may change the set of roles.
     `digest` is that of its canonical text: equal for cells that mean the same.
     """
 
@@ -34,6 +35,7 @@ class ParsedCell:
     reads_only: bool
     refused: Step | None
     needs_base: bool
+    roles: bool
     digest: str
 
 
@@ -52,6 +54,7 @@ def parse(source: str) -> ParsedCell:
         reads_only=all(step.effect.name == "read" for step in steps),
         refused=next((step for step in steps if step.effect.refusal), None),
         needs_base=any(step.effect.binding == "base" for step in steps),
+        roles=any(step.effect.roles for step in steps),
         digest=_digest(step.statement.canonical for step in steps),
     )
 

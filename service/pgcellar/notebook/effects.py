@@ -26,6 +26,8 @@ Name = Literal["read", "write", "session", "pinning", "global"]
 #: own naming that are not named in the text).
 Binding = Literal["free", "base", "pinned"]
 
+Plans = Literal["makes", "keeps", "spoils"]
+
 _WORD = re.compile(r"[^\W\d]\w*")
 _CURRENT_VALUE = re.compile(r"\b(?:currval|lastval)\b", re.IGNORECASE)
 #: SET of a setting of one's own naming, in the body of a function or a DO block.
@@ -72,13 +74,16 @@ _TRANSACTION = {
     "TRANS_STMT_ROLLBACK": False,
     "TRANS_STMT_PREPARE": False,
 }
+#: Statements that change neither catalogs nor settings; nor do queries and COPY.
+_KEEPS_PLANS = frozenset(
+    {
+        "ExecuteStmt", "DeallocateStmt", "TransactionStmt", "ListenStmt", "UnlistenStmt",
+        "NotifyStmt", "CopyStmt", "VacuumStmt", "TruncateStmt", "LockStmt", "DeclareCursorStmt",
+        "FetchStmt", "ClosePortalStmt", "ConstraintsSetStmt",
+    }
+)  # fmt: skip
 _QUERIES = frozenset({"SelectStmt", "InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt"})
 _GLOBAL = {
-    "CreateRoleStmt": "CREATE ROLE",
-    "AlterRoleStmt": "ALTER ROLE",
-    "AlterRoleSetStmt": "ALTER ROLE … SET",
-    "DropRoleStmt": "DROP ROLE",
-    "GrantRoleStmt": "GRANT of a role",
     "CreatedbStmt": "CREATE DATABASE",
     "DropdbStmt": "DROP DATABASE",
     "AlterDatabaseStmt": "ALTER DATABASE",
@@ -91,9 +96,15 @@ _GLOBAL = {
     "CreateSubscriptionStmt": "CREATE SUBSCRIPTION",
     "AlterSubscriptionStmt": "ALTER SUBSCRIPTION",
     "DropSubscriptionStmt": "DROP SUBSCRIPTION",
-    "DropOwnedStmt": "DROP OWNED",
-    "ReassignOwnedStmt": "REASSIGN OWNED",
 }
+#: Statements on roles, which belong to the state though the server has one list of them.
+_ROLES = frozenset(
+    {"CreateRoleStmt", "AlterRoleStmt", "AlterRoleSetStmt", "DropRoleStmt", "GrantRoleStmt"}
+)
+#: The role that user SQL runs as, unless it takes on another.
+USER_ROLE = "pgcellar"
+_ROLE_WORDS = frozenset({"role", "user", "group"})
+_CHANGING_WORDS = frozenset({"create", "alter", "drop", "grant", "revoke", "rename", "comment"})
 #: Statements that are global only for some kinds of object, and the member that tells.
 _GLOBAL_BY_OBJECT = {
     "RenameStmt": "renameType",
@@ -104,7 +115,6 @@ _GLOBAL_BY_OBJECT = {
 }
 _GLOBAL_OBJECTS = {
     "OBJECT_DATABASE": "database",
-    "OBJECT_ROLE": "role",
     "OBJECT_TABLESPACE": "tablespace",
     "OBJECT_PARAMETER_ACL": "server setting",
     "OBJECT_SUBSCRIPTION": "subscription",
@@ -125,6 +135,9 @@ class Effect:
     `transaction`: whether a transaction block is open afterwards; None if that does not change.
     `custom`: settings of the user's own naming (`app.name`) that it may make: PostgreSQL does not
     list these, so they are asked for by name.
+    `plans`: what it does to prepared statements: it `makes` one, `keeps` those there are as they
+    are, or `spoils` them: prepared again after it they may mean something else.
+    `roles`: it may change the set of roles; `drops` names roles that it drops.
     `loads`: the relation a bulk load fills, as typed, for ANALYZE.
     `refusal` says why a global statement can't run, and `hint` what to do instead.
     """
@@ -138,6 +151,9 @@ class Effect:
     definition: bool = False
     transaction: bool | None = None
     custom: frozenset[str] = frozenset()
+    plans: Plans = "spoils"
+    roles: bool = False
+    drops: tuple[str, ...] = ()
     loads: str | None = None
     refusal: str | None = None
     hint: str | None = None
@@ -167,6 +183,8 @@ def predict(statement: statements.Statement) -> Effect:
         binding=_binding(text, custom),
         custom=custom or frozenset(),
         transaction=_transaction(kind, node),
+        roles=_changes_roles(kind, words),
+        drops=_dropped_roles(kind, node),
     )
     target = _global_object(kind, node)
     if target is not None:
@@ -174,8 +192,8 @@ def predict(statement: statements.Statement) -> Effect:
             plain,
             name="global",
             refusal=f"{target} reaches beyond this notebook's database, so no cell can do it.",
-            hint="What a notebook starts from (roles, databases, server settings) is set by "
-            "whoever runs pgcellar; everything inside the database is yours to change.",
+            hint="What a notebook starts from (databases, server settings) is set by whoever"
+            " runs pgcellar; everything inside the database is yours to change.",
         )
     if kind == "CopyStmt" and not node.get("filename"):
         return dataclasses.replace(
@@ -183,9 +201,11 @@ def predict(statement: statements.Statement) -> Effect:
             refusal="COPY with STDIN or STDOUT has no other end in a notebook.",
             hint="Load a file with \\copy TABLE from 'FILE' with (format csv, header).",
         )
+    name = _name(kind, node, words)
     return dataclasses.replace(
         plain,
-        name=_name(kind, node, words),
+        name=name,
+        plans=_plans(kind, name),
         read_only=words is not None and not words & _SHOWS_READ_ONLY and kind != "VariableShowStmt",
         pure=kind == "SelectStmt" and words is not None and _IMPURE.search(text) is None,
         loads=_loads(kind, node),
@@ -198,7 +218,7 @@ def _meta(statement: statements.Statement) -> Effect:
     if isinstance(command, copying.Refusal):
         return Effect(name="write", words=words, refusal=command.message, hint=command.hint)
     # What COPY loads is read off its own parse tree; a malformed one is the server's to refuse.
-    return Effect(name="write", words=words, loads=_loads(*_parse(command.sql)))
+    return Effect(name="write", words=words, plans="keeps", loads=_loads(*_parse(command.sql)))
 
 
 def _words(text: str) -> frozenset[str] | None:
@@ -282,6 +302,9 @@ def _global_object(kind: str, node: dict[str, Any]) -> str | None:
     """What the refusal calls a statement that changes the server, or None if it doesn't."""
     if kind in _GLOBAL:
         return _GLOBAL[kind]
+    if kind == "DropOwnedStmt" and any(_is_self(role) for role in node["roles"]):
+        # It would take away the rights on every other database of the sandbox, too.
+        return "DROP OWNED BY the notebook's own role"
     member = _GLOBAL_BY_OBJECT.get(kind)
     if member is None:
         return None
@@ -289,10 +312,38 @@ def _global_object(kind: str, node: dict[str, Any]) -> str | None:
     return None if target is None else f"Changing a {target}"
 
 
+def _is_self(role: dict[str, Any]) -> bool:
+    """Whether a role specification is that of whoever asks."""
+    found = role["RoleSpec"]
+    return bool(found.get("rolename", USER_ROLE) == USER_ROLE)
+
+
 def _transaction(kind: str, node: dict[str, Any]) -> bool | None:
     if kind != "TransactionStmt" or node.get("chain"):
         return None
     return _TRANSACTION.get(node["kind"])
+
+
+def _plans(kind: str, name: Name) -> Plans:
+    if kind == "PrepareStmt":
+        return "makes"
+    if kind in _KEEPS_PLANS or (kind in _QUERIES | _READS and name != "session"):
+        return "keeps"
+    return "spoils"
+
+
+def _changes_roles(kind: str, words: frozenset[str] | None) -> bool:
+    """Whether a statement may change the set of roles, itself or by what it executes."""
+    if kind in _ROLES or words is None:
+        return True
+    return kind not in _READS and bool(words & _ROLE_WORDS and words & _CHANGING_WORDS)
+
+
+def _dropped_roles(kind: str, node: dict[str, Any]) -> tuple[str, ...]:
+    if kind != "DropRoleStmt":
+        return ()
+    named = (role["RoleSpec"].get("rolename") for role in node["roles"])
+    return tuple(name for name in named if name)
 
 
 def _loads(kind: str, node: dict[str, Any]) -> str | None:

@@ -30,6 +30,7 @@ MAX_NOTICES = 500
 PROBE_TIMEOUT = 15.0
 CANCEL_TIMEOUT = 5.0
 
+_COPY_OUT = (pq.ExecStatus.COPY_OUT, pq.ExecStatus.COPY_BOTH)
 _ROWS = (pq.ExecStatus.TUPLES_OK, pq.ExecStatus.SINGLE_TUPLE, pq.ExecStatus.TUPLES_CHUNK)
 _IDLE = pq.TransactionStatus.IDLE
 _NOT_PREPARED = "26000"
@@ -157,6 +158,13 @@ class Session:
         self._prepared.discard(name)
         return await self.probe(name, text)
 
+    async def unprepare(self) -> None:
+        """Forget the probes that are prepared: the user is about to list prepared statements."""
+        if self._prepared and self._pg.transaction_status != pq.TransactionStatus.INERROR:
+            for name in sorted(self._prepared):
+                await self.query(f"deallocate {name}")
+            self._prepared.clear()
+
     async def run(
         self,
         text: str,
@@ -274,8 +282,14 @@ class Session:
         try:
             async with asyncio.timeout(CANCEL_TIMEOUT), self._readiness() as ready:
                 await self.cancel()
-                while await self._next(ready) is not None:
-                    pass
+                while (result := await self._next(ready)) is not None:
+                    if result.status == pq.ExecStatus.COPY_IN:
+                        # The server waits for more, and libpq would say so for ever.
+                        self._pg.put_copy_end(b"cancelled")
+                        await self._flush(ready)
+                    elif result.status in _COPY_OUT:
+                        await self._conn.close()
+                        return
         except (TimeoutError, errors.PgcellarError):
             await self._conn.close()
 
@@ -342,6 +356,7 @@ class _ResultReader:
         self._unnamed: set[int] = set()
         self._tag = b""
         self._tuples: int | None = None
+        self._tabular = False
         self._seen_rows = self._sent_rows = self._sent_bytes = 0
         self.completed: records.Completed | None = None
 
@@ -354,6 +369,7 @@ class _ResultReader:
         if result.command_tuples is not None:
             self._tuples = result.command_tuples
         if result.status in _ROWS:
+            self._tabular = True
             await self._take_rows(result)
             if result.status != pq.ExecStatus.TUPLES_OK:
                 return
@@ -362,12 +378,13 @@ class _ResultReader:
         self.completed = records.Completed(
             statement=self._output.statement if self._output else 0,
             command=self._tag.decode(),
-            row_count=self._tuples,
+            # A rule may return rows for an INSERT that inserted none itself.
+            row_count=self._seen_rows if self._tabular else self._tuples,
             truncated=self._seen_rows > self._sent_rows,
             ms=round((time.perf_counter() - self._begin) * 1000, 3),
         )
         self._fields = None
-        self._tag, self._tuples = b"", None
+        self._tag, self._tuples, self._tabular = b"", None, False
         self._seen_rows = self._sent_rows = self._sent_bytes = 0
 
     async def finish(self) -> None:

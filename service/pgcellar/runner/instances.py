@@ -7,11 +7,11 @@ import dataclasses
 import logging
 import time
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from pgcellar.api import errors
 from pgcellar.notebook import states
-from pgcellar.runner import executor, probes
+from pgcellar.runner import executor, probes, switching
 
 logger = logging.getLogger(__name__)
 
@@ -76,6 +76,10 @@ class Control(Protocol):
     async def ping(self) -> None:
         """Make a new session. Raises SandboxLost."""
 
+    @property
+    def roles(self) -> switching.Roles:
+        """The roles of the sandbox."""
+
     async def reset_role(self, database: str) -> None:
         """Undo settings the user gave to the user's own role, also in one database."""
 
@@ -94,7 +98,8 @@ class Instance:
     `mark` is where in a chain its content stands; `origin` the snapshot it came from, and
     `replay_ms` the work done on it since. `since_base`: its one session has seen everything from
     the base on. `held` is what its session holds; pins keep its state from being kept. `custom`
-    names the settings of the user's own naming that it may hold.
+    names the settings of the user's own naming that it may hold; `roles` is its state's set.
+    `plans`: whether prepared statements, if there are any, would mean the same prepared again.
     """
 
     database: str
@@ -105,6 +110,8 @@ class Instance:
     since_base: bool = False
     held: probes.SessionState = dataclasses.field(default_factory=probes.SessionState)
     custom: set[str] = dataclasses.field(default_factory=set)
+    roles: switching.RoleSet = None
+    plans: Literal["none", "kept", "spoilt"] = "none"
     replay_ms: float = 0.0
     used: float = dataclasses.field(default_factory=time.monotonic)
 
@@ -113,6 +120,8 @@ class Instance:
         """Why its state can't be kept, if it can't."""
         if self.held.pins:
             return ", ".join(self.held.pins)
+        if self.held.prepared and self.plans == "spoilt":
+            return "prepared statements"
         if self.mark.binding == "pinned":
             return "session settings that can't be restored"
         if self.mark.binding == "base":
@@ -149,6 +158,8 @@ class Instances:
             since_base=mark.state == self._snapshots.base,
             held=held,
             custom={name for name in held.settings if "." in name},
+            roles=snapshot.session.get("roles"),
+            plans="kept" if held.prepared else "none",
         )
         try:
             await self.connect(instance)
@@ -201,7 +212,7 @@ class Instances:
             parent=instance.origin,
             cost_ms=instance.replay_ms,
             cell=cell,
-            session=instance.held.to_json(),
+            session={**instance.held.to_json(), "roles": instance.roles},
         )
         snapshot = self._snapshots.find(instance.mark.state)
         if snapshot is not None:

@@ -21,6 +21,7 @@ class Report:
     rows: int | None = None
     error: records.SqlError | None = None
     pinned: str | None = None
+    volatile: bool = False
 
 
 class Reports:
@@ -72,7 +73,7 @@ class Reports:
             report = Report()
             if index < len(self._above):
                 link = self._above[index]
-                report.effect = link.effect
+                report.effect, report.volatile = link.effect, link.volatile
                 report.source = "hit" if link.runs else "skipped"
                 report.state = link.after.state if link.after else None
         return records.CellReport(
@@ -84,4 +85,5 @@ class Reports:
             rows=report.rows,
             error=report.error,
             pinned=report.pinned,
+            volatile=report.volatile,
         )

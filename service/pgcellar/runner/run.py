@@ -19,6 +19,7 @@ from pgcellar.runner import (
     reports,
     running,
     store,
+    switching,
     workspace,
 )
 
@@ -55,6 +56,7 @@ class Run:
         self._alive = alive
         self._notebook = space.notebook(request.notebook)
         self._cells = request.cells[: request.head + 1]
+        self._reroll = {i for i, cell in enumerate(self._cells) if cell.id in request.reroll}
         self._parsed = parsed
         self._reports = reports.Reports(self._cells)
         self._head_begun = False
@@ -174,6 +176,7 @@ class Run:
                     effect=effect,
                     source=source,
                     reason=reason,
+                    volatile=link is not None and link.volatile,
                 )
             )
         if self._remembered(links, start, context) is not None:
@@ -192,6 +195,8 @@ class Run:
     ) -> tuple[records.Source, str]:
         if index == len(self._cells) - 1:
             return "head", "the cell to run"
+        if index in self._reroll and link is not None and link.volatile:
+            return "replayed", "it is rolled again"
         if link is None or (link.after is None and self._unreached(link.before)):
             if self._parsed[index].reads_only:
                 return "skipped", "it reads, as far as its text tells"
@@ -223,12 +228,19 @@ class Run:
             files=self._files,
             directory=self._request.directory,
             digests=digests,
+            roles=self._space.switch.roles,
         )
 
     def _plan(self, context: running.Context) -> tuple[list[states.Link], planning.Start]:
         """The chain as far as it is known, and where to start."""
         begin = time.perf_counter()
         links = self._space.chain.walk(self._space.snapshots.base, self._parsed, context.digests)
+        rolled = next(
+            (i for i in sorted(self._reroll) if i < len(links) and links[i].volatile), None
+        )
+        if rolled is not None:
+            # Where it leads now is no more where it will.
+            links = [*links[:rolled], dataclasses.replace(links[rolled], after=None)]
         tail = links[: len(self._cells) - 1]
         known = planning.marks(self._space.snapshots.base, tail)
         start = planning.choose(
@@ -258,6 +270,20 @@ class Run:
             await self._give_again(links[-1], remembered)
             self._save_chain()
             return None
+        alone = any(parsed.roles for parsed in self._parsed)
+        roles = self._find(links, start)[2]
+        async with contextlib.AsyncExitStack() as stack:
+            async with workspace.patience(self._emit, "Waiting for a run with other roles …"):
+                await stack.enter_async_context(self._space.switch.using(roles, alone=alone))
+            if alone:
+                # Whatever became of them, and of the cell.
+                stack.push_async_callback(self._space.switch.changed)
+            return await self._run_from(links, start, context)
+
+    async def _run_from(
+        self, links: Sequence[states.Link], start: planning.Start, context: running.Context
+    ) -> records.SqlError | None:
+        """Bind, replay, run the head."""
         instance = await self._bind(links, start)
         try:
             index = start.index
@@ -285,16 +311,27 @@ class Run:
     ) -> instances.Instance:
         """An instance that stands where a plan starts, connected."""
         self._reports.start_after(links[: start.index])
-        mark = planning.marks(self._space.snapshots.base, links)[start.index]
-        instance = None
-        if start.live:
-            needs_base = any(link.needs_base for link in links[start.index :])
-            instance = self._notebook.live(mark, needs_base) or self._notebook.live(mark, False)
+        mark, instance, roles = self._find(links, start)
+        if roles is not None:
+            await self._space.switch.to(roles)
         if instance is None:
             async with workspace.patience(self._emit, "Cloning the snapshot …"):
                 instance = await self._space.make(self._notebook, mark)
         await self._connect(instance)
         return instance
+
+    def _find(
+        self, links: Sequence[states.Link], start: planning.Start
+    ) -> tuple[states.Mark, instances.Instance | None, switching.RoleSet]:
+        """The mark where a plan starts, the instance that stands there, if one does, its roles."""
+        mark = planning.marks(self._space.snapshots.base, links)[start.index]
+        if start.live:
+            needs_base = any(link.needs_base for link in links[start.index :])
+            found = self._notebook.live(mark, needs_base) or self._notebook.live(mark, False)
+            if found is not None:
+                return mark, found, found.roles
+        snapshot = self._space.snapshots.find(mark.state)
+        return mark, None, snapshot.session.get("roles") if snapshot is not None else None
 
     async def _connect(self, instance: instances.Instance) -> executor.Session:
         session = await self._space.maker.connect(instance)
@@ -312,7 +349,8 @@ class Run:
         if link.after is not None and not link.runs:
             report.state, report.effect = instance.mark.state, link.effect
             return None
-        report.source = "replayed"
+        report.source, report.volatile = "replayed", link.volatile
+        self._reroll.discard(index)
         session = await self._connect(instance)
         before = instance.mark
         try:
@@ -323,6 +361,7 @@ class Run:
         except running.CellFailed as exc:
             report.error = dataclasses.replace(exc.error, cell=cell.id)
             return report.error
+        await self._settle_roles(instance)
         self._reports.replayed += 1
         if done.rerolled or (parsed.reads_only and done.mark != before):
             self._space.chain.forget()
@@ -334,12 +373,16 @@ class Run:
         if done.mark != before:
             instance.replay_ms += done.ms
         await self._space.settle(instance, done, context)
-        volatile = self._space.chain.link(before, parsed, context.digests).volatile
-        if self._space.worth_keeping(instance, volatile=volatile) and not self._needs_session(
+        if self._space.worth_keeping(instance, volatile=link.volatile) and not self._needs_session(
             index
         ):
             await self._space.maker.keep(instance, _title(parsed))
         return None
+
+    async def _settle_roles(self, instance: instances.Instance) -> None:
+        """Note which roles there are after a cell, in a notebook that makes any."""
+        if any(parsed.roles for parsed in self._parsed):
+            instance.roles = await self._space.switch.changed()
 
     def _needs_session(self, index: int) -> bool:
         """Whether a cell after this one looks at what the session did since the base."""
@@ -378,6 +421,7 @@ class Run:
                 self._space.drop(self._notebook, instance)
             self._space.after(self._notebook, None, before, context, None, "", self._foresee_edit)
             return dataclasses.replace(exc.error, cell=head.id)
+        await self._settle_roles(instance)
         if done.rerolled or (parsed.reads_only and done.mark != before):
             self._space.chain.forget()
         report.ms, report.rows, report.effect = done.ms, done.rows, done.effect
@@ -393,6 +437,7 @@ class Run:
                 before, parsed, context, done, events if size <= store.MAX_OUTCOME_BYTES else None
             )
         link = self._space.chain.link(before, parsed, context.digests)
+        report.volatile = link.volatile
         self._save_chain()
         self._space.after(
             self._notebook,
@@ -417,6 +462,14 @@ class Run:
         rolled = not planning.replayable(tail, start.index)
         if len(known) < len(self._cells) or start.live or rolled or links[-1].needs_base:
             return
+        if not any(parsed.roles for parsed in self._parsed):
+            async with self._space.switch.using(None):
+                await self._stand(known, start, context)
+
+    async def _stand(
+        self, known: Sequence[states.Mark], start: planning.Start, context: running.Context
+    ) -> None:
+        """Make an instance, and replay the tail on it."""
         instance = await self._space.make(self._notebook, known[start.index])
         try:
             for parsed in self._parsed[start.index : -1]:
@@ -474,7 +527,7 @@ class Run:
         for event in events:
             await self._emit(event)
         report = self._reports.head
-        report.source, report.effect = "hit", link.effect
+        report.source, report.effect, report.volatile = "hit", link.effect, link.volatile
         report.state = link.after.state if link.after else None
         report.rows = next(
             (e.row_count for e in reversed(events) if isinstance(e, records.Completed)), None

@@ -9,17 +9,21 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import re
 import secrets
 import time
 from collections.abc import Iterator, Mapping
 from typing import BinaryIO
 
 from pgcellar.api import errors, records
-from pgcellar.notebook import cells, copying, states
-from pgcellar.runner import executor, files, instances, probes, store
+from pgcellar.notebook import cells, copying, effects, states
+from pgcellar.runner import executor, files, instances, probes, store, switching
 
 _READ_ONLY = "BEGIN READ ONLY;\n"
 _REFUSED_AS_WRITE = "25006"
+#: dependent_objects_still_exist; its detail also counts objects in the databases of other states.
+_NEEDED = "2BP01"
+_ELSEWHERE = re.compile(r"\d+ objects? in database ")
 #: From this many rows on a load is worth an ANALYZE, since nothing else analyses here.
 ANALYZE_ROWS = 5_000
 
@@ -41,6 +45,7 @@ class Context:
     files: files.Files
     directory: str | None
     digests: Mapping[str, str]
+    roles: switching.Roles
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -210,6 +215,8 @@ class _Run:
 
     async def _dispatch(self, index: int, step: cells.Step) -> records.Completed | None:
         output = self._target.output(index) if self._target else None
+        if step.effect.words is None or "pg_prepared_statements" in step.effect.words:
+            await self._session.unprepare()
         if step.effect.name != "read":
             return await self._write(step, output)
         if self._session.in_transaction:
@@ -228,13 +235,39 @@ class _Run:
         self, step: cells.Step, output: executor.Output | None
     ) -> records.Completed | None:
         self._harmed = True
-        with self._input(step) as (text, copy):
-            done = await self._session.run(text, output, copy)
+        transaction = self._session.in_transaction
+        try:
+            with self._input(step) as (text, copy):
+                done = await self._session.run(text, output, copy)
+        except executor.StatementFailed as exc:
+            if exc.error.sqlstate != _NEEDED or not step.effect.drops or transaction:
+                raise
+            done = await self._drop_roles(step, exc.error)
         self._advance(step)
         return done
 
+    def _note_plans(self, effect: effects.Plans) -> None:
+        instance = self._instance
+        if effect == "makes" and instance.plans == "none":
+            instance.plans = "kept"
+        elif effect == "spoils" and instance.plans == "kept":
+            instance.plans = "spoilt"
+
+    async def _drop_roles(
+        self, step: cells.Step, error: records.SqlError
+    ) -> records.Completed | None:
+        """DROP ROLE was refused: is it for objects of this state, or only for those of others?"""
+        database = self._instance.database
+        if await self._context.roles.drop(step.effect.drops, database):
+            return records.Completed(
+                statement=0, command="DROP ROLE", row_count=None, truncated=False, ms=0.0
+            )
+        lines = [line for line in (error.detail or "").splitlines() if not _ELSEWHERE.match(line)]
+        raise executor.StatementFailed(dataclasses.replace(error, detail="\n".join(lines)))
+
     def _advance(self, step: cells.Step) -> None:
         """An effective statement ran."""
+        self._note_plans(step.effect.plans)
         self._instance.custom |= step.effect.custom
         name = step.effect.name
         self.effect = states.stronger(self.effect, "pinning" if name == "read" else name)
@@ -281,6 +314,8 @@ class _Run:
         self._reads.append((self.mark.state, step.statement.canonical, outcome, certain))
         if outcome == "write":
             self._advance(step)
+            # Whatever it called may have changed the catalog.
+            self._note_plans("spoils")
         self.effect = states.stronger(self.effect, outcome)
 
     @contextlib.contextmanager

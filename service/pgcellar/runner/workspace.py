@@ -11,7 +11,7 @@ from typing import Any
 
 from pgcellar.api import errors, records
 from pgcellar.notebook import cells, states
-from pgcellar.runner import executor, instances, planning, probes, running, store
+from pgcellar.runner import executor, instances, planning, probes, running, store, switching
 
 logger = logging.getLogger(__name__)
 
@@ -99,6 +99,7 @@ class Workspace:
         self.knowledge = knowledge
         self.chain = states.Chain(knowledge)
         self._control = control
+        self.switch = switching.Switch(control.roles)
         self._resources = resources
         self._costs: dict[tuple[str, str], float] = {}
         self._notebooks: dict[str, Notebook] = {}
@@ -107,6 +108,7 @@ class Workspace:
 
     async def open(self) -> None:
         """Ask the server, through an instance of the base, what every run needs to know."""
+        await self.switch.open()
         mark = states.Mark(state=self.snapshots.base)
         first = await self.maker.make(mark)
         session = await self.maker.connect(first)
@@ -299,7 +301,7 @@ class Workspace:
                 done, link = ran
                 await self.settle(instance, done, context)
                 if self.worth_keeping(instance, volatile=link.volatile):
-                    await self.maker.keep(instance, cell)
+                    await self.keep(instance, cell)
             await self._idle(notebook, instance, before, cell, foresee)
         except (errors.PgcellarError, executor.StatementFailed) as exc:
             # Whatever can't be kept is replayed when it is needed; the instance may be half-made.
@@ -310,6 +312,11 @@ class Workspace:
             logger.exception("after a run")
             if instance is not None:
                 self.drop(notebook, instance)
+
+    async def keep(self, instance: instances.Instance, cell: str) -> None:
+        """Keep an instance's state, outside of a run."""
+        async with self.switch.using(instance.roles):
+            await self.maker.keep(instance, cell)
 
     async def settle(
         self, instance: instances.Instance, run: running.CellRun, context: running.Context
@@ -327,6 +334,8 @@ class Workspace:
             instance.held = await probes.session_state(session, instance.custom)
         except executor.StatementFailed:
             instance.held = probes.SessionState(pins=("a session that does not answer",))
+        if not instance.held.prepared and not session.in_transaction:
+            instance.plans = "none"
         path = None if session.in_transaction else instance.held.settings.get("search_path", "")
         await running.know_facts(session, instance.mark, context, path)
 
@@ -353,7 +362,7 @@ class Workspace:
         size = instance.size if instance is not None else 0
         notebook.settled(patient=self.snapshots.clone_ms(size) < SHORT_CLONE_MS)
         if instance is not None and self._can_keep(instance):
-            await self.maker.keep(instance, cell)
+            await self.keep(instance, cell)
         if expected.binding != "free" or notebook.live(expected, False) is not None:
             return
         # Replaying may take long, and whoever comes does not want to wait for it.

@@ -18,9 +18,11 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Any, Protocol
 
 import psycopg
+import psycopg.rows
 from psycopg import sql
 
 from pgcellar.api import errors
+from pgcellar.snapshots import roles
 
 logger = logging.getLogger(__name__)
 
@@ -77,7 +79,7 @@ class DatabaseDriver:
 
     async def open(self) -> None:
         """Probe the file system. Connections are made when they are needed."""
-        if self._server.data is not None and int(self._server.server_version.split(".")[0]) >= 18:
+        if self._server.data is not None and self._major >= 18:
             self.shares_extents = shares_extents(pathlib.Path(self._server.data))
 
     async def close(self) -> None:
@@ -93,6 +95,10 @@ class DatabaseDriver:
                 " EXCEPTION WHEN duplicate_object THEN NULL; END $$"
             ).format(role=sql.Identifier(_USER_ROLE))
         )
+        if self._major >= roles.SINCE:
+            await self._execute(
+                sql.SQL("ALTER ROLE {} CREATEROLE").format(sql.Identifier(_USER_ROLE))
+            )
         work = database + "_new"
         await self.drop(work)
         await self._execute(
@@ -202,7 +208,26 @@ class DatabaseDriver:
         found: Mapping[str, object] = rows[0][0]
         return found
 
+    @property
+    def roles(self) -> roles.Roles:
+        """The roles of the sandbox."""
+        return roles.Roles(self, _USER_ROLE)
+
+    @property
+    def _major(self) -> int:
+        return int(self._server.server_version.split(".")[0])
+
     # --- control sessions --------------------------------------------------------------------
+
+    async def execute(self, statement: sql.Composed) -> None:
+        """Run a statement in a control session."""
+        await self._execute(statement)
+
+    async def fetch(self, query: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """The rows of a query in a control session."""
+        async with self._session() as conn:
+            cursor = conn.cursor(row_factory=psycopg.rows.dict_row)
+            return await (await cursor.execute(query, parameters)).fetchall()
 
     async def _execute(self, statement: sql.Composed) -> None:
         async with self._session() as conn:

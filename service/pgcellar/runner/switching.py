@@ -1,0 +1,83 @@
+"""Which set of roles a sandbox calls by its names, and who runs under it.
+
+Roles belong to states, but the server has only one list of them. Runs whose states have the same
+set go side by side; one that needs another set, or may change the set, waits until it is alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Any, Protocol
+
+#: A set of roles as a snapshot's row holds it; None is the empty one.
+RoleSet = dict[str, Any] | None
+
+
+class Roles(Protocol):
+    """What the runner needs to know of the roles of the sandbox."""
+
+    async def read(self) -> RoleSet:
+        """The set that is called by its names now."""
+
+    async def switch(self, target: RoleSet) -> None:
+        """Call these roles by their names, and park all others."""
+
+    async def drop(self, names: tuple[str, ...], database: str) -> bool:
+        """Take roles out of the set that only databases of other states still need.
+
+        False, and nothing done, if an object of this database depends on one of them.
+        """
+
+
+class Switch:
+    """See the module."""
+
+    def __init__(self, roles: Roles) -> None:
+        self.roles = roles
+        self._active: RoleSet = None
+        self._users = 0
+        self._alone = False
+        self._changed = asyncio.Condition()
+
+    async def open(self) -> None:
+        """Begin with no roles, whatever an earlier service left."""
+        await self.roles.switch(None)
+
+    @contextlib.asynccontextmanager
+    async def using(self, target: RoleSet, *, alone: bool = False) -> AsyncIterator[None]:
+        """While this is held, these roles are called by their names.
+
+        With `alone` they may change meanwhile (see `changed`).
+        """
+        async with self._changed:
+            await self._changed.wait_for(lambda: self._free(target, alone))
+            if target != self._active:
+                await self.roles.switch(target)
+                self._active = target
+            self._users += 1
+            self._alone = alone
+        try:
+            yield
+        finally:
+            async with self._changed:
+                self._users -= 1
+                self._alone = False
+                self._changed.notify_all()
+
+    async def to(self, target: RoleSet) -> None:
+        """Switch, while alone."""
+        if target != self._active:
+            await self.roles.switch(target)
+            self._active = target
+
+    async def changed(self) -> RoleSet:
+        """What the set has become, while alone."""
+        self._active = await self.roles.read()
+        return self._active
+
+    def _free(self, target: RoleSet, alone: bool) -> bool:
+        if self._users == 0:
+            return True
+        return not self._alone and not alone and target == self._active
