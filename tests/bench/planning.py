@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from tests.bench import measure
 
@@ -31,6 +31,10 @@ class _AllKnown:
     def facts(self, state: str) -> states.Facts | None:
         """Nothing but built-in functions."""
         return states.Facts()
+
+    def values(self, state: str, statement: str) -> Mapping[str, str | None] | None:
+        """See `states.Knowledge`."""
+        return None
 
     def roll(self, state: str, statement: str) -> str | None:
         """See `states.Knowledge`."""

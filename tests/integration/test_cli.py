@@ -175,3 +175,19 @@ def test_demo_compares_three_runs(cli: CommandLine) -> None:
     sources = [[cell["source"] for cell in made["cells"]] for made in rounds]
     assert sources[1] == ["hit", "hit", "hit"]
     assert sources[2] == ["hit", "head", "head"]
+
+
+def test_parameters(cli: CommandLine) -> None:
+    """Below the cell that is tagged so, whatever is in them."""
+    path = cli.notebook(
+        ["\\set month 1\n\\set name x", "select :month as m, :'name' as n", "select 9"]
+    )
+    content = json.loads(path.read_text())
+    content["cells"][0]["metadata"]["tags"] = ["parameters"]
+    content["cells"][2]["metadata"]["tags"] = ["skip"]
+    path.write_text(json.dumps(content))
+    hostile = "it's \\ \n'; drop table t; --"
+    done = cli.json("run", str(path), "-P", "month=7", "-P", f"name={hostile}")
+    assert [cell["results"][0]["rows"] for cell in done["cells"][1:]] == [[["7", hostile]]]
+    assert cli.json("run", str(path))["cells"][1]["results"][0]["rows"] == [["1", "x"]]
+    assert cli("run", str(path), "-P", "nothing").returncode == 2

@@ -62,11 +62,16 @@ def test_heads_equal_the_oracle(
 
 
 def check(
-    cellar: cellars.Cellar, oracle: oracles.Oracle, key: str, sources: Sequence[str], head: int
+    cellar: cellars.Cellar,
+    oracle: oracles.Oracle,
+    key: str,
+    sources: Sequence[str],
+    head: int,
+    directory: str | None = None,
 ) -> None:
     """One head against the oracle: results, errors, and what the database holds."""
-    expected = oracle.evaluate(list(sources[: head + 1]))
-    ran = cellar.run(sources[: head + 1], head, notebook=key)
+    expected = oracle.evaluate(list(sources[: head + 1]), directory)
+    ran = cellar.run(sources[: head + 1], head, notebook=key, directory=directory)
     error = ran.done.error
     failed = [index for index in expected.failed if index != head]
     if error is not None and error.cell != f"c{head}":
@@ -85,7 +90,9 @@ def check(
     held = cellar.fingerprint(ran.head.state, key)
     if held is None:
         # A hit needs no instance; a read below it does, and finds one in the same state.
-        below = cellar.run([*sources[: head + 1], "select 1"], notebook=key, rerun=True)
+        below = cellar.run(
+            [*sources[: head + 1], "select 1"], notebook=key, rerun=True, directory=directory
+        )
         # In an open transaction a read counts, but changes nothing.
         same = below.head.state == ran.head.state
         assert same or below.head.effect == "pinning", (below.done, ran.done)

@@ -45,12 +45,10 @@ def test_copies(text: str, sql: str, file: str) -> None:
         ("\\copy t", "can't be read"),
         ("\\copy t from", "can't be read"),
         ("\\copy t into f", "can't be read"),
-        ("\\copy t to f", "from a file only"),
-        ("\\copy (select 1) to 'f'", "from a file only"),
-        ("\\copy (select ')' from t) to 'f'", "from a file only"),
-        ("\\copy t from stdin", "from a file only"),
-        ("\\copy t from pstdin csv", "from a file only"),
-        ("\\copy t from STDIN", "from a file only"),
+        ("\\copy t from stdin", "reads or writes a file"),
+        ("\\copy t from pstdin csv", "reads or writes a file"),
+        ("\\copy t to stdout", "reads or writes a file"),
+        ("\\copy t from STDIN", "reads or writes a file"),
         ("\\copy t from program 'rm -rf /'", "program is not allowed"),
         ("\\copy t from PROGRAM 'x' csv", "program is not allowed"),
         ("\\copy t from program'x'", "program is not allowed"),
@@ -77,3 +75,17 @@ def test_a_quoted_file_name_is_kept(name: str) -> None:
     assert isinstance(parsed, copying.Copy)
     assert parsed.file == name
     assert parsed.sql == "COPY t FROM STDIN csv"
+
+
+@pytest.mark.parametrize(
+    ("text", "sql"),
+    [
+        ("\\copy t to f", "COPY t TO STDOUT"),
+        ("\\copy (select 1) to 'f' csv", "COPY (select 1) TO STDOUT csv"),
+        ("\\copy (select ')' from t) to 'f'", "COPY (select ')' from t) TO STDOUT"),
+    ],
+)
+def test_the_way_out(text: str, sql: str) -> None:
+    parsed = copying.parse(text)
+    assert isinstance(parsed, copying.Copy)
+    assert (parsed.sql, parsed.file, parsed.out) == (sql, "f", True)

@@ -444,17 +444,24 @@ def test_definitions_may_run_later() -> None:
         assert not predict(text).definition
 
 
-def test_copy_without_another_end_is_refused() -> None:
-    for text in ("copy t from stdin", "copy t to stdout", "copy (select 1) to stdout"):
+def test_copy_with_the_client_as_the_other_end() -> None:
+    for text, name, way in (
+        ("copy t from stdin", "write", "in"),
+        ("copy t to stdout", "read", "out"),
+        ("copy (select 1) to stdout", "read", "out"),
+        ("copy (delete from t returning a) to stdout", "write", "out"),
+        ("copy (select nextval('s')) to stdout", "write", "out"),
+        ("copy t from '/f'", "write", None),
+        ("copy t to program 'x'", "write", None),
+    ):
         effect = predict(text)
-        assert effect.refusal
-        assert "\\copy" in (effect.hint or "")
-    assert predict("copy t from '/f'").refusal is None
+        assert (effect.refusal, effect.name, effect.copies) == (None, name, way)
 
 
 def test_meta_commands() -> None:
     assert predict("\\copy t from 'f'").refusal is None
-    for text in ("\\d", "\\copy t to 'f'", "\\copy t from program 'x'", "\\copy", "\\."):
+    assert predict("\\copy t to 'f'").name == "none"
+    for text in ("\\d", "\\copy t from program 'x'", "\\copy", "\\."):
         effect = predict(text)
         assert effect.name == "write"
         assert effect.refusal

@@ -65,10 +65,10 @@ def start(index: int, replay_ms: float = 0.0, *, live: bool = False) -> planning
 
 def test_marks() -> None:
     known, links = chain("wrw")
-    assert planning.marks("0", links) == known
+    assert planning.marks(states.Mark(state="0"), links) == known
     ended = states.Link(before=known[-1], after=None, effect="read", runs=True)
-    assert planning.marks("0", [*links, ended]) == known
-    assert planning.marks("0", []) == [states.Mark(state="0")]
+    assert planning.marks(states.Mark(state="0"), [*links, ended]) == known
+    assert planning.marks(states.Mark(state="0"), []) == [states.Mark(state="0")]
 
 
 def test_without_anything_kept_all_is_replayed_from_the_base() -> None:

@@ -38,6 +38,10 @@ class Known:
         self.asked += 1
         return self.by_state.get(state, self.by_default)
 
+    def values(self, state: str, statement: str) -> Mapping[str, str | None] | None:
+        """See `states.Knowledge`."""
+        return None
+
     def roll(self, state: str, statement: str) -> str | None:
         """See `states.Knowledge`."""
         return self.frozen
@@ -91,14 +95,23 @@ def walk(
 
 
 def test_parsed_cell() -> None:
-    source = "\\copy t from 'f'\nselect 1; create database r; insert into t values (currval('s'));"
+    source = "select 1; create database r; insert into t values (currval('s'));"
     cell = cells.parse(source)
     assert cell.source == source
-    assert [step.effect.name for step in cell.steps] == ["write", "read", "global", "write"]
-    assert cell.files == ("\\copy t from 'f'",)
+    assert [step.effect.name for step in cell.steps] == ["read", "global", "write"]
+    assert cell.scanned == "nothing"
     assert not cell.reads_only
-    assert cell.refused is cell.steps[2]
+    assert cell.refused is cell.steps[1]
     assert cell.needs_base
+
+
+def test_a_cell_with_commands_is_read_step_by_step() -> None:
+    cell = cells.parse("  \\copy  t from 'f'\nselect '\\x';")
+    assert (cell.scanned, cell.steps, cell.reads_only) == ("always", (), False)
+    assert cell.files == ("\\copy t from 'f'",)
+    assert cells.parse("select '\\x', 1::int, 'a:b'").scanned == "variables"
+    assert cells.parse("select :a").scanned == "variables"
+    assert cells.parse("copy t from stdin").scanned == "always"
 
 
 def test_idle_cells() -> None:

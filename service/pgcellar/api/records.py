@@ -45,6 +45,7 @@ class RunRequest:
     with a `Done` of its own, up to the first that fails without leaving a state.
     `rerun` forces the head to execute even when its outcome is known (source `head`, never `hit`).
     `reroll` names cells whose volatile functions are evaluated anew.
+    `parameters` are psql variables (`:name`, `:'name'`) that are set before the first cell.
     `brief` asks for reports on cells that ran only, as in a long notebook most did not.
     `max_rows` and `max_bytes` bound what is sent of each result, not what the server computes.
     """
@@ -56,6 +57,7 @@ class RunRequest:
     first: int | None = None
     rerun: bool = False
     reroll: tuple[str, ...] = ()
+    parameters: Mapping[str, str] = dataclasses.field(default_factory=dict)
     max_rows: int = DEFAULT_MAX_ROWS
     max_bytes: int = DEFAULT_MAX_BYTES
     brief: bool = False
@@ -193,7 +195,8 @@ class Completed:
     """A statement of the head is done.
 
     `command` is PostgreSQL's command tag, `row_count` all rows returned or affected (None where
-    the tag has no number), `truncated` whether fewer rows were sent than returned.
+    the tag has no number), `truncated` whether fewer rows were sent than returned. `expanded`: each
+    row is to be shown as a table of its own, as psql does after \\x.
     """
 
     statement: int
@@ -201,6 +204,7 @@ class Completed:
     row_count: int | None
     truncated: bool
     ms: float
+    expanded: bool = False
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)

@@ -54,6 +54,7 @@ class Result:
     ms: float = 0.0
     notices: tuple[records.Notice | records.Text, ...] = ()
     tabular: bool = False
+    expanded: bool = False
 
 
 class Results:
@@ -83,6 +84,7 @@ class Results:
                 ms=event.ms,
                 notices=tuple(self._notices),
                 tabular=self._columns is not None,
+                expanded=event.expanded,
             )
             self._columns, self._rows, self._notices = None, [], []
             self._results.append(result)
@@ -99,7 +101,7 @@ class Results:
 def mime_bundle(result: Result) -> dict[str, Any]:
     """The result for every front end: text, HTML where there are rows, and JSON."""
     bundle: dict[str, Any] = {"text/plain": as_text(result)}
-    if result.tabular:
+    if result.tabular and not result.expanded:
         bundle["text/html"] = as_html(result)
     bundle[MIME] = as_json(result)
     return bundle
@@ -126,6 +128,8 @@ def as_text(result: Result) -> str:
         return result.command
     if not result.columns:
         return f"--\n{_footer(result)}"
+    if result.expanded:
+        return _expanded(result)
     names = [_lines(column.name) for column in result.columns]
     rows = [[_lines(value or "") for value in row] for row in result.rows]
     right = [_right(column) for column in result.columns]
@@ -139,6 +143,28 @@ def as_text(result: Result) -> str:
         out += _row(row, widths, right)
     if result.command.startswith(("INSERT", "UPDATE", "DELETE", "MERGE")):
         return "\n".join([*out, _footer(result), "", result.command])
+    return "\n".join([*out, _footer(result)])
+
+
+def _expanded(result: Result) -> str:
+    """The rows one below the other, as psql shows them after \\x."""
+    names = [_lines(column.name) for column in result.columns]
+    left = max(_width(line) for name in names for line in name)
+    out: list[str] = []
+    right = max(
+        (_width(line) for row in result.rows for value in row for line in _lines(value or "")),
+        default=0,
+    )
+    for number, row in enumerate(result.rows, start=1):
+        title = f"-[ RECORD {number} ]"
+        rule = f"{'-' * (left + 1)}+{'-' * (right + 1)}"
+        out.append(
+            title + rule[len(title) :] if len(title) <= left + 1 else title.ljust(len(rule), "-")
+        )
+        for name, value in zip(names, row, strict=True):
+            for index, line in enumerate(_lines(value or "")):
+                shown = name[index] if index < len(name) else ""
+                out.append(f"{shown}{' ' * (left - _width(shown))} | {line}")
     return "\n".join([*out, _footer(result)])
 
 

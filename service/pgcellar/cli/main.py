@@ -41,6 +41,15 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("notebook")
     run.add_argument("--head", metavar="ID|N", help="run only this cell, as if all above had run")
     run.add_argument(
+        "-P",
+        dest="parameters",
+        type=_parameter,
+        metavar="NAME=VALUE",
+        action="append",
+        default=[],
+        help="set a parameter of the notebook, :NAME in its cells",
+    )
+    run.add_argument(
         "--reroll",
         metavar="ID|N",
         action="append",
@@ -92,6 +101,13 @@ def _count(text: str) -> int:
     if number < 0:
         raise ValueError
     return number
+
+
+def _parameter(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals or not name.isidentifier() or "\0" in value:
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE")
+    return name, value
 
 
 def _run(arguments: argparse.Namespace) -> int:

@@ -15,6 +15,8 @@ from pgcellar.api import errors, records
 KERNEL = "pgcellar"
 #: Code cells with this tag take no part.
 SKIP = "skip"
+#: The code cell with this tag sets the notebook's parameters, as papermill has it.
+PARAMETERS = "parameters"
 #: The largest notebook file that is read.
 MAX_BYTES = 512 * 1024 * 1024
 
@@ -88,6 +90,34 @@ def read(path: pathlib.Path) -> NotebookFile:
         found.append(records.Cell(id=identity, source=text))
         positions.append(position)
     return NotebookFile(path=path, content=content, cells=tuple(found), positions=tuple(positions))
+
+
+def given(notebook: NotebookFile, parameters: Mapping[str, str]) -> NotebookFile:
+    """The notebook with these parameters: set below what the cell tagged `parameters` sets.
+
+    Without such a cell they are set above the first one.
+    """
+    if not parameters:
+        return notebook
+    lines = "".join(f"\\set {name} {_quoted(value)}\n" for name, value in parameters.items())
+    tagged = [
+        index
+        for index, position in enumerate(notebook.positions)
+        if PARAMETERS in _tags(notebook.content["cells"][position])
+    ]
+    cells = list(notebook.cells)
+    if tagged:
+        source = f"{cells[tagged[0]].source}\n{lines}"
+        cells[tagged[0]] = dataclasses.replace(cells[tagged[0]], source=source)
+    elif cells:
+        cells[0] = dataclasses.replace(cells[0], source=f"{lines}{cells[0].source}")
+    return dataclasses.replace(notebook, cells=tuple(cells))
+
+
+def _quoted(value: str) -> str:
+    """A value as an argument of a meta-command."""
+    text = value.replace("\\", "\\\\").replace("'", "''").replace("\n", "\\n").replace("\r", "\\r")
+    return f"'{text}'"
 
 
 def write_outputs(notebook: NotebookFile, outputs: Mapping[int, Sequence[dict[str, Any]]]) -> None:

@@ -185,6 +185,7 @@ def table(run: NotebookRun, notebook: notebooks.NotebookFile, *, single: bool) -
 async def run(arguments: Any) -> int:
     """`pgcellar run`."""
     notebook = notebooks.read(pathlib.Path(arguments.notebook))
+    notebook = notebooks.given(notebook, dict(arguments.parameters))
     single = arguments.head is not None
     heads = range(len(notebook.cells))
     if single:

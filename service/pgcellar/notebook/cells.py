@@ -5,17 +5,30 @@ from __future__ import annotations
 import dataclasses
 import functools
 import hashlib
+import re
 from collections.abc import Iterable
 
-from pgcellar.notebook import effects, statements
+from pgcellar.notebook import effects, psqlscan, scanning, statements
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Step:
-    """One statement of a cell with its predicted effect."""
+    """One statement of a cell with its predicted effect.
+
+    `origin` is the query it was scanned as, if it was, and `included`: in another file. `data` is
+    what a COPY FROM STDIN is fed. With `gset` the result goes into variables of that prefix.
+    `expanded` and `timing` are switches of the display. `says` is what a meta-command shows.
+    """
 
     statement: statements.Statement
     effect: effects.Effect
+    origin: psqlscan.Query | None = None
+    included: bool = False
+    data: str | None = None
+    gset: str | None = None
+    expanded: bool = False
+    timing: bool = False
+    says: str | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -25,7 +38,8 @@ class ParsedCell:
     `files` are the meta-commands that read a file, whose digests enter the state id.
     `reads_only`: every statement is predicted to be a read. `refused` is the first statement that
     can't run in a notebook. `needs_base`: a statement depends on the session since the base.
-    `roles`: a statement may change the set of roles.
+    `roles`: a statement may change the set of roles. `scanned`: whether its steps depend on
+    variables and meta-commands (see `scripts`); where they always do, `steps` is empty.
     `digest` is that of its canonical text: equal for cells that mean the same.
     """
 
@@ -36,27 +50,46 @@ class ParsedCell:
     refused: Step | None
     needs_base: bool
     roles: bool
+    scanned: scanning.Needs
     digest: str
+
+
+#: A `\\copy` that may read a file: its digest is worked out before the plan.
+_COPY = re.compile(r"^[ \t]*\\copy[ \t](?P<rest>.*)$", re.MULTILINE | re.IGNORECASE)
+_ROLES = re.compile(r"\b(?:role|user|group)\b", re.IGNORECASE)
 
 
 # A notebook of thousands of cells is planned at every run; only the edited cell is parsed anew.
 @functools.lru_cache(maxsize=20_000)
 def parse(source: str) -> ParsedCell:
     """Split and classify a cell. Never raises: what can't be parsed is left to the server."""
-    steps = tuple(
-        Step(statement=statement, effect=effects.predict(statement))
-        for statement in statements.split(source)
-    )
+    scanned = scanning.needs(source) if statements.readable(source) else "nothing"
+    steps: tuple[Step, ...] = ()
+    always = scanned == "always"
+    if not always:
+        steps = tuple(
+            Step(statement=statement, effect=effects.predict(statement))
+            for statement in statements.split(source)
+        )
     return ParsedCell(
         source=source,
         steps=steps,
-        files=tuple(s.statement.text for s in steps if s.statement.kind == "meta"),
-        reads_only=all(step.effect.name == "read" for step in steps),
+        files=_copied(source) if always else (),
+        reads_only=not always and all(step.effect.name == "read" for step in steps),
         refused=next((step for step in steps if step.effect.refusal), None),
         needs_base=any(step.effect.binding == "base" for step in steps),
-        roles=any(step.effect.roles for step in steps),
-        digest=_digest(step.statement.canonical for step in steps),
+        roles=any(step.effect.roles for step in steps) or (always and _names_roles(source)),
+        scanned=scanned,
+        digest=_digest([source] if always else (step.statement.canonical for step in steps)),
     )
+
+
+def _copied(source: str) -> tuple[str, ...]:
+    return tuple(f"\\copy {match['rest'].strip()}" for match in _COPY.finditer(source))
+
+
+def _names_roles(source: str) -> bool:
+    return bool(_ROLES.search(source))
 
 
 def _digest(texts: Iterable[str]) -> str:

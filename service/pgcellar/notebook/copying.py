@@ -17,10 +17,11 @@ _COPY = re.compile(
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Copy:
-    """`\\copy TARGET from FILE …` as the COPY statement to send and the file to send it."""
+    """`\\copy TARGET from|to FILE …` as the COPY statement to send, and the file at this end."""
 
     sql: str
     file: str
+    out: bool = False
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,10 +47,11 @@ def parse(text: str) -> Copy | Refusal:
             hint="Write \\copy TABLE (COLUMNS) from 'FILE' with (OPTIONS), all on one line.",
         )
     file = match["file"]
-    if match["way"].lower() == "to" or file.lower() in ("stdin", "pstdin"):
+    if file.lower() in ("stdin", "pstdin", "stdout", "pstdout"):
         return Refusal(
-            message="Notebooks can \\copy from a file only.",
-            hint="SELECT what you need: the result can be saved from the notebook.",
+            message="In notebooks \\copy reads or writes a file.",
+            hint="COPY … FROM STDIN takes the lines below it, up to one of \\. alone; "
+            "COPY … TO STDOUT shows what it gives.",
         )
     if re.match(r"program[\s']", file, re.IGNORECASE):
         return Refusal(
@@ -58,4 +60,8 @@ def parse(text: str) -> Copy | Refusal:
         )
     if file.startswith("'"):
         file = file[1:-1].replace("''", "'")
-    return Copy(sql=f"COPY {match['target']} FROM STDIN {match['rest'].strip()}".strip(), file=file)
+    out = match["way"].lower() == "to"
+    way = "TO STDOUT" if out else "FROM STDIN"
+    return Copy(
+        sql=f"COPY {match['target']} {way} {match['rest'].strip()}".strip(), file=file, out=out
+    )

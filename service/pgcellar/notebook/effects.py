@@ -18,7 +18,7 @@ from pglast import error, parser
 
 from pgcellar.notebook import copying, statements
 
-Name = Literal["read", "write", "session", "pinning", "global"]
+Name = Literal["none", "read", "write", "session", "pinning", "global"]
 
 #: How a statement depends on the session it runs in, beyond what a snapshot restores.
 #: `base`: on everything the session did from the base on (currval, lastval).
@@ -137,6 +137,7 @@ class Effect:
     list these, so they are asked for by name.
     `plans`: what it does to prepared statements: it `makes` one, `keeps` those there are as they
     are, or `spoils` them: prepared again after it they may mean something else.
+    `copies`: whether it is a COPY that takes data in from the client, or gives it out.
     `roles`: it may change the set of roles; `drops` names roles that it drops.
     `loads`: the relation a bulk load fills, as typed, for ANALYZE.
     `refusal` says why a global statement can't run, and `hint` what to do instead.
@@ -152,6 +153,7 @@ class Effect:
     transaction: bool | None = None
     custom: frozenset[str] = frozenset()
     plans: Plans = "spoils"
+    copies: Literal["in", "out"] | None = None
     roles: bool = False
     drops: tuple[str, ...] = ()
     loads: str | None = None
@@ -195,17 +197,12 @@ def predict(statement: statements.Statement) -> Effect:
             hint="What a notebook starts from (databases, server settings) is set by whoever"
             " runs pgcellar; everything inside the database is yours to change.",
         )
-    if kind == "CopyStmt" and not node.get("filename"):
-        return dataclasses.replace(
-            plain,
-            refusal="COPY with STDIN or STDOUT has no other end in a notebook.",
-            hint="Load a file with \\copy TABLE from 'FILE' with (format csv, header).",
-        )
     name = _name(kind, node, words)
     return dataclasses.replace(
         plain,
         name=name,
         plans=_plans(kind, name),
+        copies=_copies(kind, node),
         read_only=words is not None and not words & _SHOWS_READ_ONLY and kind != "VariableShowStmt",
         pure=kind == "SelectStmt" and words is not None and _IMPURE.search(text) is None,
         loads=_loads(kind, node),
@@ -217,6 +214,9 @@ def _meta(statement: statements.Statement) -> Effect:
     command = copying.parse(statement.text)
     if isinstance(command, copying.Refusal):
         return Effect(name="write", words=words, refusal=command.message, hint=command.hint)
+    if command.out:
+        # The file is for whoever runs the cell; the state does not change.
+        return Effect(name="none", words=words, plans="keeps")
     # What COPY loads is read off its own parse tree; a malformed one is the server's to refuse.
     return Effect(name="write", words=words, plans="keeps", loads=_loads(*_parse(command.sql)))
 
@@ -255,6 +255,10 @@ def _name(kind: str, node: dict[str, Any], words: frozenset[str] | None) -> Name
         return "pinning"
     if kind == "ExplainStmt":
         return _explained(node, words)
+    if kind == "CopyStmt" and _copies(kind, node) == "out":
+        inner = node.get("query") or {"SelectStmt": {}}
+        ((query, tree),) = inner.items()
+        return "write" if query != "SelectStmt" or _writes(tree) else _by_words(words)
     if kind not in _READS or _writes(node):
         return "write"
     return _by_words(words)
@@ -330,6 +334,12 @@ def _plans(kind: str, name: Name) -> Plans:
     if kind in _KEEPS_PLANS or (kind in _QUERIES | _READS and name != "session"):
         return "keeps"
     return "spoils"
+
+
+def _copies(kind: str, node: dict[str, Any]) -> Literal["in", "out"] | None:
+    if kind != "CopyStmt" or node.get("filename") or node.get("is_program"):
+        return None
+    return "in" if node.get("is_from") else "out"
 
 
 def _changes_roles(kind: str, words: frozenset[str] | None) -> bool:

@@ -14,7 +14,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Literal, Protocol
 
-from pgcellar.notebook import cells, effects, statements
+from pgcellar.notebook import cells, effects, psqlscan, scripts, statements
 
 Outcome = Literal["read", "write"]
 CellEffect = Literal["none", "read", "write", "session", "pinning", "global"]
@@ -62,6 +62,9 @@ class Knowledge(Protocol):
     def learned(self, state: str, statement: str) -> Outcome | None:
         """What a predicted read (canonical text) turned out to be in a state, when it succeeded."""
 
+    def values(self, state: str, statement: str) -> Mapping[str, str | None] | None:
+        """What a query (canonical text) in a state gave to `\\gset`, by column."""
+
     def roll(self, state: str, statement: str) -> str | None:
         """The roll that a volatile statement (canonical text) in a state was frozen with."""
 
@@ -72,13 +75,15 @@ class Mark:
 
     `definitions_volatile`: a definition above names a volatile function, so any write may be
     volatile. `binding`: how the statements below depend on the session (`effects.Binding`).
-    `transaction`: a cell above has left a transaction block open.
+    `transaction`: a cell above has left a transaction block open. `variables` are psql's: they live
+    in the client, so they say nothing of where an instance stands.
     """
 
     state: str
     definitions_volatile: bool = False
     binding: effects.Binding = "free"
     transaction: bool = False
+    variables: scripts.Variables = dataclasses.field(default=(), compare=False)
 
     def volatile(self, step: cells.Step) -> bool:
         """Whether an effective statement may lead to another content each time it runs here."""
@@ -135,62 +140,116 @@ def advance(mark: Mark, step: cells.Step, digest: str = "", roll: str = "") -> M
         definitions_volatile=mark.definitions_volatile or (effect.volatile and effect.definition),
         binding=binding,
         transaction=mark.transaction if effect.transaction is None else effect.transaction,
+        variables=mark.variables,
     )
 
 
 def link(
-    before: Mark, cell: cells.ParsedCell, digests: Mapping[str, str], knowledge: Knowledge
-) -> Link:
-    """The link of one cell, as far as knowledge reaches."""
-    after, effect, runs = _follow(before, cell, digests, knowledge, verify=not cell.reads_only)
-    writes = effect not in ("none", "read")
-    if writes and cell.reads_only:
-        # A read turned out to write; then the cell's other reads decide whether it succeeds.
-        after, effect, runs = _follow(before, cell, digests, knowledge, verify=True)
-    return Link(
-        before=before,
-        after=after,
-        effect=effect,
-        runs=runs,
-        volatile=writes
-        and (before.definitions_volatile or any(s.effect.volatile for s in cell.steps)),
-        needs_base=before.binding == "base" or cell.needs_base,
-    )
-
-
-def _follow(
     before: Mark,
     cell: cells.ParsedCell,
     digests: Mapping[str, str],
     knowledge: Knowledge,
-    *,
-    verify: bool,
-) -> tuple[Mark | None, CellEffect, bool]:
-    """The mark after the cell (None if unknown), its effect, and whether it has to run.
+    include: scripts.Include | None = None,
+) -> Link:
+    """The link of one cell, as far as knowledge reaches."""
+    walk = _Walk(cell=cell, digests=digests, knowledge=knowledge, include=include or _nothing)
+    writes_only = cell.scanned != "always" and not cell.reads_only
+    followed = walk.follow(before, verify=writes_only)
+    writes = followed.effect not in ("none", "read")
+    if writes and not writes_only:
+        # A read turned out to write, or a command came before a write; then the cell's other reads
+        # decide whether it succeeds.
+        followed = walk.follow(before, verify=True)
+    return Link(
+        before=before,
+        after=followed.after,
+        effect=followed.effect,
+        runs=followed.runs,
+        volatile=writes and (before.definitions_volatile or followed.volatile),
+        needs_base=before.binding == "base" or cell.needs_base or followed.needs_base,
+    )
 
-    With `verify`, every read must be known to have succeeded: one that fails would leave the whole
-    cell without a trace.
-    """
-    mark: Mark | None = before
-    runs = verify
-    effect: CellEffect = "none"
-    for step in cell.steps:
+
+def _nothing(name: str) -> psqlscan.Problem:
+    return psqlscan.Problem(
+        message=f"{name} can't be read here.", hint="Save the notebook first.", start=0
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class _Followed:
+    """Where a cell leads, None if unknown, its effect, and whether it has to run."""
+
+    after: Mark | None
+    effect: CellEffect
+    runs: bool
+    volatile: bool
+    needs_base: bool
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=False)
+class _Walk:
+    """Follows one cell without running it."""
+
+    cell: cells.ParsedCell
+    digests: Mapping[str, str]
+    knowledge: Knowledge
+    include: scripts.Include
+
+    def follow(self, before: Mark, *, verify: bool) -> _Followed:
+        """With `verify`, every read must be known to have succeeded: one that fails would leave the
+        whole cell without a trace.
+        """
+        script = scripts.Script(self.cell, before.variables, self.include)
+        mark: Mark | None = before
+        runs = verify
+        effect: CellEffect = "none"
+        volatile = needs_base = False
+        while (step := script.next()) is not None:
+            volatile = volatile or step.effect.volatile
+            needs_base = needs_base or step.effect.binding == "base"
+            name: CellEffect = step.effect.name
+            at = mark
+            if mark is not None:
+                mark, name, run = self._step(mark, step, verify)
+                runs = runs or run
+            effect = stronger(effect, name)
+            if step.gset is not None:
+                key = step.statement.canonical
+                values = self.knowledge.values(at.state, key) if at is not None else None
+                if values is None:
+                    runs, mark = True, None
+                    break
+                script.assign(step.gset, values)
+        if mark is not None and not script.static:
+            mark = dataclasses.replace(mark, variables=script.frozen())
+        return _Followed(
+            after=mark, effect=effect, runs=runs, volatile=volatile, needs_base=needs_base
+        )
+
+    def _step(
+        self, mark: Mark, step: cells.Step, verify: bool
+    ) -> tuple[Mark | None, CellEffect, bool]:
+        """The mark after one step, its effect, and whether the cell must run for it."""
         name: CellEffect = step.effect.name
-        if mark is not None and name != "read":
-            mark = _advanced(mark, step, _digest(step.statement, digests), knowledge)
-            runs = True
-        elif mark is not None and mark.transaction:
+        if name == "none":
+            return mark, name, False
+        if name != "read":
+            return (
+                _advanced(mark, step, _digest(step.statement, self.digests), self.knowledge),
+                name,
+                True,
+            )
+        if mark.transaction:
             # It takes the transaction's snapshot, it may wait, and failing it aborts.
-            mark, name, runs = _advanced(mark, step, "", knowledge), "pinning", True
-        elif mark is not None:
-            outcome = knowledge.learned(mark.state, step.statement.canonical)
-            facts = knowledge.facts(mark.state)
-            if outcome == "write":
-                runs, mark, name = True, _advanced(mark, step, "", knowledge), "write"
-            elif outcome is None and (verify or facts is None or not facts.certain(step.effect)):
-                runs, mark = True, None
-        effect = stronger(effect, name)
-    return mark, effect, runs
+            return _advanced(mark, step, "", self.knowledge), "pinning", True
+        outcome = self.knowledge.learned(mark.state, step.statement.canonical)
+        facts = self.knowledge.facts(mark.state)
+        if outcome == "write":
+            return _advanced(mark, step, "", self.knowledge), "write", True
+        if outcome is None and (verify or facts is None or not facts.certain(step.effect)):
+            return None, name, True
+        return mark, name, False
 
 
 def _advanced(mark: Mark, step: cells.Step, digest: str, knowledge: Knowledge) -> Mark | None:
@@ -207,7 +266,8 @@ def stronger(one: CellEffect, other: CellEffect) -> CellEffect:
 
 
 def _digest(statement: statements.Statement, digests: Mapping[str, str]) -> str:
-    return digests.get(statement.text, "") if statement.kind == "meta" else ""
+    # What the scanner refused has no text.
+    return digests.get(statement.text, "") if statement.kind == "meta" and statement.text else ""
 
 
 class Chain:
@@ -230,21 +290,35 @@ class Chain:
         self._links.clear()
 
     def walk(
-        self, base: str, notebook: Sequence[cells.ParsedCell], digests: Mapping[str, str]
+        self,
+        base: str,
+        notebook: Sequence[cells.ParsedCell],
+        digests: Mapping[str, str],
+        include: scripts.Include | None = None,
+        variables: scripts.Variables = (),
     ) -> list[Link]:
         """The links from the base on, up to and including the first whose end is unknown."""
-        mark = Mark(state=base)
+        mark = Mark(state=base, variables=variables)
         out = []
         for cell in notebook:
-            found = self.link(mark, cell, digests)
+            found = self.link(mark, cell, digests, include)
             out.append(found)
             if found.after is None:
                 break
             mark = found.after
         return out
 
-    def link(self, before: Mark, cell: cells.ParsedCell, digests: Mapping[str, str]) -> Link:
+    def link(
+        self,
+        before: Mark,
+        cell: cells.ParsedCell,
+        digests: Mapping[str, str],
+        include: scripts.Include | None = None,
+    ) -> Link:
         """One link, from memory where it is known."""
+        if cell.scanned == "always" or before.variables:
+            # What it means depends on variables and files; it is read anew.
+            return link(before, cell, digests, self._knowledge, include)
         files = " ".join(digests.get(name, "") for name in cell.files) if cell.files else ""
         key = (before, cell.digest, files)
         found = self._links.get(key)

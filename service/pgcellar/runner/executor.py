@@ -48,13 +48,14 @@ class StatementFailed(Exception):
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Output:
-    """Where the results of a statement go, and how much of them."""
+    """Where the results of a statement go, and how much of them; `sink` is for COPY TO STDOUT."""
 
     emit: Emit
     statement: int
     max_rows: int
     max_bytes: int
     name_types: bool = True
+    sink: BinaryIO | None = None
 
 
 class Session:
@@ -84,6 +85,11 @@ class Session:
     def pid(self) -> int:
         """The server process of this session."""
         return self._pg.backend_pid
+
+    @property
+    def connection(self) -> pq.abc.PGconn:
+        """The connection itself, for use while no statement runs."""
+        return self._pg
 
     @property
     def in_transaction(self) -> bool:
@@ -217,6 +223,8 @@ class Session:
                     failure = failure or _error(result)
                 elif result.status == pq.ExecStatus.COPY_IN:
                     await self._feed(copy, ready)
+                elif result.status in _COPY_OUT:
+                    await self._drain(output, ready)
                 else:
                     await reader.take(result)
                 await self._send_notices(output)
@@ -276,6 +284,24 @@ class Session:
                 await self._flush(ready)
             self._pg.put_copy_end()
         await self._flush(ready)
+
+    async def _drain(self, output: Output | None, ready: asyncio.Event) -> None:
+        """Take what COPY TO STDOUT gives: into a file, or as text within the bounds."""
+        shown = 0
+        while True:
+            size, data = self._pg.get_copy_data(1)
+            if size < 0:
+                return
+            if size == 0:
+                await ready.wait()
+                ready.clear()
+                self._pg.consume_input()
+            elif output is not None and output.sink is not None:
+                output.sink.write(data)
+            elif output is not None and shown < output.max_bytes:
+                shown += size
+                text = bytes(data).decode(self.encoding, "replace")
+                await output.emit(records.Text(statement=output.statement, text=text))
 
     async def _settle_cancelled(self) -> None:
         """Cancel what runs and read it off, or close the connection if that takes too long."""

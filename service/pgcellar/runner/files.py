@@ -7,15 +7,46 @@ import hashlib
 import os
 import pathlib
 import stat
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Iterator, Mapping
 from typing import BinaryIO
 
 from pgcellar.api import errors
-from pgcellar.notebook import copying
+from pgcellar.notebook import copying, psqlscan
 
 _BLOCK = 1 << 20
 #: A file's identity and the digest of its content; the content is read again if any part differs.
 _Stamp = tuple[int, int, int, int, int]
+
+
+#: Characters of a file that `\\i` names.
+MAX_INCLUDED = 4 << 20
+
+
+class Digests(Mapping[str, str]):
+    """The digests of the files that a notebook's `\\copy` commands read, by command.
+
+    One that can't be read has none; its cell fails when it runs.
+    """
+
+    def __init__(self, opener: Files, directory: str | None) -> None:
+        self._files = opener
+        self._directory = directory
+        self._known: dict[str, str] = {}
+
+    def __getitem__(self, command: str) -> str:
+        if command not in self._known:
+            try:
+                self._known[command] = self._files.digest(self._directory, command)
+            except errors.FileRefused as exc:
+                raise KeyError(command) from exc
+        return self._known[command]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._known)
+
+    def __len__(self) -> int:
+        return len(self._known)
 
 
 class Files:
@@ -30,7 +61,7 @@ class Files:
         Raises FileRefused if it can't be read, or lies outside of the notebook's folder.
         """
         parsed = copying.parse(command)
-        if isinstance(parsed, copying.Refusal):
+        if isinstance(parsed, copying.Refusal) or parsed.out:
             return ""
         with self.open(directory, parsed.file) as (path, file):
             info = os.fstat(file.fileno())
@@ -44,9 +75,66 @@ class Files:
             self._digests[path] = (stamp, hashed.hexdigest())
             return hashed.hexdigest()
 
+    def include(self, directory: str | None, name: str) -> str | psqlscan.Problem:
+        """The text of a file that `\\i` names, or why there is none."""
+        try:
+            with self.open(directory, name) as (path, file):
+                data = file.read(MAX_INCLUDED + 1)
+            if len(data) > MAX_INCLUDED:
+                raise errors.FileRefused(
+                    f"{path} is larger than {MAX_INCLUDED >> 20} MiB.",
+                    hint="Load data with \\copy; \\i is for SQL.",
+                )
+            return data.decode()
+        except UnicodeDecodeError:
+            return _problem(f"{name} is not UTF-8 text.", "Save it as UTF-8.")
+        except errors.FileRefused as exc:
+            return _problem(exc.message, exc.hint or "")
+
+    @contextlib.contextmanager
+    def create(self, directory: str | None, name: str) -> Iterator[BinaryIO]:
+        """Write a file of the notebook's folder; it is there only if all went well.
+
+        Raises FileRefused.
+        """
+        path = self._resolve(directory, name)
+        try:
+            if path.exists() and not path.is_file():
+                raise errors.FileRefused(f"{path} is not a regular file.")
+            handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        except OSError as exc:
+            raise errors.FileRefused(
+                f"{path}: {exc.strerror or exc}.", hint="Its folder must exist already."
+            ) from exc
+        try:
+            with os.fdopen(handle, "wb") as file:
+                yield file
+            os.chmod(temporary, 0o644)
+            os.replace(temporary, path)
+        except BaseException:
+            pathlib.Path(temporary).unlink(missing_ok=True)
+            raise
+
     @contextlib.contextmanager
     def open(self, directory: str | None, name: str) -> Iterator[tuple[pathlib.Path, BinaryIO]]:
         """Open a file of the notebook's folder for reading. Raises FileRefused."""
+        path = self._resolve(directory, name)
+        try:
+            # The path is resolved, so its last part can't be a link any more; if it became one in
+            # the meantime, somebody is playing tricks.
+            handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+        except OSError as exc:
+            raise errors.FileRefused(
+                f"{path}: {exc.strerror or exc}.",
+                hint="File names count from the notebook's folder.",
+            ) from exc
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            os.close(handle)
+            raise errors.FileRefused(f"{path} is not a regular file.")
+        with os.fdopen(handle, "rb") as file:
+            yield path, file
+
+    def _resolve(self, directory: str | None, name: str) -> pathlib.Path:
         if directory is None:
             raise errors.FileRefused(
                 f"{name}: this notebook has no folder to read files from.",
@@ -66,17 +154,8 @@ class Files:
                 f"{name} lies outside of the notebook's folder {folder}.",
                 hint="Copy the file into that folder.",
             )
-        try:
-            # The path is resolved, so its last part can't be a link any more; if it became one in
-            # the meantime, somebody is playing tricks.
-            handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
-        except OSError as exc:
-            raise errors.FileRefused(
-                f"{path}: {exc.strerror or exc}.",
-                hint="File names count from the notebook's folder.",
-            ) from exc
-        if not stat.S_ISREG(os.fstat(handle).st_mode):
-            os.close(handle)
-            raise errors.FileRefused(f"{path} is not a regular file.")
-        with os.fdopen(handle, "rb") as file:
-            yield path, file
+        return path
+
+
+def _problem(message: str, hint: str) -> psqlscan.Problem:
+    return psqlscan.Problem(message=message, hint=hint, start=0)

@@ -21,9 +21,9 @@ class Start:
     replay_ms: float
 
 
-def marks(base: str, links: Sequence[states.Link]) -> list[states.Mark]:
+def marks(base: states.Mark, links: Sequence[states.Link]) -> list[states.Mark]:
     """The known marks of a chain: before the first cell, and after each one."""
-    return [states.Mark(state=base), *(link.after for link in links if link.after is not None)]
+    return [base, *(link.after for link in links if link.after is not None)]
 
 
 def choose(

@@ -56,6 +56,7 @@ class Run:
         self._alive = alive
         self._notebook = space.notebook(request.notebook)
         self._cells = request.cells[: request.head + 1]
+        self._variables = tuple(sorted(request.parameters.items()))
         self._reroll = {i for i, cell in enumerate(self._cells) if cell.id in request.reroll}
         self._parsed = parsed
         self._reports = reports.Reports(self._cells)
@@ -215,14 +216,10 @@ class Run:
         return planning.why(self._cells, self._parsed, before, missed)
 
     async def _context(self) -> running.Context:
-        digests: dict[str, str] = {}
+        digests = files.Digests(self._files, self._request.directory)
         for parsed in self._parsed:
             for command in parsed.files:
-                # A file that can't be read has no digest; its cell fails when it runs.
-                with contextlib.suppress(errors.FileRefused):
-                    digests[command] = await asyncio.to_thread(
-                        self._files.digest, self._request.directory, command
-                    )
+                await asyncio.to_thread(digests.get, command)
         return running.Context(
             knowledge=self._space.knowledge,
             files=self._files,
@@ -234,7 +231,13 @@ class Run:
     def _plan(self, context: running.Context) -> tuple[list[states.Link], planning.Start]:
         """The chain as far as it is known, and where to start."""
         begin = time.perf_counter()
-        links = self._space.chain.walk(self._space.snapshots.base, self._parsed, context.digests)
+        links = self._space.chain.walk(
+            self._space.snapshots.base,
+            self._parsed,
+            context.digests,
+            context.include,
+            self._variables,
+        )
         rolled = next(
             (i for i in sorted(self._reroll) if i < len(links) and links[i].volatile), None
         )
@@ -242,7 +245,7 @@ class Run:
             # Where it leads now is no more where it will.
             links = [*links[:rolled], dataclasses.replace(links[rolled], after=None)]
         tail = links[: len(self._cells) - 1]
-        known = planning.marks(self._space.snapshots.base, tail)
+        known = planning.marks(self._base(), tail)
         start = planning.choose(
             known,
             tail,
@@ -253,6 +256,9 @@ class Run:
         )
         self._planning_ms += (time.perf_counter() - begin) * 1000
         return links, start
+
+    def _base(self) -> states.Mark:
+        return states.Mark(state=self._space.snapshots.base, variables=self._variables)
 
     def _clone_ms(self, state: str) -> float | None:
         snapshot = self._space.snapshots.find(state)
@@ -324,11 +330,13 @@ class Run:
         self, links: Sequence[states.Link], start: planning.Start
     ) -> tuple[states.Mark, instances.Instance | None, switching.RoleSet]:
         """The mark where a plan starts, the instance that stands there, if one does, its roles."""
-        mark = planning.marks(self._space.snapshots.base, links)[start.index]
+        mark = planning.marks(self._base(), links)[start.index]
         if start.live:
             needs_base = any(link.needs_base for link in links[start.index :])
             found = self._notebook.live(mark, needs_base) or self._notebook.live(mark, False)
             if found is not None:
+                # The variables live here; the instance may have stood in another notebook's text.
+                found.mark = mark
                 return mark, found, found.roles
         snapshot = self._space.snapshots.find(mark.state)
         return mark, None, snapshot.session.get("roles") if snapshot is not None else None
@@ -345,8 +353,10 @@ class Run:
     ) -> records.SqlError | None:
         """Bring the instance over one tail cell, running it if it must run."""
         cell, parsed, report = self._cells[index], self._parsed[index], self._reports.of(index)
-        link = self._space.chain.link(instance.mark, parsed, context.digests)
+        link = self._space.chain.link(instance.mark, parsed, context.digests, context.include)
         if link.after is not None and not link.runs:
+            # The same place, but variables may have been set.
+            instance.mark = link.after
             report.state, report.effect = instance.mark.state, link.effect
             return None
         report.source, report.volatile = "replayed", link.volatile
@@ -436,7 +446,7 @@ class Run:
             self._space.remember(
                 before, parsed, context, done, events if size <= store.MAX_OUTCOME_BYTES else None
             )
-        link = self._space.chain.link(before, parsed, context.digests)
+        link = self._space.chain.link(before, parsed, context.digests, context.include)
         report.volatile = link.volatile
         self._save_chain()
         self._space.after(
@@ -458,7 +468,7 @@ class Run:
         context = await self._context()
         links, start = self._plan(context)
         tail = links[: len(self._cells) - 1]
-        known = planning.marks(self._space.snapshots.base, tail)
+        known = planning.marks(self._base(), tail)
         rolled = not planning.replayable(tail, start.index)
         if len(known) < len(self._cells) or start.live or rolled or links[-1].needs_base:
             return
@@ -473,8 +483,12 @@ class Run:
         instance = await self._space.make(self._notebook, known[start.index])
         try:
             for parsed in self._parsed[start.index : -1]:
-                link = self._space.chain.link(instance.mark, parsed, context.digests)
-                if link.runs:
+                link = self._space.chain.link(
+                    instance.mark, parsed, context.digests, context.include
+                )
+                if link.after is not None and not link.runs:
+                    instance.mark = link.after
+                else:
                     session = await self._space.maker.connect(instance)
                     done = await running.run_cell(instance, session, parsed, context, None)
                     instance.replay_ms += done.ms
@@ -487,15 +501,7 @@ class Run:
         """A cell with a statement that can't run in a notebook does not begin."""
         step = parsed.refused
         if step is not None:
-            raise running.CellFailed(
-                records.SqlError(
-                    sqlstate=errors.Unsupported.code,
-                    message=step.effect.refusal or "",
-                    hint=step.effect.hint,
-                    position=step.statement.start + 1,
-                ),
-                unharmed=True,
-            )
+            raise running.CellFailed(running.refusal(step), unharmed=True)
 
     # --- outcomes ----------------------------------------------------------------------------
 

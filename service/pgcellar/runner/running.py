@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import io
 import re
 import secrets
 import time
@@ -16,14 +17,16 @@ from collections.abc import Iterator, Mapping
 from typing import BinaryIO
 
 from pgcellar.api import errors, records
-from pgcellar.notebook import cells, copying, effects, states
-from pgcellar.runner import executor, files, instances, probes, store, switching
+from pgcellar.notebook import cells, copying, effects, psqlscan, scripts, states
+from pgcellar.runner import executor, files, instances, probes, special, store, switching
 
 _READ_ONLY = "BEGIN READ ONLY;\n"
 _REFUSED_AS_WRITE = "25006"
 #: dependent_objects_still_exist; its detail also counts objects in the databases of other states.
 _NEEDED = "2BP01"
 _ELSEWHERE = re.compile(r"\d+ objects? in database ")
+#: Bytes of the values that `\\gset` keeps.
+MAX_GSET = 256 * 1024
 #: From this many rows on a load is worth an ANALYZE, since nothing else analyses here.
 ANALYZE_ROWS = 5_000
 
@@ -46,6 +49,10 @@ class Context:
     directory: str | None
     digests: Mapping[str, str]
     roles: switching.Roles
+
+    def include(self, name: str) -> str | psqlscan.Problem:
+        """The text of a file that `\\i` names."""
+        return self.files.include(self.directory, name)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -97,8 +104,16 @@ async def run_cell(
     """
     run = _Run(instance, session, context, target)
     begin = time.perf_counter()
-    for index, step in enumerate(cell.steps):
-        await run.step(index, step, reads_follow=_reads_follow(cell, index))
+    script = scripts.Script(cell, instance.mark.variables, context.include)
+    index = 0
+    while (step := script.next()) is not None:
+        follow = not script.static or _reads_follow(cell, index)
+        await run.step(index, step, reads_follow=follow)
+        if step.gset is not None and run.values is not None:
+            script.assign(step.gset, run.values)
+        index += 1
+    if not script.static:
+        run.mark = dataclasses.replace(run.mark, variables=script.frozen())
     rerolled = run.learn(cell)
     instance.mark = run.mark
     return CellRun(
@@ -153,7 +168,9 @@ class _Run:
         self._target = target
         self._reads: list[tuple[str, str, states.Outcome, bool]] = []
         self._rolls: list[tuple[str, str, str]] = []
+        self._gsets: list[tuple[str, str, dict[str, str | None]]] = []
         self._harmed = False
+        self.values: dict[str, str | None] | None = None
         self.error: records.SqlError | None = None
         self.mark = instance.mark
         self.effect: states.CellEffect = "none"
@@ -162,7 +179,10 @@ class _Run:
 
     async def step(self, index: int, step: cells.Step, *, reads_follow: bool) -> None:
         """Run one statement."""
+        if step.effect.refusal is not None:
+            raise CellFailed(refusal(step), unharmed=not self._harmed)
         transaction = self._session.in_transaction
+        before = self.mark.state
         try:
             done = await self._dispatch(index, step)
         except executor.StatementFailed as exc:
@@ -172,12 +192,19 @@ class _Run:
             raise CellFailed(_in_cell(exc.error, step), unharmed=not self._harmed) from exc
         except errors.FileRefused as exc:
             raise CellFailed(_in_cell(exc.record(), step), unharmed=not self._harmed) from exc
-        if done is not None:
+        if step.gset is not None:
+            if self.values is not None:
+                self._gsets.append((before, step.statement.canonical, self.values))
+        elif done is not None:
             self.rows = done.row_count
             if step.effect.loads and (done.row_count or 0) >= ANALYZE_ROWS:
                 self.loaded.append(step.effect.loads)
             if self._target is not None:
-                await self._target.emit(dataclasses.replace(done, statement=index))
+                done = dataclasses.replace(done, statement=index, expanded=step.expanded)
+                await self._target.emit(done)
+                if step.timing:
+                    text = f"Time: {done.ms:.3f} ms\n"
+                    await self._target.emit(records.Text(statement=index, text=text))
         if reads_follow:
             await know_facts(self._session, self.mark, self._context)
 
@@ -207,6 +234,8 @@ class _Run:
         rerolled = False
         for roll in self._rolls:
             rerolled = self._context.knowledge.learn_roll(*roll) or rerolled
+        for values in self._gsets:
+            self._context.knowledge.learn_values(*values)
         mixed = self.effect != "read" or not cell.reads_only
         for state, statement, outcome, certain in self._reads:
             if mixed or not certain:
@@ -215,6 +244,74 @@ class _Run:
 
     async def _dispatch(self, index: int, step: cells.Step) -> records.Completed | None:
         output = self._target.output(index) if self._target else None
+        if step.effect.name == "none":
+            return await self._show(step, output)
+        if step.gset is not None:
+            return await self._gset(index, step)
+        return await self._send(step, output)
+
+    async def _gset(self, index: int, step: cells.Step) -> records.Completed | None:
+        """Run a query whose one row goes into variables."""
+        names: list[str] = []
+        rows: list[tuple[str | None, ...]] = []
+
+        async def gather(event: records.Event) -> None:
+            if isinstance(event, records.Columns):
+                names.extend(column.name for column in event.columns)
+            elif isinstance(event, records.Rows):
+                rows.extend(event.rows)
+
+        self.values = None
+        done = await self._send(
+            step,
+            executor.Output(
+                emit=gather, statement=index, max_rows=2, max_bytes=MAX_GSET, name_types=False
+            ),
+        )
+        if len(rows) != 1:
+            count = "no rows" if not rows else "more than one row"
+            raise executor.StatementFailed(
+                records.SqlError(
+                    sqlstate=errors.Unsupported.code,
+                    message=f"{count} returned for \\gset",
+                    hint="The query must give exactly one row.",
+                )
+            )
+        self.values = dict(zip(names, rows[0], strict=True))
+        return done
+
+    async def _show(
+        self, step: cells.Step, output: executor.Output | None
+    ) -> records.Completed | None:
+        """A command that changes nothing: it matters in the head alone."""
+        if output is None:
+            return None
+        if step.says is not None:
+            await output.emit(records.Text(statement=output.statement, text=step.says))
+            return None
+        command = copying.parse(step.statement.text)
+        if isinstance(command, copying.Copy):
+            with self._context.files.create(self._context.directory, command.file) as file:
+                return await self._read_only(command.sql, dataclasses.replace(output, sink=file))
+        return await special.run(self._session, step.statement.text, output)
+
+    async def _read_only(
+        self, text: str, output: executor.Output | None
+    ) -> records.Completed | None:
+        """Run a statement in a READ ONLY transaction, unless the user's own is open."""
+        if self._session.in_transaction:
+            return await self._session.run(text, output)
+        try:
+            # One message, so one round trip; the last result but COMMIT's is the statement's.
+            return await self._session.run(f"{_READ_ONLY}{text}\n;COMMIT", output, wrapped=True)
+        except executor.StatementFailed as exc:
+            await self._session.query("ROLLBACK")
+            raise executor.StatementFailed(_shift(exc.error, len(_READ_ONLY))) from exc
+
+    async def _send(
+        self, step: cells.Step, output: executor.Output | None
+    ) -> records.Completed | None:
+        """Run a statement of SQL."""
         if step.effect.words is None or "pg_prepared_statements" in step.effect.words:
             await self._session.unprepare()
         if step.effect.name != "read":
@@ -281,14 +378,7 @@ class _Run:
     async def _certain(
         self, step: cells.Step, output: executor.Output | None
     ) -> records.Completed | None:
-        try:
-            # One message, so one round trip; the last result but COMMIT's is the statement's.
-            done = await self._session.run(
-                f"{_READ_ONLY}{step.statement.text}\n;COMMIT", output, wrapped=True
-            )
-        except executor.StatementFailed as exc:
-            await self._session.query("ROLLBACK")
-            raise executor.StatementFailed(_shift(exc.error, len(_READ_ONLY))) from exc
+        done = await self._read_only(step.statement.text, output)
         self._note_read(step, "read", certain=True)
         return done
 
@@ -322,13 +412,24 @@ class _Run:
     def _input(self, step: cells.Step) -> Iterator[tuple[str, BinaryIO | None]]:
         """The text to send, and the file to feed it."""
         if step.statement.kind == "sql":
-            yield step.statement.text, None
+            data = None if step.data is None else io.BytesIO(step.data.encode())
+            yield step.statement.text, data
             return
         command = copying.parse(step.statement.text)
         if isinstance(command, copying.Refusal):
             raise errors.FileRefused(command.message, hint=command.hint)
         with self._context.files.open(self._context.directory, command.file) as (_, file):
             yield command.sql, file
+
+
+def refusal(step: cells.Step) -> records.SqlError:
+    """Why a statement can't run in a notebook."""
+    return records.SqlError(
+        sqlstate=errors.Unsupported.code,
+        message=step.effect.refusal or "",
+        hint=step.effect.hint,
+        position=None if step.included else step.statement.start + 1,
+    )
 
 
 def _shift(error: records.SqlError, by: int) -> records.SqlError:
@@ -342,6 +443,9 @@ def _shift(error: records.SqlError, by: int) -> records.SqlError:
 def _in_cell(error: records.SqlError, step: cells.Step) -> records.SqlError:
     """The error with its position counted in the cell."""
     position = error.position
-    if position is not None:
+    if position is not None and step.origin is not None:
+        offset = step.origin.source_offset(position - 1)
+        position = None if offset is None or step.included else offset + 1
+    elif position is not None:
         position = step.statement.start + position if step.statement.kind == "sql" else None
     return dataclasses.replace(error, position=position)

@@ -14,7 +14,7 @@ import hashlib
 import json
 import logging
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from psycopg.types import json as pg_json
@@ -64,7 +64,7 @@ class CellOutcome:
 
 
 class KnowledgeStore:
-    """The tables facts, learned, rolls, outcomes and chains; satisfies `states.Knowledge`."""
+    """The tables facts, learned, rolls, gsets, outcomes, chains; satisfies `states.Knowledge`."""
 
     def __init__(self, db: database.ControlDatabase) -> None:
         self._db = db
@@ -75,6 +75,7 @@ class KnowledgeStore:
         self.builtin_impure: frozenset[str] = frozenset()
         self._learned: dict[tuple[str, str], states.Outcome] = {}
         self._rolls: dict[tuple[str, str], str] = {}
+        self._values: dict[tuple[str, str], dict[str, str | None]] = {}
         self._outcomes: collections.OrderedDict[str, CellOutcome] = collections.OrderedDict()
         self._outcome_bytes = 0
         self._chains: dict[str, tuple[str, ...]] = {}
@@ -102,6 +103,10 @@ class KnowledgeStore:
             "select state, statement, roll from rolls order by used desc limit %(limit)s", limit
         ):
             self._rolls[row["state"], row["statement"]] = row["roll"]
+        for row in await self._db.fetch(
+            "select state, statement, body from gsets order by used desc limit %(limit)s", limit
+        ):
+            self._values[row["state"], row["statement"]] = row["body"]
         for row in await self._db.fetch(
             """
             select key, ms, body from (
@@ -150,6 +155,10 @@ class KnowledgeStore:
         """See `states.Knowledge`."""
         return self._learned.get((state, _key(statement)))
 
+    def values(self, state: str, statement: str) -> Mapping[str, str | None] | None:
+        """See `states.Knowledge`."""
+        return self._values.get((state, _key(statement)))
+
     def roll(self, state: str, statement: str) -> str | None:
         """See `states.Knowledge`."""
         return self._rolls.get((state, _key(statement)))
@@ -175,6 +184,12 @@ class KnowledgeStore:
         if self._learned.get(key) != outcome:
             self._learned[key] = outcome
             self._dirty["learned", key] = (*key, outcome)
+
+    def learn_values(self, state: str, statement: str, values: dict[str, str | None]) -> None:
+        """A query gave these to `\\gset`."""
+        key = (state, _key(statement))
+        self._values[key] = values
+        self._dirty["gsets", key] = (*key, pg_json.Jsonb(values))
 
     def learn_roll(self, state: str, statement: str, roll: str) -> bool:
         """A volatile statement ran in a state; whether it had run there before."""
@@ -254,6 +269,8 @@ _INSERTS = {
     " on conflict (state, statement) do update set effect = excluded.effect, used = now()",
     "rolls": "insert into rolls (state, statement, roll) values (%s, %s, %s)"
     " on conflict (state, statement) do update set roll = excluded.roll, used = now()",
+    "gsets": "insert into gsets (state, statement, body) values (%s, %s, %s)"
+    " on conflict (state, statement) do update set body = excluded.body, used = now()",
     "outcomes": "insert into outcomes (key, state, body, bytes, ms) values (%s, %s, %s, %s, %s)"
     " on conflict (key) do update set body = excluded.body, bytes = excluded.bytes,"
     " ms = excluded.ms, used = now()",
@@ -264,6 +281,7 @@ _KEYS = {
     "facts": "state",
     "learned": "state, statement",
     "rolls": "state, statement",
+    "gsets": "state, statement",
     "outcomes": "key",
     "chains": "notebook",
 }

@@ -243,6 +243,8 @@ class Workspace:
         facts = self.knowledge.facts(before.state)
         if facts is None or before.transaction or not parsed.steps:
             return False
+        if parsed.scanned != "nothing" and before.variables:
+            return False
         return all(step.effect.name == "read" and facts.pure(step.effect) for step in parsed.steps)
 
     def remembered(
@@ -395,8 +397,11 @@ async def patience(
 
 
 def _outcome_key(before: states.Mark, parsed: cells.ParsedCell, context: running.Context) -> str:
+    texts = [step.statement.canonical for step in parsed.steps]
+    if parsed.scanned == "always" or (parsed.scanned == "variables" and before.variables):
+        texts = [parsed.source, *(text for item in before.variables for text in item)]
+    # How it is shown is kept with what is shown.
+    texts += [name for name, _ in before.variables if name.startswith("\\")]
     return store.outcome_key(
-        before.state,
-        [step.statement.canonical for step in parsed.steps],
-        [context.digests.get(command, "") for command in parsed.files],
+        before.state, texts, [context.digests.get(command, "") for command in parsed.files]
     )

@@ -1,0 +1,236 @@
+"""The steps of a cell, one after the other, as psql would take them.
+
+A cell of plain SQL has the same steps always. One with meta-commands or variables has those that
+the variables make of it, which `\\gset` may set to what a query gave: so its steps are read one by
+one, while planning (with what queries are known to have given) as while running. Pure.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import re
+from collections.abc import Callable, Mapping
+
+from pgcellar.notebook import cells, effects, psqlscan, psqlvars, statements
+
+#: Variables of a notebook; names that no variable can have hold the switches of the display.
+Variables = tuple[tuple[str, str], ...]
+EXPANDED, TIMING = "\\x", "\\timing"
+
+#: Gives the text of a file that `\\i` names, or says why not.
+Include = Callable[[str], str | psqlscan.Problem]
+
+#: Files within files within …
+MAX_DEPTH = 10
+_NAME = re.compile(r"[\w\x80-\U0010ffff]+")
+_DESCRIBES = re.compile(
+    r"(?:d[A-Za-z]*[S+]*|l\+?|list\+?|zS?|s[fv]\+?|h|help|\?|conninfo|lo_list\+?)\Z"
+)
+_INCLUDES = frozenset({"i", "ir", "include", "include_relative"})
+_ECHOES = frozenset({"echo", "qecho", "warn"})
+_KNOWN = (
+    "Notebooks know \\d and its family, \\l, \\z, \\sf, \\sv, \\h, \\?, \\copy, \\i, \\set, "
+    "\\unset, \\gset, \\g, \\gx, \\if … \\endif, \\echo, \\x and \\timing."
+)
+
+
+class Script:
+    """The steps of one cell. `variables` are those that hold after the last step."""
+
+    def __init__(self, cell: cells.ParsedCell, variables: Variables, include: Include) -> None:
+        self.variables = dict(variables)
+        self._cell = cell
+        self._include = include
+        self._next = 0
+        shown = any(not name.startswith("\\") for name in self.variables)
+        scanned = cell.scanned == "always" or (cell.scanned == "variables" and shown)
+        self._scanners = [psqlscan.Scanner(cell.source)] if scanned else []
+        self.static = not scanned
+
+    def next(self) -> cells.Step | None:
+        """The next step; None at the end."""
+        if self.static:
+            return self._plain()
+        while self._scanners:
+            found = self._scanners[-1].next(self.variables)
+            if found is None:
+                self._scanners.pop()
+                continue
+            included = len(self._scanners) > 1
+            step = self._step(found)
+            if step is not None:
+                return dataclasses.replace(step, included=True) if included else step
+        return None
+
+    def _plain(self) -> cells.Step | None:
+        steps = self._cell.steps
+        if self._next == len(steps):
+            return None
+        step = steps[self._next]
+        self._next += 1
+        if self.variables:
+            expanded, timing = EXPANDED in self.variables, TIMING in self.variables
+            return dataclasses.replace(step, expanded=expanded, timing=timing)
+        return step
+
+    def assign(self, prefix: str, values: Mapping[str, str | None]) -> None:
+        """What `\\gset` does: a variable for every column, none where it is null."""
+        for name, value in values.items():
+            if value is None:
+                self.variables.pop(prefix + name, None)
+            else:
+                self.variables[prefix + name] = value
+
+    def frozen(self) -> Variables:
+        """The variables, to be kept."""
+        return tuple(sorted(self.variables.items()))
+
+    def _step(
+        self, found: psqlscan.Query | psqlscan.MetaCommand | psqlscan.Problem
+    ) -> cells.Step | None:
+        if isinstance(found, psqlscan.Problem):
+            self._scanners.clear()
+            return _refused(found)
+        if isinstance(found, psqlscan.Query):
+            return self._query(found)
+        return self._command(found)
+
+    def _query(self, query: psqlscan.Query) -> cells.Step | None:
+        canonical = statements.canonical(query.text)
+        if not canonical:
+            return None
+        if len(statements.split(query.text)) > 1:
+            return _refused(
+                psqlscan.Problem(
+                    message="Notebooks send statements one by one, so \\; has no meaning here.",
+                    hint="End the statement with a semicolon alone.",
+                    start=query.start,
+                )
+            )
+        statement = statements.Statement(
+            kind="sql", text=query.text, start=query.start, canonical=canonical
+        )
+        effect = effects.predict(statement)
+        data = None
+        if effect.copies == "in":
+            data = self._scanners[-1].copy_data()
+            digest = hashlib.sha256(data.encode("utf-8", "surrogatepass")).hexdigest()
+            statement = dataclasses.replace(statement, canonical=f"{canonical} {digest}")
+        ending = query.ending
+        if ending is not None and (ending.name not in ("g", "gx", "gset") or _to_file(ending)):
+            return _refused(_unknown(ending))
+        return cells.Step(
+            statement=statement,
+            effect=effect,
+            origin=query,
+            data=data,
+            gset="".join(ending.arguments) if ending and ending.name == "gset" else None,
+            expanded=EXPANDED in self.variables or (ending is not None and ending.name == "gx"),
+            timing=TIMING in self.variables,
+        )
+
+    def _command(self, command: psqlscan.MetaCommand) -> cells.Step | None:
+        name, arguments = command.name, command.arguments
+        if name in ("r", "reset", "q", "quit"):
+            return None
+        if name in ("set", "unset"):
+            return self._set(command)
+        if name in _ECHOES:
+            bare = arguments[:1] == ("-n",)
+            return _says(command, " ".join(arguments[bare:]) + ("" if bare else "\n"))
+        if name == "x":
+            on = self._switch(EXPANDED, arguments)
+            return _says(command, f"Expanded display is {on}.\n")
+        if name == "timing":
+            return _says(command, f"Timing is {self._switch(TIMING, arguments)}.\n")
+        if name in _INCLUDES:
+            return self._included(command)
+        if name.lower() == "copy":
+            text = f"\\copy {command.rest.strip()}"
+            meta = statements.Statement(kind="meta", text=text, start=command.start, canonical=text)
+            return cells.Step(statement=meta, effect=effects.predict(meta))
+        if _DESCRIBES.match(name):
+            return _says(command, None)
+        return _refused(_unknown(command))
+
+    def _set(self, command: psqlscan.MetaCommand) -> cells.Step | None:
+        if not command.arguments:
+            shown = [item for item in sorted(self.variables.items()) if item[0][0] != "\\"]
+            return _says(command, "".join(f"{name} = '{value}'\n" for name, value in shown))
+        name, *values = command.arguments
+        if not _NAME.fullmatch(name):
+            return _refused(
+                psqlscan.Problem(
+                    message=f'"{name}" is no name for a variable.',
+                    hint="Names are made of letters, digits and underscores.",
+                    start=command.start,
+                )
+            )
+        if command.name == "set":
+            self.variables[name] = "".join(values)
+        else:
+            self.variables.pop(name, None)
+        return None
+
+    def _switch(self, name: str, arguments: tuple[str, ...]) -> str:
+        """Turn a switch of the display; what it is now."""
+        wanted = psqlvars.boolean(arguments[0]) if arguments else name not in self.variables
+        if wanted:
+            self.variables[name] = "on"
+        else:
+            self.variables.pop(name, None)
+        return "on" if wanted else "off"
+
+    def _included(self, command: psqlscan.MetaCommand) -> cells.Step | None:
+        if len(command.arguments) != 1 or len(self._scanners) > MAX_DEPTH:
+            why = "names one file" if len(command.arguments) != 1 else "goes too deep"
+            return _refused(
+                psqlscan.Problem(
+                    message=f"\\{command.name} {why}.",
+                    hint="Write \\i 'FILE', a file beside the notebook.",
+                    start=command.start,
+                )
+            )
+        text = self._include(command.arguments[0])
+        if isinstance(text, psqlscan.Problem):
+            return _refused(dataclasses.replace(text, start=command.start))
+        self._scanners.append(psqlscan.Scanner(text))
+        return None
+
+
+def _to_file(ending: psqlscan.MetaCommand) -> bool:
+    """Whether `\\g` or `\\gx` names a file or a program."""
+    return ending.name != "gset" and bool(ending.arguments)
+
+
+def _unknown(command: psqlscan.MetaCommand) -> psqlscan.Problem:
+    given = " with an argument" if command.name in ("g", "gx") else ""
+    return psqlscan.Problem(
+        message=f"The meta-command \\{command.name}{given} is not known to notebooks.",
+        hint=_KNOWN,
+        start=command.start,
+    )
+
+
+def _says(command: psqlscan.MetaCommand, text: str | None) -> cells.Step:
+    """A command that only shows something: a text, or (None) what PostgreSQL's catalog says."""
+    # Variables are put in; a quoted pattern stays as typed.
+    given = " ".join(command.arguments) if "'" not in command.rest else command.rest.strip()
+    typed = f"\\{command.name} {given}".strip()
+    return cells.Step(
+        statement=statements.Statement(
+            kind="meta", text=typed, start=command.start, canonical=typed
+        ),
+        effect=effects.Effect(name="none", words=frozenset(), plans="keeps"),
+        says=text,
+    )
+
+
+def _refused(problem: psqlscan.Problem) -> cells.Step:
+    return cells.Step(
+        statement=statements.Statement(kind="meta", text="", start=problem.start, canonical=""),
+        effect=effects.Effect(
+            name="write", words=frozenset(), refusal=problem.message, hint=problem.hint
+        ),
+    )

@@ -1,0 +1,186 @@
+"""psql's meta-commands and variables in notebooks, against psql itself and by hand."""
+
+from __future__ import annotations
+
+import pathlib
+from collections.abc import Iterator
+
+import pytest
+from tests import cellar as cellars
+from tests import oracle as oracles
+from tests.integration import test_equals_oracle
+
+from pgcellar.api import records
+
+CASES = [
+    [
+        "\\set n 3\n\\set name 'it''s'",
+        "create table t(a int, s text); insert into t values (:n, :'name'), (:n + 1, 'x:n')",
+        'select a::int, s as :"name" from t where a = :n',
+        "\\set n 4",
+        "select count(*) from t where a >= :n",
+        "\\unset n\nselect '{\"a\":1}'::json, (array[1,2,3])[1:2]",
+    ],
+    [
+        "create table t(a int); insert into t values (5), (7)",
+        "select max(a) as top, null as none from t \\gset",
+        "select * from t where a < :top",
+        "insert into t values (9)",
+        "select max(a) as top from t \\gset last_",
+        "create table u as select :top as a, :last_top as b",
+        "select * from u",
+    ],
+    [
+        "\\set big false\ncreate table t(a int)",
+        "\\if :big\ninsert into t values (100);\n\\else\ninsert into t values (1);\n\\endif",
+        "select * from t",
+        "select count(*) > 0 as some from t \\gset",
+        "\\if :some\nupdate t set a = a + 1;\n\\elif true\ndrop table t;\n\\endif\ntable t;",
+    ],
+    [
+        "create table t(a int, b text)",
+        "copy t from stdin;\n1\tone\n2\t\\N\n\\.\ninsert into t values (3, 'three');",
+        "select * from t",
+        'copy t (a, b) from stdin with (format csv);\n4,"fo,ur"\n\\.\n',
+        "select * from t order by a \\g",
+        "copy t from stdin;\nx\ty\n\\.\n",
+        "select count(*) from t",
+    ],
+    [
+        "create table t(a int)",
+        "\\copy t from 'numbers.csv'",
+        "\\i more.sql",
+        "select * from t",
+        "\\i nested.sql\nselect count(*), :from_file from t",
+        "select sum(a) from t",
+    ],
+]
+
+
+@pytest.fixture(scope="module")
+def cellar(cellar_home_module: pathlib.Path) -> Iterator[cellars.Cellar]:
+    """Services for all cases."""
+    with cellars.Cellar(cellar_home_module) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    """A notebook's folder with files."""
+    made = tmp_path_factory.mktemp("notebook")
+    made.chmod(0o755)
+    (made / "numbers.csv").write_text("1\n2\n3\n")
+    (made / "more.sql").write_text("insert into t values (4);\ninsert into t values (5)\n")
+    (made / "nested.sql").write_text(
+        "\\set from_file 7\n\\i more.sql\n\\copy t from 'numbers.csv'\n"
+    )
+    return made
+
+
+@pytest.mark.parametrize("number", range(len(CASES)))
+def test_equals_psql(
+    cellar: cellars.Cellar, oracle: oracles.Oracle, folder: pathlib.Path, number: int
+) -> None:
+    """In order, again, the last alone, from the bottom up; results and content."""
+    cells, key = CASES[number], f"s{number}"
+    heads = range(len(cells))
+    for order in (heads, heads, [len(cells) - 1], reversed(heads)):
+        for head in order:
+            test_equals_oracle.check(cellar, oracle, key, cells, head, str(folder))
+        cellar.quiet(key)
+    for head in reversed(heads):
+        test_equals_oracle.check(cellar, oracle, f"{key} again", cells, head, str(folder))
+
+
+def texts(ran: cellars.Ran) -> str:
+    """What was printed."""
+    return "".join(event.text for event in ran.events if isinstance(event, records.Text))
+
+
+def test_an_edit_of_a_variable_reruns_what_names_it(cellar: cellars.Cellar) -> None:
+    cells = ["\\set n 3", "create table t as select :n as a", "create table u ()", "table t"]
+    for head in range(4):
+        cellar.run(cells, head, notebook="edit")
+    states = [cellar.run(cells, head, notebook="edit").head.state for head in range(4)]
+    cells[0] = "\\set n 3 \\set m 4"
+    assert [cellar.run(cells, h, notebook="edit").head.state for h in range(4)] == states
+    cells[0] = "\\set n 4"
+    assert cellar.run(cells, notebook="edit").results[0].rows == (("4",),)
+
+
+def test_a_changed_file_reruns_its_cell(cellar: cellars.Cellar, tmp_path: pathlib.Path) -> None:
+    cells = ["create table t(a int)", "\\i load.sql", "select sum(a) from t"]
+    (tmp_path / "load.sql").write_text("\\copy t from 'n.csv'\n")
+    (tmp_path / "n.csv").write_text("1\n")
+    assert cellar.run(cells, notebook="f", directory=str(tmp_path)).results[0].rows == (("1",),)
+    (tmp_path / "n.csv").write_text("2\n")
+    assert cellar.run(cells, notebook="f", directory=str(tmp_path)).results[0].rows == (("2",),)
+    (tmp_path / "load.sql").write_text("insert into t values (8);")
+    assert cellar.run(cells, notebook="f", directory=str(tmp_path)).results[0].rows == (("8",),)
+
+
+def test_parameters_are_variables_from_the_start(cellar: cellars.Cellar) -> None:
+    cells = ["create table t as select :'month' as m", "table t"]
+    hostile = "x'; drop table t; --"
+    for value in ("3", hostile, "3"):
+        ran = cellar.run(cells, notebook="p", parameters={"month": value})
+        assert ran.results[0].rows == ((value,),)
+    assert cellar.run(cells, notebook="p").done.error is not None
+
+
+def test_what_is_shown(cellar: cellars.Cellar, tmp_path: pathlib.Path) -> None:
+    assert texts(cellar.run(["\\echo a  'b  c'\n\\echo -n d"])) == "a b  c\nd"
+    assert texts(cellar.run(["\\set a 1", "\\set"])) == "a = '1'\n"
+    ran = cellar.run(["\\x", "select 1 as one, 'a\nb' as two"])
+    assert ran.results[0].expanded
+    ran = cellar.run(["\\timing on", "select 1"])
+    assert texts(ran).startswith("Time: ")
+    assert cellar.run(["select 1 \\gx"]).results[0].expanded
+    copied = cellar.run(["copy (values (1, 'a'), (2, null)) to stdout"])
+    assert texts(copied) == "1\ta\n2\t\\N\n"
+    cell = "\\copy (select 1, 'x') to 'out.csv' csv"
+    cellar.run([cell], directory=str(tmp_path))
+    assert (tmp_path / "out.csv").read_text() == "1,x\n"
+
+
+@pytest.mark.parametrize(
+    ("cell", "says"),
+    [
+        ("\\! id", "not known"),
+        ("\\copy t to program 'id'", "program"),
+        ("\\copy t to '../out.csv'", "outside"),
+        ("\\copy t from '/etc/passwd'", "outside"),
+        ("\\i ../x.sql", "outside"),
+        ("\\i /etc/passwd", "outside"),
+        ("\\i missing.sql", "No such file"),
+        ("\\echo `id`", "backquote"),
+        ("\\set x `id`", "backquote"),
+        ("\\o out.txt", "not known"),
+        ("select 1 \\g out.txt", "not known"),
+        ("select 1 \\g |id", "not known"),
+        ("\\connect postgres", "not known"),
+        ("\\if true\nselect 1;", "endif"),
+        ("\\nonsense", "invalid command"),
+        ("select 1 \\; select 2;", "no meaning"),
+        ("select 1 where false \\gset", "no rows"),
+        ("values (1), (2) \\gset", "more than one row"),
+        ("select 1 \\gexec", "not known"),
+        ("\\i loop.sql", "too deep"),
+    ],
+)
+def test_refusals(cellar: cellars.Cellar, tmp_path: pathlib.Path, cell: str, says: str) -> None:
+    """Each in a sentence, and nothing of the host is touched."""
+    (tmp_path / "loop.sql").write_text("\\i loop.sql\n")
+    cells = ["create table t(a int)", cell]
+    error = cellar.run(cells, notebook="no", directory=str(tmp_path)).done.error
+    assert error is not None
+    assert says in error.message.lower() or says in error.message
+    assert not (tmp_path / "out.txt").exists()
+    assert not (tmp_path.parent / "out.csv").exists()
+
+
+def test_positions_are_those_of_the_cell(cellar: cellars.Cellar) -> None:
+    source = "\\set a 1\nselect :a, nosuch;"
+    error = cellar.run([source]).done.error
+    assert error is not None
+    assert error.position == source.index("nosuch") + 1
