@@ -114,6 +114,12 @@ def notebooks(draw: Draw, max_cells: int = MAX_CELLS) -> Notebook:
     for index in range(len(notebook.cells), author.number(1, max_cells)):
         fails = faulty and author.number(0, 3) == 0
         notebook = notebook.inserted(index, _cell(author, fails=fails))
+    if author.number(0, 5) == 0:
+        # A transaction over several cells, in which anything may go wrong.
+        first = author.number(0, len(notebook.cells))
+        notebook = notebook.inserted(first, author.pick(("begin", "begin; savepoint one")))
+        last = author.number(first + 1, len(notebook.cells))
+        notebook = notebook.inserted(last, author.pick(("commit", "rollback", "end; select 1")))
     return notebook
 
 
@@ -191,6 +197,8 @@ def _cell(author: statements.Author, *, fails: bool) -> str:
     """A cell's text; what fails leaves the author's model as it was."""
     if not fails and author.number(0, 19) == 0:
         return author.pick(IDLE)
+    if not fails and author.model.has("table") and author.number(0, 14) == 0:
+        return author.script()
     before = copy.deepcopy(author.model)
     written = [author.statement() for _ in range(author.number(1, MAX_STATEMENTS))]
     if author.number(0, 7) == 0:

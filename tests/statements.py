@@ -522,6 +522,47 @@ class Author:
             )
         )
 
+    def custom(self) -> str:
+        return self.pick(
+            (
+                "set app.who = 'ann'",
+                "select set_config('app.who', 'ben', false)",
+                "reset app.who",
+                "select current_setting('app.who', true)",
+            )
+        )
+
+    def role(self) -> str:
+        name, table = self.pick(("r_one", "r_two")), self._table()
+        return self.pick(
+            (
+                f"create role {name}",
+                f"create role {name}; grant select on {table} to {name}",
+                f"grant select, insert on {table} to {name}",
+                f"revoke all on {table} from {name}",
+                f"set role {name}; select count(*) from {table}; reset role",
+                f"drop role if exists {name}",
+                "select rolname from pg_roles where rolname in ('r_one', 'r_two') order by 1",
+            )
+        )
+
+    def script(self) -> str:
+        """A whole cell with meta-commands in it."""
+        number, table = self.number(1, 9), self._table()
+        return self.pick(
+            (
+                f"\\set v {number}",
+                "\\unset v",
+                f"select count(*) as v from {table} \\gset",
+                f"select count(*) + :v as w from {table} \\gset\n\\echo :w",
+                f"\\if :{{?v}}\nupdate {table} set n = :v where id = 1;"
+                "\n\\else\n\\set v 2\n\\endif",
+                f"select :'v' as v, ':v' as w from {table} limit 0;",
+                f"copy {table} (id, n) from stdin;\n90{number}\t{number}\n\\.\nselect 1",
+                f"delete from {table} where id = :v;\n\\set v 3",
+            )
+        )
+
     def dated(self) -> str:
         name = self._table("given")
         table = self.model.tables[name]
@@ -587,6 +628,8 @@ _KINDS: tuple[tuple[int, str, Callable[[Author], str]], ...] = (
     (16, "table", Author.read),
     (3, "", Author.read_nothing),
     (4, "", Author.session),
+    (2, "", Author.custom),
+    (2, "table", Author.role),
     (2, "given", Author.dated),
     (2, "table", Author.prepare),
     (3, "prepared", Author.execute),

@@ -172,8 +172,10 @@ class Lexer:
         self.output = Output()
         self.line_start = NOWHERE
         self.parens = 0
-        # Alone, a carriage return ends a line for literals that continue, not for psql.
-        self._runs = _LONE_RETURN.search(source) is None if "\r" in source else True
+        # Alone, a carriage return is a line break for a literal that goes on behind it.
+        self._runs = "\r" not in source or not (
+            _LONE_RETURN.search(source) and _QUOTE_RETURN.search(source)
+        )
         self.reset()
 
     def reset(self) -> None:
@@ -395,6 +397,7 @@ _ROUTINES = ("cf", "cp", "corf", "corp")
 
 _DATA_END = re.compile(r"^\\\.\r?$", re.MULTILINE)
 _LONE_RETURN = re.compile(r"\r(?!\n|\Z)")
+_QUOTE_RETURN = re.compile(r"'[ \t\f\v]*+(?:--|\r(?!\n|\Z))")
 _LEADING = re.compile(r"(?:[ \t\r\n\f\v]++|--[^\r\n]*+)++")
 _NEWLINES = re.compile(r"\n++")
 _COMMENT_EDGE = re.compile(r"/\*|\*/")

@@ -59,6 +59,9 @@ class Script:
                 continue
             included = len(self._scanners) > 1
             step = self._step(found)
+            if step is not None and step.effect.refusal is not None:
+                # The cell fails there, so nothing of it follows.
+                self._scanners.clear()
             if step is not None:
                 return dataclasses.replace(step, included=True) if included else step
         return None
@@ -90,7 +93,6 @@ class Script:
         self, found: psqlscan.Query | psqlscan.MetaCommand | psqlscan.Problem
     ) -> cells.Step | None:
         if isinstance(found, psqlscan.Problem):
-            self._scanners.clear()
             return _refused(found)
         if isinstance(found, psqlscan.Query):
             return self._query(found)
