@@ -179,9 +179,8 @@ def test_demo_compares_three_runs(cli: CommandLine) -> None:
 
 def test_parameters(cli: CommandLine) -> None:
     """Below the cell that is tagged so, whatever is in them."""
-    path = cli.notebook(
-        ["\\set month 1\n\\set name x", "select :month as m, :'name' as n", "select 9"]
-    )
+    cells = ["\\set month 1\n\\set name x", "select :month as m, :'name' as n", "select 9"]
+    path = cli.notebook(cells)
     content = json.loads(path.read_text())
     content["cells"][0]["metadata"]["tags"] = ["parameters"]
     content["cells"][2]["metadata"]["tags"] = ["skip"]

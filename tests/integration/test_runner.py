@@ -322,3 +322,65 @@ def test_a_cancelled_task_during_a_load(cellar: cellars.Cellar) -> None:
         await space.maker.discard(instance)
 
     cellar.submit(cancel()).result(30)
+
+
+class TestRoles:
+    """What one notebook does to roles, and what the others see of it."""
+
+    def test_notebooks_with_other_roles_take_turns(self, cellar: cellars.Cellar) -> None:
+        look = "select pg_sleep(0.3), rolname from pg_roles where rolname = 'ann'"
+        one = ["create role ann", look]
+        other = ["create role ann login", "select rolcanlogin from pg_roles where rolname = 'ann'"]
+        none = ["select count(*) from pg_roles where rolname = 'ann'"]
+        for _ in range(2):
+            runs = [
+                cellar.start(one, notebook="one", rerun=True),
+                cellar.start(other, notebook="other", rerun=True),
+                cellar.start(none, notebook="none", rerun=True),
+                cellar.start(other, notebook="third", rerun=True),
+            ]
+            rows = [run.result(60).results[0].rows[0] for run in runs]
+            assert [row[-1] for row in rows] == ["ann", "t", "0", "t"]
+
+    def test_a_run_cancelled_while_it_waits_holds_up_nobody(self, cellar: cellars.Cellar) -> None:
+        long = cellar.start(["create role bea", "select pg_sleep(2)"], notebook="long")
+        time.sleep(0.5)
+        waiting = cellar.start(["create role cid", "select 1"], notebook="waiting")
+        time.sleep(0.3)
+        for run in list(cellar.runner._runs.values()):
+            if run._notebook.key == "waiting":
+                cellar.call(run.cancel())
+        assert waiting.result(30).done.error is not None
+        assert long.result(30).done.error is None
+        assert cellar.run(["create role cid", "select 1"], notebook="waiting").done.error is None
+
+    def test_a_role_dropped_behind_a_states_back(self, cellar: cellars.Cellar) -> None:
+        """It is made again by replaying, not asked for for ever."""
+        slow = "create role dora; create table d as select 1 as a from pg_sleep(1)"
+        look = "select count(*) from pg_roles where rolname = 'dora'"
+        assert cellar.run([slow, look], notebook="dora").results[0].rows == (("1",),)
+        cellar.quiet("dora")
+        parked = "select rolname from pg_roles where rolname like 'pgcellar_parked%'"
+        names = [row[0] for row in cellar.run([parked], notebook="thief").results[0].rows]
+        assert names
+        for name in names:
+            cellar.run([f"drop role {name}"], notebook="thief")
+        assert cellar.run([slow, look], notebook="dora", rerun=True).results[0].rows == (("1",),)
+
+    @pytest.mark.parametrize(
+        "name", ["a b", 'x"y', "é; drop role pgcellar", "pgcellar_parked_1", "x" * 63, "' || '"]
+    )
+    def test_any_name(self, cellar: cellars.Cellar, name: str) -> None:
+        quoted = '"' + name.replace('"', '""') + '"'
+        cells = [
+            f"create role {quoted} password 'secret' valid until '2030-01-01' connection limit 3",
+            f"alter role {quoted} set search_path = a, \"B c\"",
+            f"alter role {quoted} set role = 'none'",
+            f"comment on role {quoted} is 'it''s'; set role {quoted}",
+            "select current_user",
+        ]
+        for notebook in ("names", "names again"):
+            ran = cellar.run(cells, notebook=notebook)
+            assert ran.done.error is None, ran.done.error
+            assert ran.results[0].rows == ((name,),)
+            assert cellar.run(["select 1"], notebook="between").done.error is None

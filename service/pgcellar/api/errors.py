@@ -91,6 +91,12 @@ class FileRefused(PgcellarError):
     code = "PC010"
 
 
+class RolesLost(PgcellarError):
+    """A role of a state was dropped behind its back."""
+
+    code = "PC011"
+
+
 def from_code(code: str, message: str, hint: str | None) -> PgcellarError:
     """The error whose class has this code (as it came over HTTP); PgcellarError if none has."""
     for cls in PgcellarError.__subclasses__():

@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Protocol
 
 from pgcellar.api import errors
@@ -29,6 +29,9 @@ class Snapshots(Protocol):
 
     def find(self, state: str) -> Snapshot | None:
         """The snapshot of a state, if it is kept."""
+
+    def all(self) -> Sequence[Snapshot]:
+        """Every snapshot kept."""
 
     def clone_ms(self, size: int) -> float:
         """What a clone of that size will probably take."""
@@ -57,6 +60,10 @@ class Snapshots(Protocol):
 
 class Snapshot(Protocol):
     """What the runner needs of a snapshot."""
+
+    @property
+    def state(self) -> str:
+        """Its state's id."""
 
     @property
     def bytes(self) -> int:

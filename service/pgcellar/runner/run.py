@@ -279,8 +279,12 @@ class Run:
         alone = any(parsed.roles for parsed in self._parsed)
         roles = self._find(links, start)[2]
         async with contextlib.AsyncExitStack() as stack:
-            async with workspace.patience(self._emit, "Waiting for a run with other roles …"):
-                await stack.enter_async_context(self._space.switch.using(roles, alone=alone))
+            try:
+                async with workspace.patience(self._emit, "Waiting for a run with other roles …"):
+                    await stack.enter_async_context(self._space.switch.using(roles, alone=alone))
+            except errors.RolesLost as exc:
+                await self._space.forget_roles(self._notebook)
+                raise LostBeforeHead(exc.message) from exc
             if alone:
                 # Whatever became of them, and of the cell.
                 stack.push_async_callback(self._space.switch.changed)

@@ -31,44 +31,52 @@ class Roles(Protocol):
         """
 
 
+#: Not known, since switching was broken off: equal to no set.
+_UNKNOWN: RoleSet = {"roles": None}
+
+
 class Switch:
     """See the module."""
 
     def __init__(self, roles: Roles) -> None:
         self.roles = roles
-        self._active: RoleSet = None
+        self._active: RoleSet = _UNKNOWN
         self._users = 0
         self._alone = False
-        self._changed = asyncio.Condition()
+        self._deciding = asyncio.Lock()
+        self._freed = asyncio.Event()
 
     async def open(self) -> None:
         """Begin with no roles, whatever an earlier service left."""
-        await self.roles.switch(None)
+        await self.to(None)
 
     @contextlib.asynccontextmanager
     async def using(self, target: RoleSet, *, alone: bool = False) -> AsyncIterator[None]:
         """While this is held, these roles are called by their names.
 
-        With `alone` they may change meanwhile (see `changed`).
+        With `alone` they may change meanwhile (see `changed`). Raises RolesLost if one of them is
+        there no more.
         """
-        async with self._changed:
-            await self._changed.wait_for(lambda: self._free(target, alone))
-            if target != self._active:
-                await self.roles.switch(target)
-                self._active = target
-            self._users += 1
-            self._alone = alone
+        while True:
+            async with self._deciding:
+                if self._free(target, alone):
+                    await self.to(target)
+                    self._users += 1
+                    self._alone = alone
+                    break
+                self._freed.clear()
+            await self._freed.wait()
         try:
             yield
         finally:
-            async with self._changed:
-                self._users -= 1
-                self._alone = False
-                self._changed.notify_all()
+            self._users -= 1
+            self._alone = False
+            self._freed.set()
 
     async def to(self, target: RoleSet) -> None:
         """Switch, while alone."""
         if target != self._active:
+            self._active = _UNKNOWN
             await self.roles.switch(target)
             self._active = target
 

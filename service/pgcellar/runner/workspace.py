@@ -174,6 +174,14 @@ class Workspace:
             notebook.instances.remove(instance)
         self._spawn(self.maker.discard(instance))
 
+    async def forget_roles(self, notebook: Notebook) -> None:
+        """Give up what knows roles, since one of them is gone: it is made again by replaying."""
+        for instance in [one for one in notebook.instances if one.roles is not None]:
+            self.drop(notebook, instance)
+        for snapshot in list(self.snapshots.all()):
+            if snapshot.session.get("roles") is not None:
+                await self.snapshots.forget(snapshot.state)
+
     async def answers(self) -> bool:
         """Whether the sandbox's server takes new sessions."""
         try:

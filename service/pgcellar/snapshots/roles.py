@@ -84,15 +84,12 @@ class Roles:
     async def switch(self, target: Mapping[str, Any] | None) -> None:
         """Call these roles by their names, and park all others.
 
-        Raises PgcellarError if one of them is there no more.
+        Raises RolesLost if one of them is there no more.
         """
         rows = {row["oid"]: row for row in await self._all()}
         wanted = {row["oid"]: row for row in (target or {}).get("roles", ())}
         if not wanted.keys() <= rows.keys():
-            raise errors.PgcellarError(
-                "A role that this state knows was dropped from the sandbox.",
-                hint="Run the cell that makes the role again.",
-            )
+            raise errors.RolesLost("A role that this state knows is not there any more.")
         for oid, row in rows.items():
             if not _parked(row) and wanted.get(oid, {}).get("name") != row["name"]:
                 await self._rename(row["name"], f"{PARKED}{oid}")
@@ -150,10 +147,12 @@ class Roles:
             await self._do("ALTER ROLE {} RESET ALL", name)
             for setting in row["settings"]:
                 key, _, value = setting.partition("=")
-                # The value of a list is no literal; set_config takes it as it is kept.
+                # The value of a list is no literal; set_config takes it as it is kept. A setting
+                # that the server would not take now is left out: the role matters more.
                 body = sql.SQL(
-                    "BEGIN PERFORM set_config({key}, {value}, true);"
-                    " ALTER ROLE {name} SET {setting} FROM CURRENT; END"
+                    "BEGIN PERFORM pg_catalog.set_config({key}, {value}, true);"
+                    " ALTER ROLE {name} SET {setting} FROM CURRENT;"
+                    " EXCEPTION WHEN OTHERS THEN NULL; END"
                 ).format(
                     key=sql.Literal(key),
                     value=sql.Literal(value),
@@ -197,4 +196,4 @@ class Roles:
 
 
 def _parked(row: Mapping[str, Any]) -> bool:
-    return bool(row["name"].startswith(PARKED))
+    return bool(row["name"] == f"{PARKED}{row['oid']}")
