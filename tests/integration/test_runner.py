@@ -374,7 +374,7 @@ class TestRoles:
         quoted = '"' + name.replace('"', '""') + '"'
         cells = [
             f"create role {quoted} password 'secret' valid until '2030-01-01' connection limit 3",
-            f"alter role {quoted} set search_path = a, \"B c\"",
+            f'alter role {quoted} set search_path = a, "B c"',
             f"alter role {quoted} set role = 'none'",
             f"comment on role {quoted} is 'it''s'; set role {quoted}",
             "select current_user",

@@ -17,6 +17,10 @@ from pgcellar.notebook import psqlvars
 NOWHERE = -1
 
 
+#: A point in a query; what it consists of is the lexer's own.
+Mark = tuple[int, int, int, int, str, re.Pattern[str]]
+
+
 class Event(enum.Enum):
     """Why scanning stopped."""
 
@@ -195,6 +199,15 @@ class Lexer:
         self._statement()
         copies, self._copies = self._copies, 0
         return copies
+
+    def mark(self) -> Mark:
+        """Where the query stands, to `go_back` to."""
+        return (self.output.length, self.parens, self._begins, self._copies, self._head, self._run)
+
+    def go_back(self, mark: Mark) -> None:
+        """Forget what was read of the query since."""
+        length, self.parens, self._begins, self._copies, self._head, self._run = mark
+        self.output.cut(length)
 
     def scan(self, variables: Mapping[str, str]) -> Event:
         """Read on, with the variables as they are."""

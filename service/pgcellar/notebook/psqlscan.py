@@ -107,7 +107,6 @@ class Scanner:
                     self._lexer.input.current.position += 1
                     if self._active:
                         return self._send(None, at)
-                    self._lexer.take_copies()
                 case psqllex.Event.BACKSLASH:
                     step = self._command(variables)
                     if step is not None:
@@ -232,9 +231,9 @@ class Scanner:
             message = f"\\{name}: cannot occur after \\else"
             return Problem(message=message, hint=_UNMATCHED, start=start)
         if branch.state in _ACTIVE:
-            self._keep(branch)
+            branch.mark = self._lexer.mark()
         else:
-            self._discard(branch)
+            self._lexer.go_back(branch.mark)
         if name == "elif" and branch.state is _State.FALSE:
             reader.activate(variables)
             return self._decide(branch, "\\elif expression", start, reader)
@@ -249,9 +248,9 @@ class Scanner:
 
     def _if(self, start: int, reader: psqlslash.Reader) -> Problem | None:
         active = self._active
-        branch = _Branch(state=_State.FALSE if active else _State.DONE, start=start)
+        state = _State.FALSE if active else _State.DONE
+        branch = _Branch(state=state, start=start, mark=self._lexer.mark())
         self._branches.append(branch)
-        self._keep(branch)
         if active:
             return self._decide(branch, "\\if expression", start, reader)
         reader.ignore()
@@ -274,14 +273,6 @@ class Scanner:
             branch.state = _State.TRUE
         return None
 
-    def _keep(self, branch: _Branch) -> None:
-        branch.length = self._lexer.output.length
-        branch.parens = self._lexer.parens
-
-    def _discard(self, branch: _Branch) -> None:
-        self._lexer.output.cut(branch.length)
-        self._lexer.parens = branch.parens
-
 
 class _State(enum.Enum):
     """Where an `\\if` stands: in a branch that is fulfilled, one that is not, or past the one."""
@@ -298,12 +289,11 @@ _ACTIVE = (_State.TRUE, _State.ELSE)
 
 @dataclasses.dataclass(kw_only=True, slots=True)
 class _Branch:
-    """An open `\\if`, and how long the query buffer was where text began that may not count."""
+    """An open `\\if`, and where in the query text begins that may not count."""
 
     state: _State
     start: int
-    length: int = 0
-    parens: int = 0
+    mark: psqllex.Mark
 
 
 def _arguments(name: str, start: int, reader: psqlslash.Reader, *, active: bool) -> MetaCommand:

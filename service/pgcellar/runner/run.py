@@ -560,5 +560,5 @@ def _predicted(parsed: cells.ParsedCell) -> records.EffectName:
 
 def _title(parsed: cells.ParsedCell) -> str:
     """The first line of a cell, as a person knows it by."""
-    line = parsed.steps[0].statement.text.split("\n", 1)[0] if parsed.steps else ""
-    return line[:80]
+    text = parsed.steps[0].statement.text if parsed.steps else parsed.source.strip()
+    return text.split("\n", 1)[0][:80]
