@@ -132,7 +132,10 @@ class Cellar:
                 await held.quiet()
                 for instance in held.instances:
                     if instance.mark.state == state:
-                        return await asyncio.to_thread(_look, await self.address(instance.database))
+                        address = await self.address(instance.database)
+                        # Under the names that roles have in this state.
+                        async with space.switch.using(instance.roles, alone=True):
+                            return await asyncio.to_thread(_look, address)
             return None
 
         found: dict[str, list[str]] | None = self.call(look())

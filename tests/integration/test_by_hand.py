@@ -192,6 +192,58 @@ CASES = [
         "create table t(a int); create view v as select a from t; create rule r as on insert to v do instead select a from t union all values (1), (2)",
         "insert into v values (5)",
     ],
+    [
+        "create table log(a int)",
+        "create function ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff() returns text language plpgsql as $$ begin insert into log values(1); return 'wrote'; exception when others then return 'refused'; end $$",
+        "select ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff()",
+        "select count(*) from log",
+    ],
+    [
+        "create table log(a int); create function f() returns text language plpgsql as $$ begin insert into public.log values(1); return 'w'; exception when others then return 'refused'; end $$; create function public.lower(text) returns text language sql immutable as $$ select 'zz' $$",
+        "select set_config('search_path','public, PG_Catalog',false)",
+        "select f()",
+        "select count(*) from log",
+    ],
+    [
+        "create function sf(json,text) returns json language sql immutable as $$ select '[]'::json $$; create aggregate public.json_agg(text) (sfunc=sf, stype=json, initcond='[]')",
+        "deallocate all",
+        "create table log(a int); create function f() returns text language plpgsql as $$ begin insert into public.log values(1); return 'w'; exception when others then return 'refused'; end $$",
+        "select f()",
+        "select count(*) from log",
+    ],
+    [
+        "create sequence s; create role alice; create function f() returns int language sql as 'select 1'; grant execute on function f() to alice",
+        "set role alice",
+        "select f()",
+        "select 2 as two, f()",
+    ],
+    [
+        "create sequence s; revoke all on sequence s from pgcellar; create function f() returns int language sql as 'select 1'",
+        "select f()",
+    ],
+    [
+        "select current_query()",
+    ],
+    [
+        "create table log(a int); create function f() returns text language plpgsql as $$ begin insert into public.log values(1); return 'w'; exception when others then return 'refused'; end $$",
+        "prepare pgcellar_facts as select 1",
+        "prepare pgcellar_pins as select '{}'",
+        "create temp table x(a int); insert into x values(1)",
+        "select f()",
+        "select * from x",
+    ],
+    [
+        "create function mk(n text) returns void language plpgsql as $$ begin execute 'create ro'||'le '||n; end $$",
+        "select mk('zed')",
+        "select count(*) from pg_roles where rolname='zed'",
+        "alter role zed login",
+        "select rolcanlogin from pg_roles where rolname='zed'",
+    ],
+    [
+        "do $$ begin execute format('set %I.%I = %L','app','x','hello'); end $$",
+        "create table t(a int)",
+        "select current_setting('app.x', true)",
+    ],
     ["listen news", "select * from pg_listening_channels()", "unlisten *", "select 1"],
     [
         "create table t(a int)",

@@ -367,6 +367,38 @@ class TestRoles:
             cellar.run([f"drop role {name}"], notebook="thief")
         assert cellar.run([slow, look], notebook="dora", rerun=True).results[0].rows == (("1",),)
 
+    def test_a_role_that_is_named_like_a_parked_one(self, cellar: cellars.Cellar) -> None:
+        name = "'pgcellar_parked_%s', 'eve'::regrole::oid"
+        cells = [
+            "create role eve",
+            f"do $$ begin execute format('create role ' || {name}); end $$",
+            "select count(*) from pg_roles where rolname like 'pgcellar_parked_%'"
+            " and rolname !~ '_[0-9a-f]{8}$'",
+        ]
+        assert cellar.run(cells, notebook="eve").results[0].rows == (("1",),)
+        assert cellar.run(["create table x (a int)"], notebook="victim").done.error is None
+        assert cellar.run(cells, notebook="eve", rerun=True).results[0].rows == (("1",),)
+
+    def test_a_transaction_with_roles_holds_up_nobody(self, cellar: cellars.Cellar) -> None:
+        cells = ["begin", "create role fay", "select 1", "commit", "set role fay"]
+        for head in range(3):
+            assert cellar.run(cells, head, notebook="open").done.error is None
+        other = cellar.start(["create role fay", "select 2"], notebook="rival")
+        assert other.result(30).done.error is None
+        third = cellar.start(["create table x3 (a int)", "select 3"], notebook="bystander")
+        assert third.result(30).done.error is None
+        for head in (3, 4):
+            assert cellar.run(cells, head, notebook="open").done.error is None
+
+    def test_roles_made_where_no_text_shows_it(self, cellar: cellars.Cellar) -> None:
+        make = "do $$ begin execute 'cre' || 'ate ro' || 'le gus'; end $$"
+        assert cellar.run([make], notebook="hidden").done.error is None
+        cellar.quiet("hidden")
+        look = "select count(*) from pg_roles where rolname = 'gus'"
+        assert cellar.run([look], notebook="outside").results[0].rows == (("0",),)
+        owner = "create table o (a int); grant select on o to gus"
+        assert cellar.run([make, owner], notebook="hidden").done.error is None
+
     @pytest.mark.parametrize(
         "name", ["a b", 'x"y', "é; drop role pgcellar", "pgcellar_parked_1", "x" * 63, "' || '"]
     )

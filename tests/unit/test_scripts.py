@@ -95,6 +95,16 @@ def test_after_a_refusal_nothing_follows() -> None:
     assert [step.effect.refusal is None for step in found] == [True, False]
 
 
+def test_values_that_name_one_another_have_a_bound() -> None:
+    lines = ["\\set a0 '1,1,1,1,1,1,1,1'"]
+    lines += [f"\\set a{n} ':a{n - 1},:a{n - 1},:a{n - 1},:a{n - 1}'" for n in range(1, 30)]
+    found, _ = steps("\n".join([*lines, "select :a29;"]))
+    assert found[-1].effect.refusal
+    grown = "\\set a 1234567890\n" + "\\set a :a:a:a:a\n" * 12
+    found, _ = steps(grown)
+    assert found[-1].effect.refusal
+
+
 TEXTS = st.lists(
     st.sampled_from(
         [

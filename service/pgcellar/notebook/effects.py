@@ -28,19 +28,25 @@ Binding = Literal["free", "base", "pinned"]
 
 Plans = Literal["makes", "keeps", "spoils"]
 
+_NAME_BYTES = 63
 _WORD = re.compile(r"[^\W\d]\w*")
 _CURRENT_VALUE = re.compile(r"\b(?:currval|lastval)\b", re.IGNORECASE)
 #: SET of a setting of one's own naming, in the body of a function or a DO block.
 _SETS_CUSTOM = re.compile(
     r"\bset\s+(?:session\s+|local\s+)?[\w\"]+\s*\.\s*[\w\"]+\s*(?:=|to\b)", re.I
 )
+_EXECUTING = frozenset({"DoStmt", "CreateFunctionStmt"})
+_EXECUTES = re.compile(r"\bexecute\b")
+_SETS = re.compile(r"\bset\s+(?!search_path\b)")
 #: A call of set_config that names its setting, in canonical text.
 _CONFIG_NAME = re.compile(r"set_config \( '([^'\\]*)' ,")
-_UNRESTORABLE = re.compile(r"\bsetseed\b", re.IGNORECASE)
+_UNRESTORABLE = re.compile(
+    r"\bsetseed\b|\bset\s+(?:session\s+|local\s+)?seed\b|'seed'", re.IGNORECASE
+)
 _VOLATILE = re.compile(
     r"\b(?:now|current_timestamp|current_date|current_time|localtime|localtimestamp|today|tomorrow"
     r"|yesterday|clock_timestamp|statement_timestamp|transaction_timestamp|timeofday|random"
-    r"|random_normal|gen_random_uuid|gen_random_bytes|gen_salt|uuidv4|uuidv7|uuid_generate_v\w+"
+    r"|random_normal|array_shuffle|array_sample|gen_random_uuid|gen_random_bytes|gen_salt|uuidv4|uuidv7|uuid_generate_v\w+"
     r"|txid_current\w*|pg_current_xact_id\w*|pg_backend_pid|current_query|tablesample)\b",
     re.IGNORECASE,
 )
@@ -52,6 +58,8 @@ _IMPURE = re.compile(
 )
 #: Called in a SELECT these change the sequence, the session or its locks; no need to find out.
 _WRITING_WORDS = frozenset({"nextval", "setval"})
+#: Shows the text that was sent, so it must be sent without ours around it.
+_SHOWS_TEXT = "current_query"
 _SESSION_WORDS = frozenset({"set_config", "setseed", "pg_notify"})
 _ADVISORY = "pg_advisory"
 _TRY_ADVISORY = "pg_try_advisory"
@@ -138,6 +146,7 @@ class Effect:
     `plans`: what it does to prepared statements: it `makes` one, `keeps` those there are as they
     are, or `spoils` them: prepared again after it they may mean something else.
     `copies`: whether it is a COPY that takes data in from the client, or gives it out.
+    `opaque`: it runs code that its text does not show.
     `roles`: it may change the set of roles; `drops` names roles that it drops.
     `loads`: the relation a bulk load fills, as typed, for ANALYZE.
     `refusal` says why a global statement can't run, and `hint` what to do instead.
@@ -154,6 +163,7 @@ class Effect:
     custom: frozenset[str] = frozenset()
     plans: Plans = "spoils"
     copies: Literal["in", "out"] | None = None
+    opaque: bool = False
     roles: bool = False
     drops: tuple[str, ...] = ()
     loads: str | None = None
@@ -185,6 +195,7 @@ def predict(statement: statements.Statement) -> Effect:
         binding=_binding(text, custom),
         custom=custom or frozenset(),
         transaction=_transaction(kind, node),
+        opaque=kind in ("", "DoStmt", "CallStmt"),
         roles=_changes_roles(kind, words),
         drops=_dropped_roles(kind, node),
     )
@@ -196,6 +207,12 @@ def predict(statement: statements.Statement) -> Effect:
             refusal=f"{target} reaches beyond this notebook's database, so no cell can do it.",
             hint="What a notebook starts from (databases, server settings) is set by whoever"
             " runs pgcellar; everything inside the database is yours to change.",
+        )
+    if kind == "VariableSetStmt" and node.get("name") == "client_encoding" and not _is_utf8(text):
+        return dataclasses.replace(
+            plain,
+            refusal="The text of a notebook is UTF-8, so client_encoding must be.",
+            hint="convert_to(text, 'LATIN1') gives the bytes of a text in another encoding.",
         )
     name = _name(kind, node, words)
     return dataclasses.replace(
@@ -225,7 +242,10 @@ def _words(text: str) -> frozenset[str] | None:
     # U&"…" spells a name without its letters standing in the text.
     if len(text) > statements.LONG_TEXT or 'u&"' in (lower := text.lower()):
         return None
-    return frozenset(_WORD.findall(lower))
+    found = _WORD.findall(lower)
+    # PostgreSQL cuts names off after 63 bytes, and knows the function by what is left.
+    cut = [word.encode()[:_NAME_BYTES].decode(errors="ignore") for word in found if len(word) > 15]
+    return frozenset(found).union(cut)
 
 
 def _parse(text: str) -> tuple[str, dict[str, Any]]:
@@ -270,7 +290,7 @@ def _by_words(words: frozenset[str] | None) -> Name:
         return "read"
     if any(word.startswith((_ADVISORY, _TRY_ADVISORY)) for word in words):
         return "pinning"
-    if words & _WRITING_WORDS:
+    if words & _WRITING_WORDS or _SHOWS_TEXT in words:
         return "write"
     return "session" if words & _SESSION_WORDS else "read"
 
@@ -314,6 +334,11 @@ def _global_object(kind: str, node: dict[str, Any]) -> str | None:
         return None
     target = _GLOBAL_OBJECTS.get(node.get(member, ""))
     return None if target is None else f"Changing a {target}"
+
+
+def _is_utf8(text: str) -> bool:
+    lower = text.lower()
+    return lower.startswith("reset") or re.search(r"utf-?_?8|unicode|default", lower) is not None
 
 
 def _is_self(role: dict[str, Any]) -> bool:
@@ -383,6 +408,9 @@ def _custom_settings(kind: str, node: dict[str, Any], text: str) -> frozenset[st
         return frozenset({name} if "." in name else ())
     lower = text.lower()
     if kind not in _QUERIES and _SETS_CUSTOM.search(lower):
+        return None
+    if kind in _EXECUTING and _EXECUTES.search(lower) and _SETS.search(lower):
+        # Whatever it puts together may be SET.
         return None
     if "set_config" not in lower:
         return frozenset()

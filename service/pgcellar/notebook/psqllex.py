@@ -95,6 +95,15 @@ class Buffer:
         self.origin = origin
 
 
+#: Characters that variables may put into one text: their values may name one another, and so grow
+#: with every level.
+MAX_VALUES = 4 << 20
+
+
+class TooLong(Exception):
+    """Variables put more than `MAX_VALUES` characters into a text."""
+
+
 class Input:
     """What is still to be read: the source, and above it the values of variables."""
 
@@ -106,6 +115,7 @@ class Input:
         self.stack = [self.source]
         self._newline = NOWHERE
         self._resume: int | None = None
+        self._put = 0
 
     @property
     def current(self) -> Buffer:
@@ -118,7 +128,10 @@ class Input:
         return self.source.position if len(self.stack) == 1 else self.stack[1].origin
 
     def push(self, value: str, name: str, origin: int) -> None:
-        """Read a value before what follows."""
+        """Read a value before what follows. Raises TooLong."""
+        self._put += len(value) + 1
+        if self._put > MAX_VALUES:
+            raise TooLong
         self.stack.append(Buffer(value, name=name, origin=origin))
 
     def close(self) -> None:

@@ -12,7 +12,7 @@ import hashlib
 import re
 from collections.abc import Callable, Mapping
 
-from pgcellar.notebook import cells, effects, psqlscan, psqlvars, statements
+from pgcellar.notebook import cells, effects, psqllex, psqlscan, psqlvars, statements
 
 #: Variables of a notebook; names that no variable can have hold the switches of the display.
 Variables = tuple[tuple[str, str], ...]
@@ -21,6 +21,8 @@ EXPANDED, TIMING = "\\x", "\\timing"
 #: Gives the text of a file that `\\i` names, or says why not.
 Include = Callable[[str], str | psqlscan.Problem]
 
+#: Characters of one variable.
+MAX_VALUE = 1 << 20
 #: Files within files within …
 MAX_DEPTH = 10
 _NAME = re.compile(r"[\w\x80-\U0010ffff]+")
@@ -32,6 +34,13 @@ _ECHOES = frozenset({"echo", "qecho", "warn"})
 _KNOWN = (
     "Notebooks know \\d and its family, \\l, \\z, \\sf, \\sv, \\h, \\?, \\copy, \\i, \\set, "
     "\\unset, \\gset, \\g, \\gx, \\if … \\endif, \\echo, \\x and \\timing."
+)
+
+
+_TOO_LONG = psqlscan.Problem(
+    message="The variables of this cell put too much text into it.",
+    hint="A variable that names another one several times doubles with every level.",
+    start=0,
 )
 
 
@@ -53,7 +62,7 @@ class Script:
         if self.static:
             return self._plain()
         while self._scanners:
-            found = self._scanners[-1].next(self.variables)
+            found = self._read()
             if found is None:
                 self._scanners.pop()
                 continue
@@ -65,6 +74,12 @@ class Script:
             if step is not None:
                 return dataclasses.replace(step, included=True) if included else step
         return None
+
+    def _read(self) -> psqlscan.Query | psqlscan.MetaCommand | psqlscan.Problem | None:
+        try:
+            return self._scanners[-1].next(self.variables)
+        except psqllex.TooLong:
+            return _TOO_LONG
 
     def _plain(self) -> cells.Step | None:
         steps = self._cell.steps
@@ -170,7 +185,10 @@ class Script:
                 )
             )
         if command.name == "set":
-            self.variables[name] = "".join(values)
+            value = "".join(values)
+            if len(value) > MAX_VALUE:
+                return _refused(dataclasses.replace(_TOO_LONG, start=command.start))
+            self.variables[name] = value
         else:
             self.variables.pop(name, None)
         return None

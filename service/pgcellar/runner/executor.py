@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any, BinaryIO
@@ -68,6 +69,8 @@ class Session:
         self._notices: list[records.Notice] = []
         self._sent_notices = 0
         self._prepared: set[str] = set()
+        #: No PREPARE of the user's can have a name with it.
+        self._token = secrets.token_hex(8)
         conn.add_notice_handler(self._note)
 
     @classmethod
@@ -147,11 +150,12 @@ class Session:
         return rows
 
     async def probe(self, name: str, text: str) -> list[tuple[str | None, ...]]:
-        """The rows of a query of ours that is asked often, prepared under `name`.
+        """The rows of a query of ours that is asked often, prepared under `name` and a token.
 
         Prepared by protocol, which PostgreSQL tells apart from the user's own PREPARE. Raises
         StatementFailed as `query` does.
         """
+        name = f"{name}_{self._token}"
         if name not in self._prepared:
             await self._gather(lambda: self._pg.send_prepare(name.encode(), text.encode()))
             self._prepared.add(name)
@@ -162,7 +166,7 @@ class Session:
                 raise
         # DISCARD ALL and DEALLOCATE ALL take ours along.
         self._prepared.discard(name)
-        return await self.probe(name, text)
+        return await self.probe(name.removesuffix(f"_{self._token}"), text)
 
     async def unprepare(self) -> None:
         """Forget the probes that are prepared: the user is about to list prepared statements."""
@@ -187,8 +191,18 @@ class Session:
         awaited first. Raises StatementFailed, or SandboxLost when the connection breaks.
         """
         try:
+            data = text.encode(self.encoding)
+        except UnicodeEncodeError as exc:
+            raise StatementFailed(
+                records.SqlError(
+                    sqlstate=errors.Unsupported.code,
+                    message=f"client_encoding {self.encoding} can't hold {text[exc.start]!r}.",
+                    hint="RESET client_encoding: the text of a notebook is UTF-8.",
+                )
+            ) from exc
+        try:
             return await self._run(
-                lambda: self._pg.send_query(text.encode(self.encoding, "replace")),
+                lambda: self._pg.send_query(data),
                 output,
                 copy,
                 wrapped=wrapped,
@@ -347,7 +361,10 @@ class Session:
     @property
     def encoding(self) -> str:
         """Python's name for the session's client encoding, which the user may change."""
-        return self._conn.info.encoding
+        try:
+            return self._conn.info.encoding
+        except psycopg.NotSupportedError:
+            return "utf-8"
 
     def type_name(self, oid: int) -> str | None:
         """The name of a type, if it is known."""

@@ -107,6 +107,7 @@ class Instance:
     the base on. `held` is what its session holds; pins keep its state from being kept. `custom`
     names the settings of the user's own naming that it may hold; `roles` is its state's set.
     `plans`: whether prepared statements, if there are any, would mean the same prepared again.
+    `changes_roles`: a cell that ran here may have changed roles, perhaps in a transaction.
     """
 
     database: str
@@ -119,6 +120,7 @@ class Instance:
     custom: set[str] = dataclasses.field(default_factory=set)
     roles: switching.RoleSet = None
     plans: Literal["none", "kept", "spoilt"] = "none"
+    changes_roles: bool = False
     replay_ms: float = 0.0
     used: float = dataclasses.field(default_factory=time.monotonic)
 

@@ -6,7 +6,8 @@ select json_build_object(
   'listening', (select coalesce(json_agg(channel), '[]') from pg_listening_channels() channel),
   'role', nullif(current_setting('role'), 'none'),
   'settings', (select coalesce(json_object_agg(name, setting), '{}') from pg_catalog.pg_settings
-               where source = 'session'),
+               where source = 'session' and name <> 'search_path'),
+  'reset_path', (select reset_val from pg_catalog.pg_settings where name = 'search_path'),
   'pins', array_remove(array[
     -- Nearly always there is no such schema, and the three scans behind it are not needed.
     case when pg_my_temp_schema() = 0 then null

@@ -42,9 +42,10 @@ STATE_ONLY = (
     "tstzrange", "upper", "websearch_to_tsquery", "xmlagg",
 )  # fmt: skip
 
-#: Unless the search path names pg_catalog itself, nothing of the user's comes before it but
-#: temporary relations, and the probes name theirs in full.
-_SAFE = "SET LOCAL search_path = pg_catalog, pg_temp;"
+_SAFELY = (
+    "BEGIN;SELECT pg_catalog.current_setting('search_path');"
+    "SET LOCAL search_path = pg_catalog, pg_temp"
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -97,7 +98,6 @@ _FACTS = (
     .replace("{state_only}", _names(STATE_ONLY))
 )
 _PINS = _sql("pins.sql")
-_PATH = "select pg_catalog.current_setting('search_path')"
 _EFFECTS = f"""
 select distinct lower(proname::text) from pg_catalog.pg_proc
 where oid < 16384 and provolatile = 'v'
@@ -130,18 +130,9 @@ async def builtin_types(session: executor.Session) -> dict[int, str]:
     return {int(oid or 0): name or "" for oid, name in await session.query(_TYPES)}
 
 
-async def facts(session: executor.Session, path: str | None = None) -> states.Facts:
-    """The facts of the state the session's instance is in, without the built-in names.
-
-    `path` is the session's search path, if it is known. Probes are prepared once per session:
-    planning them takes four times as long as running them.
-    """
-    if path is None:
-        path = (await session.probe("pgcellar_path", _PATH))[0][0] or ""
-    if _hides_catalog(path):
-        body = await _ask_safely(session, _FACTS)
-    else:
-        body = _object(await session.probe("pgcellar_facts", _FACTS))
+async def facts(session: executor.Session) -> states.Facts:
+    """The facts of the state the session's instance is in, without the built-in names."""
+    body, _ = await _ask(session, "facts", _FACTS)
     return states.Facts(
         names=frozenset(body["names"]),
         reached=body["reached"],
@@ -154,15 +145,12 @@ async def session_state(session: executor.Session, custom: Iterable[str] = ()) -
     """What the session holds now; `custom` names settings that PostgreSQL does not list."""
     if session.in_transaction:
         return SessionState(pins=("an open transaction",))
-    body = _object(await session.probe("pgcellar_pins", _PINS))
-    if _hides_catalog(body["settings"].get("search_path", "")):
-        body = {**await _ask_safely(session, _PINS), "settings": body["settings"]}
+    body, path = await _ask(session, "pins", _PINS)
     held = SessionState.of_json(body)
-    return dataclasses.replace(
-        held,
-        settings={**held.settings, **await _custom(session, custom)},
-        pins=tuple(body["pins"]),
-    )
+    settings = {**held.settings, **await _custom(session, custom)}
+    if path != body["reset_path"]:
+        settings["search_path"] = path
+    return dataclasses.replace(held, settings=settings, pins=tuple(body["pins"]))
 
 
 async def _custom(session: executor.Session, names: Iterable[str]) -> dict[str, str]:
@@ -199,15 +187,21 @@ def _set_config(settings: Mapping[str, str]) -> str:
     )
 
 
-async def sequences(session: executor.Session) -> tuple[tuple[str | None, ...], ...]:
-    """The position of every sequence; some move it without a transaction id being assigned."""
+async def sequences(session: executor.Session) -> tuple[tuple[str | None, ...], ...] | None:
+    """The position of every sequence; some move it without a transaction id being assigned.
+
+    None if the session may not look at one of them.
+    """
     names = [name or "" for (name,) in await session.query(_SEQUENCES)]
     if not names:
         return ()
     union = " union all ".join(
         f"select {_literal(name)}, last_value::text, is_called::text from {name}" for name in names
     )
-    return tuple(await session.query(union))
+    try:
+        return tuple(await session.query(union))
+    except executor.StatementFailed:
+        return None
 
 
 async def assigned_transaction(session: executor.Session) -> bool:
@@ -216,15 +210,21 @@ async def assigned_transaction(session: executor.Session) -> bool:
     return rows[0][0] == "t"
 
 
-def _hides_catalog(path: str) -> bool:
-    """Whether something of the user's may come before pg_catalog on this search path."""
-    return "pg_catalog" in path
+async def _ask(session: executor.Session, name: str, query: str) -> tuple[dict[str, Any], str]:
+    """The JSON object a probe gives, and the session's search path.
 
-
-async def _ask_safely(session: executor.Session, query: str) -> dict[str, Any]:
-    if session.in_transaction:
-        return _object(await session.query(query))
-    return _object(await session.query(f"BEGIN;{_SAFE}{query};COMMIT"))
+    A function or operator of the user's would be taken for a built-in one wherever it fits better,
+    so a probe runs with nothing but the catalog on its path; prepared, since planning it takes four
+    times as long as running it.
+    """
+    rows = await session.query(_SAFELY)
+    try:
+        body = _object(await session.probe(name, query))
+    except executor.StatementFailed:
+        await session.query("ROLLBACK")
+        raise
+    await session.query("COMMIT")
+    return body, rows[0][0] or ""
 
 
 def _object(rows: list[tuple[str | None, ...]]) -> dict[str, Any]:

@@ -281,7 +281,9 @@ class Run:
         async with contextlib.AsyncExitStack() as stack:
             try:
                 async with workspace.patience(self._emit, "Waiting for a run with other roles …"):
-                    await stack.enter_async_context(self._space.switch.using(roles, alone=alone))
+                    await stack.enter_async_context(
+                        self._space.switch.using(roles, alone=alone, notebook=self._notebook.key)
+                    )
             except errors.RolesLost as exc:
                 await self._space.forget_roles(self._notebook)
                 raise LostBeforeHead(exc.message) from exc
@@ -375,7 +377,7 @@ class Run:
         except running.CellFailed as exc:
             report.error = dataclasses.replace(exc.error, cell=cell.id)
             return report.error
-        await self._settle_roles(instance)
+        await self._settle_roles(instance, done)
         self._reports.replayed += 1
         if done.rerolled or (parsed.reads_only and done.mark != before):
             self._space.chain.forget()
@@ -393,9 +395,12 @@ class Run:
             await self._space.maker.keep(instance, _title(parsed))
         return None
 
-    async def _settle_roles(self, instance: instances.Instance) -> None:
-        """Note which roles there are after a cell, in a notebook that makes any."""
+    async def _settle_roles(self, instance: instances.Instance, done: running.CellRun) -> None:
+        """Note which roles there are after a cell that may have made any."""
+        if done.opaque:
+            await self._space.switch.noticed(instance)
         if any(parsed.roles for parsed in self._parsed):
+            instance.changes_roles = True
             instance.roles = await self._space.switch.changed()
 
     def _needs_session(self, index: int) -> bool:
@@ -435,7 +440,7 @@ class Run:
                 self._space.drop(self._notebook, instance)
             self._space.after(self._notebook, None, before, context, None, "", self._foresee_edit)
             return dataclasses.replace(exc.error, cell=head.id)
-        await self._settle_roles(instance)
+        await self._settle_roles(instance, done)
         if done.rerolled or (parsed.reads_only and done.mark != before):
             self._space.chain.forget()
         report.ms, report.rows, report.effect = done.ms, done.rows, done.effect

@@ -61,7 +61,7 @@ class CellRun:
 
     `error` is the first that PostgreSQL gave in an open transaction: unlike any other it is a part
     of the state, since the transaction is aborted by it. `rerolled`: a volatile statement that had
-    been frozen ran again.
+    been frozen ran again. `opaque`: it ran code that its text does not show.
     """
 
     mark: states.Mark
@@ -71,6 +71,7 @@ class CellRun:
     loaded: tuple[str, ...] = ()
     error: records.SqlError | None = None
     rerolled: bool = False
+    opaque: bool = False
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -124,16 +125,14 @@ async def run_cell(
         loaded=tuple(run.loaded),
         error=run.error,
         rerolled=rerolled,
+        opaque=run.opaque,
     )
 
 
 async def know_facts(
-    session: executor.Session, mark: states.Mark, context: Context, path: str | None = None
+    session: executor.Session, mark: states.Mark, context: Context
 ) -> states.Facts:
-    """The facts of the state the session is in, asked for once per state.
-
-    `path` is the session's search path, if it is known.
-    """
+    """The facts of the state the session is in, asked for once per state."""
     known = context.knowledge.facts(mark.state)
     if known is not None:
         return known
@@ -141,7 +140,7 @@ async def know_facts(
         # A query of ours would take the snapshot of a transaction that has not taken it yet.
         return states.Facts(reached=True)
     try:
-        found = await probes.facts(session, path)
+        found = await probes.facts(session)
     except executor.StatementFailed:
         # The user's settings are in the way (a lock, a statement_timeout): nothing is certain.
         return states.Facts(reached=True)
@@ -172,6 +171,7 @@ class _Run:
         self._harmed = False
         self.values: dict[str, str | None] | None = None
         self.error: records.SqlError | None = None
+        self.opaque = False
         self.mark = instance.mark
         self.effect: states.CellEffect = "none"
         self.rows: int | None = None
@@ -364,6 +364,7 @@ class _Run:
 
     def _advance(self, step: cells.Step) -> None:
         """An effective statement ran."""
+        self.opaque = self.opaque or step.effect.opaque
         self._note_plans(step.effect.plans)
         self._instance.custom |= step.effect.custom
         name = step.effect.name
@@ -394,7 +395,7 @@ class _Run:
             raise executor.StatementFailed(_shift(exc.error, len(begin))) from exc
         wrote = await probes.assigned_transaction(self._session)
         await self._session.query("COMMIT")
-        wrote = wrote or await probes.sequences(self._session) != before
+        wrote = wrote or before is None or await probes.sequences(self._session) != before
         held = await probes.session_state(self._session, self._instance.custom)
         wrote = wrote or held != self._instance.held
         self._note_read(step, "write" if wrote else "read", certain=False)
@@ -406,6 +407,7 @@ class _Run:
             self._advance(step)
             # Whatever it called may have changed the catalog.
             self._note_plans("spoils")
+            self.opaque = True
         self.effect = states.stronger(self.effect, outcome)
 
     @contextlib.contextmanager

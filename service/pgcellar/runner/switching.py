@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Protocol
 
 #: A set of roles as a snapshot's row holds it; None is the empty one.
@@ -31,15 +31,26 @@ class Roles(Protocol):
         """
 
 
+#: Ends the open transactions that changed roles, but those of one notebook: nobody else could
+#: touch these roles before they end.
+EndOthers = Callable[[str | None], Awaitable[None]]
+
 #: Not known, since switching was broken off: equal to no set.
 _UNKNOWN: RoleSet = {"roles": None}
+
+
+class HasRoles(Protocol):
+    """Whatever stands in a state."""
+
+    roles: RoleSet
 
 
 class Switch:
     """See the module."""
 
-    def __init__(self, roles: Roles) -> None:
+    def __init__(self, roles: Roles, end_others: EndOthers) -> None:
         self.roles = roles
+        self._end_others = end_others
         self._active: RoleSet = _UNKNOWN
         self._users = 0
         self._alone = False
@@ -51,8 +62,10 @@ class Switch:
         await self.to(None)
 
     @contextlib.asynccontextmanager
-    async def using(self, target: RoleSet, *, alone: bool = False) -> AsyncIterator[None]:
-        """While this is held, these roles are called by their names.
+    async def using(
+        self, target: RoleSet, *, alone: bool = False, notebook: str | None = None
+    ) -> AsyncIterator[None]:
+        """While this is held, these roles are called by their names, for a run of a notebook.
 
         With `alone` they may change meanwhile (see `changed`). Raises RolesLost if one of them is
         there no more.
@@ -60,6 +73,8 @@ class Switch:
         while True:
             async with self._deciding:
                 if self._free(target, alone):
+                    if alone or target != self._active:
+                        await self._end_others(notebook)
                     await self.to(target)
                     self._users += 1
                     self._alone = alone
@@ -84,6 +99,13 @@ class Switch:
         """What the set has become, while alone."""
         self._active = await self.roles.read()
         return self._active
+
+    async def noticed(self, instance: HasRoles) -> None:
+        """Note roles that a cell made without saying so in its text."""
+        if instance.roles == self._active and not self._alone:
+            found = await self.roles.read()
+            if instance.roles == self._active and found != self._active:
+                instance.roles = self._active = found
 
     def _free(self, target: RoleSet, alone: bool) -> bool:
         if self._users == 0:

@@ -99,7 +99,7 @@ class Workspace:
         self.knowledge = knowledge
         self.chain = states.Chain(knowledge)
         self._control = control
-        self.switch = switching.Switch(control.roles)
+        self.switch = switching.Switch(control.roles, self._end_role_changes)
         self._resources = resources
         self._costs: dict[tuple[str, str], float] = {}
         self._notebooks: dict[str, Notebook] = {}
@@ -173,6 +173,16 @@ class Workspace:
         with contextlib.suppress(ValueError):
             notebook.instances.remove(instance)
         self._spawn(self.maker.discard(instance))
+
+    async def _end_role_changes(self, spared: str | None) -> None:
+        """Discard instances whose open transactions may hold roles; they can be replayed."""
+        for notebook in self._notebooks.values():
+            for instance in list(notebook.instances):
+                session = instance.session
+                held = instance.changes_roles and session is not None and session.in_transaction
+                if held and notebook.key != spared and not notebook.lock.locked():
+                    notebook.instances.remove(instance)
+                    await self.maker.discard(instance)
 
     async def forget_roles(self, notebook: Notebook) -> None:
         """Give up what knows roles, since one of them is gone: it is made again by replaying."""
@@ -346,8 +356,7 @@ class Workspace:
             instance.held = probes.SessionState(pins=("a session that does not answer",))
         if not instance.held.prepared and not session.in_transaction:
             instance.plans = "none"
-        path = None if session.in_transaction else instance.held.settings.get("search_path", "")
-        await running.know_facts(session, instance.mark, context, path)
+        await running.know_facts(session, instance.mark, context)
 
     def worth_keeping(self, instance: instances.Instance, *, volatile: bool) -> bool:
         """Whether to keep the instance's state before anything else runs on it."""

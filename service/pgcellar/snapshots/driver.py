@@ -39,6 +39,8 @@ _COPIES = 2
 _SESSIONS = _COPIES + 2
 #: CREATE DATABASE gives up after 5 s of waiting for sessions on its source to end.
 _TERMINATE_MS = 5000
+#: What a user's open transaction holds must not hold up the sandbox.
+_LOCK_TIMEOUT = "set lock_timeout = '10s'"
 #: _IOW(0x94, 9, int): share one file's extents with another, or fail.
 _FICLONE = 0x40049409
 _DISK_FULL = "53100"
@@ -261,6 +263,7 @@ class DatabaseDriver:
             conn = await psycopg.AsyncConnection.connect(
                 **self._server.conninfo("postgres", admin=True), autocommit=True
             )
+            await conn.execute(_LOCK_TIMEOUT)
             if self.shares_extents:
                 await conn.execute("set file_copy_method = clone")
         except psycopg.OperationalError as exc:

@@ -7,6 +7,8 @@ from one set to another is a matter of names, attributes and memberships (docs/d
 
 from __future__ import annotations
 
+import re
+import secrets
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -15,6 +17,8 @@ from psycopg import sql
 from pgcellar.api import errors
 
 PARKED = "pgcellar_parked_"
+#: Its number is its own: a role that a person names so is none of these.
+_PARKED = re.compile(rf"{PARKED}(\d{{1,10}})_[0-9a-f]{{8}}")
 #: PostgreSQL 15's CREATEROLE may alter every role that is not a superuser.
 SINCE = 16
 
@@ -92,8 +96,7 @@ class Roles:
             raise errors.RolesLost("A role that this state knows is not there any more.")
         for oid, row in rows.items():
             if not _parked(row) and wanted.get(oid, {}).get("name") != row["name"]:
-                await self._rename(row["name"], f"{PARKED}{oid}")
-                row["name"] = f"{PARKED}{oid}"
+                row["name"] = await self._park(row)
         for oid, row in wanted.items():
             if rows[oid]["name"] != row["name"]:
                 await self._rename(rows[oid]["name"], row["name"])
@@ -115,7 +118,7 @@ class Roles:
                 for member in reversed(await self._members()):
                     if row["oid"] in (member["role"], member["member"]):
                         await self._leave(member)
-                await self._rename(name, f"{PARKED}{row['oid']}")
+                await self._park(row)
         return True
 
     async def _members(self) -> list[dict[str, Any]]:
@@ -123,6 +126,12 @@ class Roles:
 
     async def _all(self) -> list[dict[str, Any]]:
         return await self._sessions.fetch(_ROLES, {"first": _FIRST_USER_OID, "user": self._user})
+
+    async def _park(self, row: Mapping[str, Any]) -> str:
+        """Rename a role out of the way; its new name, which nobody could have taken before."""
+        name = f"{PARKED}{row['oid']}_{secrets.token_hex(4)}"
+        await self._rename(row["name"], name)
+        return name
 
     async def _rename(self, old: str, new: str) -> None:
         await self._do("ALTER ROLE {} RENAME TO {}", sql.Identifier(old), sql.Identifier(new))
@@ -196,4 +205,5 @@ class Roles:
 
 
 def _parked(row: Mapping[str, Any]) -> bool:
-    return bool(row["name"] == f"{PARKED}{row['oid']}")
+    found = _PARKED.fullmatch(row["name"])
+    return found is not None and int(found[1]) == row["oid"]
