@@ -164,7 +164,12 @@ def sessions(draw: Draw, max_cells: int = MAX_CELLS, max_edits: int = 6) -> Sess
 
 
 def reformatted(source: str, blank: str) -> str:
-    """The same SQL with every blank outside literals and comments replaced by `blank`."""
+    """The same SQL with every blank outside literals and comments replaced by `blank`.
+
+    A cell with meta-commands stays as it is: they end with their lines.
+    """
+    if "\\" in source:
+        return source
     return _TOKEN.sub(lambda match: match["kept"] or blank, source)
 
 

@@ -131,6 +131,9 @@ def test_cells_are_parsed_once() -> None:
 @given(generators.notebooks(max_cells=3), st.sampled_from(generators.BLANKS))
 def test_digest_is_that_of_the_meaning(notebook: generators.Notebook, blank: str) -> None:
     for source in notebook.sources:
+        if cells.parse(source).scanned == "always":
+            # What it means depends on variables; its text stands for it.
+            continue
         digest = cells.parse(source).digest
         assert cells.parse(f"-- x\n{generators.reformatted(source, blank)}\n;").digest == digest
         assert cells.parse(f"{source}\n;select 12345").digest != digest
