@@ -135,6 +135,22 @@ class TestTransactions:
         assert cellar.run(cells, 4, notebook="pinned", rerun=True).head.pinned is None
 
 
+def test_a_copy_that_may_change_something_is_refused(
+    cellar: cellars.Cellar, tmp_path: pathlib.Path
+) -> None:
+    """It is skipped in the tail."""
+    make = (
+        "create function sc() returns text language sql as"
+        " $$ select set_config('work_mem', '9MB', false) $$"
+    )
+    error = cellar.run(
+        [make, "\\copy (select sc()) to 'o.csv'"], directory=str(tmp_path)
+    ).done.error
+    assert error is not None
+    assert error.sqlstate == "PC008"
+    assert cellar.run([make, "show work_mem"]).results[0].rows == (("4MB",),)
+
+
 class TestRolls:
     """Volatile functions in writes are frozen by the first execution."""
 
@@ -203,7 +219,7 @@ class TestResultCache:
             "select 1",
             "select count(*), max(a) from k",
             "select a, rank() over (order by a) from k order by a",
-            "select to_char(t, 'YYYY'), date_trunc('day', t), t at time zone 'UTC' from k",
+            "select to_char(t, 'YYYY'), date_trunc('day', t), extract(year from t) from k",
             "with c as (select a from k) select string_agg(a::text, ',') from c group by a % 2",
             "select jsonb_agg(j), lower('X'), coalesce(a, 0) from k group by a",
             "table k",
@@ -241,6 +257,8 @@ class TestResultCache:
             "select * from k tablesample system (50)",
             "select inet_client_addr()",
             "select 'k'::regclass::oid",
+            "select a::text::timestamptz from k where false",
+            "select date '2020-01-01'",
             'select "current_date" from (select current_date) x',
         ],
     )
@@ -257,6 +275,8 @@ class TestResultCache:
             "create view w as select clock_timestamp() as a; create view v as select * from w",
             "create view v as select * from k tablesample system (50)",
             "create view v as select age(t) from k",
+            "create table x (a text); create view v as select a::timestamptz from x",
+            "set standard_conforming_strings = off; create view v as select now()",
             "create function f() returns int language sql stable as 'select 1';"
             " create view v as select f()",
         ],

@@ -27,6 +27,8 @@ CHUNK_ROWS = 500
 COPY_BLOCK = 256 * 1024
 #: A loop that raises a notice per row must not fill the notebook.
 MAX_NOTICES = 500
+#: Characters of a notice that are shown.
+MAX_NOTICE = 16 * 1024
 #: Probes are small catalog queries; one that takes longer meets a lock or a setting of the user's.
 PROBE_TIMEOUT = 15.0
 CANCEL_TIMEOUT = 5.0
@@ -340,9 +342,9 @@ class Session:
                     statement=0,
                     severity=diagnostic.severity or "NOTICE",
                     sqlstate=diagnostic.sqlstate or "00000",
-                    message=diagnostic.message_primary or "",
-                    detail=diagnostic.message_detail,
-                    hint=diagnostic.message_hint,
+                    message=(diagnostic.message_primary or "")[:MAX_NOTICE],
+                    detail=(diagnostic.message_detail or "")[:MAX_NOTICE] or None,
+                    hint=(diagnostic.message_hint or "")[:MAX_NOTICE] or None,
                 )
             )
 

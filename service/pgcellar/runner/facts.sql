@@ -27,7 +27,7 @@ stored(tree) as (
             where contypid <> 0 and conbin is not null and oid >= 16384
 ),
 called(oid) as (
-  select m[1]::oid from stored, regexp_matches(tree, ':(?:op)?funcid (\d+)', 'g') m
+  select m[1]::oid from stored, regexp_matches(tree, E':(?:op)?funcid (\\d+)', 'g') m
   union select oprcode::oid from pg_catalog.pg_operator where oid >= 16384
   union select castfunc from pg_catalog.pg_cast where oid >= 16384
 )
@@ -49,11 +49,12 @@ select json_build_object(
         and p.proname not in (select name from harmless)
         -- A READ ONLY transaction shows in the settings.
         or p.proname = 'current_setting')
-    or exists (select from stored where tree ~ format(':relid %s\M', 'pg_catalog.pg_settings'::pg_catalog.regclass::oid)),
+    or exists (select from stored where tree ~ format(E':relid %s\\M', 'pg_catalog.pg_settings'::pg_catalog.regclass::oid)),
   'impure', (select coalesce(json_agg(distinct lower(proname::text)), '[]') from pg_catalog.pg_proc
              where oid >= 16384 and provolatile <> 'i'),
   -- A view or the like that shows more than the state: clocks, who asks, the catalog (relations with
-  -- small numbers), the place of a row (attributes with negative numbers), a sample.
+  -- small numbers), the place of a row (attributes with negative numbers), a sample; or that reads a text, which may
+  -- be 'now'. Regular expressions are E'…', whatever standard_conforming_strings says.
   'impure_reached',
     exists (
       select from called c join pg_catalog.pg_proc p on p.oid = c.oid
@@ -61,4 +62,4 @@ select json_build_object(
         and (p.oid >= 16384 or p.proname <> all (array[{state_only}]::name[])))
     or exists (
       select from stored
-      where tree ~ '\{SQLVALUEFUNCTION|TABLESAMPLE|:varattno -|:relid [0-9]{1,4}\M|:relid 1[0-5][0-9]{3}\M'))
+      where tree ~ E'\\{SQLVALUEFUNCTION|\\{COERCEVIAIO|\\{ARRAYCOERCE|TABLESAMPLE|:varattno -|:relid [0-9]{1,4}\\M|:relid 1[0-5][0-9]{3}\\M'))

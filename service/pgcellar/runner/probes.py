@@ -24,20 +24,17 @@ HARMLESS = (
 #: Built-in functions that are not immutable, but decided by the state, the session's settings and
 #: their arguments. The result of a read that names another one is never kept.
 STATE_ONLY = (
-    "array_in", "array_out", "array_to_json", "array_to_string", "avg", "concat", "concat_ws",
-    "convert", "count", "date", "date_add", "date_bin", "date_part", "date_subtract", "date_trunc",
+    "array_out", "array_to_json", "array_to_string", "avg", "concat", "concat_ws",
+    "convert", "count", "date_add", "date_bin", "date_part", "date_subtract", "date_trunc",
     "enum_first", "enum_last", "enum_range", "extract", "format", "generate_series", "isfinite",
     "json_agg", "json_agg_strict", "json_build_array", "json_build_object", "json_object_agg",
-    "json_object_agg_strict", "json_object_agg_unique", "json_populate_record",
-    "json_populate_recordset", "json_to_record", "json_to_recordset", "jsonb_agg",
+    "json_object_agg_strict", "json_object_agg_unique",     "jsonb_agg",
     "jsonb_agg_strict", "jsonb_build_array", "jsonb_build_object", "jsonb_object_agg",
     "jsonb_object_agg_strict", "jsonb_object_agg_unique", "jsonb_path_exists_tz",
     "jsonb_path_query_array_tz", "jsonb_path_query_first_tz", "jsonb_path_query_tz",
-    "jsonb_populate_record", "jsonb_populate_recordset", "jsonb_to_record", "jsonb_to_recordset",
-    "length", "lower", "make_timestamptz", "max", "min", "overlaps", "phraseto_tsquery",
+        "length", "lower", "make_timestamptz", "max", "min", "overlaps", "phraseto_tsquery",
     "plainto_tsquery", "quote_literal", "quote_nullable", "row_to_json", "setweight", "string_agg",
-    "sum", "text", "time", "timestamp", "timestamptz",
-    "timetz", "timezone", "to_char", "to_date", "to_json",
+    "sum", "text",     "timezone", "to_char", "to_date", "to_json",
     "to_jsonb", "to_number", "to_timestamp", "to_tsquery", "to_tsvector", "ts_headline",
     "tstzrange", "upper", "websearch_to_tsquery", "xmlagg",
 )  # fmt: skip

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping
 from typing import BinaryIO
 
 from pgcellar.api import errors, records
-from pgcellar.notebook import cells, copying, effects, psqlscan, scripts, states
+from pgcellar.notebook import cells, copying, effects, psqlscan, scripts, statements, states
 from pgcellar.runner import executor, files, instances, probes, special, store, switching
 
 _READ_ONLY = "BEGIN READ ONLY;\n"
@@ -291,9 +291,25 @@ class _Run:
             return None
         command = copying.parse(step.statement.text)
         if isinstance(command, copying.Copy):
+            await self._check_copied(command)
             with self._context.files.create(self._context.directory, command.file) as file:
                 return await self._read_only(command.sql, dataclasses.replace(output, sink=file))
         return await special.run(self._session, step.statement.text, output)
+
+    async def _check_copied(self, command: copying.Copy) -> None:
+        """A `\\copy … to` is skipped in the tail, so it must be certain to change nothing."""
+        text = command.sql
+        statement = statements.Statement(kind="sql", text=text, start=0, canonical=text)
+        effect = effects.predict(statement)
+        facts = await know_facts(self._session, self.mark, self._context)
+        if effect.name != "read" or not (facts.certain(effect) or self._session.in_transaction):
+            raise executor.StatementFailed(
+                records.SqlError(
+                    sqlstate=errors.Unsupported.code,
+                    message="What this \\copy saves may change something when it is asked for.",
+                    hint="Make it a table by CREATE TABLE … AS, and \\copy the table.",
+                )
+            )
 
     async def _read_only(
         self, text: str, output: executor.Output | None
