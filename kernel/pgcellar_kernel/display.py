@@ -6,6 +6,7 @@ go to stdout, since any text on stderr costs a graded cell all its points.
 
 from __future__ import annotations
 
+import html
 from collections.abc import Callable
 from typing import Any
 
@@ -58,7 +59,9 @@ class Display:
         if self._waiting:
             self._send("clear_output", {"wait": True})
         self._waiting = True
-        self._send("display_data", _data({"text/plain": f"{event.message}{left}"}))
+        text = f"{event.message}{left}"
+        shown = f'<span style="opacity:.7">{html.escape(text)}</span>'
+        self._send("display_data", _data({"text/plain": text, "text/html": shown}))
 
 
 def _data(bundle: dict[str, Any]) -> dict[str, Any]:
