@@ -171,14 +171,26 @@ class Roles:
                 await self._do("DO {}", sql.Literal(body.as_string()))
 
     async def _join(self, oids: Collection[int], members: Sequence[Mapping[str, Any]]) -> None:
-        """Make the memberships in these roles what they are in a state."""
-        now = [member for member in await self._members() if member["role"] in oids]
-        for member in reversed(now):
-            if member not in members:
+        """Make the memberships in these roles what they are in a state. Raises RolesLost."""
+        for member in reversed(await self._members()):
+            if member["role"] in oids and member not in members:
                 await self._leave(member)
-        for member in members:
-            if member not in now:
-                await self._grant(member)
+        # Taking one away may have taken others along.
+        now = await self._members()
+        pending = [member for member in members if member not in now]
+        while pending:
+            refused = []
+            for member in pending:
+                try:
+                    await self._grant(member)
+                except errors.SandboxLost:
+                    raise
+                except errors.PgcellarError:
+                    # Its grantor may be given the right to grant by one that comes later.
+                    refused.append(member)
+            if len(refused) == len(pending):
+                raise errors.RolesLost("A membership that this state knows can't be given back.")
+            pending = refused
 
     async def _leave(self, member: Mapping[str, Any]) -> None:
         names = await self._names(member)
@@ -198,6 +210,8 @@ class Roles:
             {"oids": [member["role"], member["member"], member["grantor"]]},
         )
         names = {row["oid"]: row["name"] for row in rows}
+        if not all(member[key] in names for key in ("role", "member", "grantor")):
+            raise errors.RolesLost("A role that this state knows is not there any more.")
         return [sql.Identifier(names[member[key]]) for key in ("role", "member", "grantor")]
 
     async def _do(self, text: str, *parts: sql.Composable) -> None:
