@@ -29,7 +29,9 @@ _FIRST = 4
 _READ_AIM = "below +2 ms"
 _WRITE_AIM = "below +5 ms"
 _SMALL = "create table small as select g as id, md5(g::text) as name from generate_series(1, 100) g"
-_OVER_SMALL = "select * from small order by id"
+#: Reads are another each time: the answer to one that ran before is kept.
+_READ = "select {number}"
+_OVER_SMALL = "select * from small where id <> {number} order by id"
 _TABLE = "create table t (n integer)"
 _FILL = "insert into t select generate_series(1, 1000)"
 
@@ -136,15 +138,17 @@ class Heads:
     async def reads(self, rounds: int) -> None:
         """A read of nothing, and one over a small table."""
         await self._conn.execute(_SMALL)
-        await self._read("select 1", ["select 1"], rounds)
+        await self._read("select 1", [_READ], rounds)
         await self._read("100 rows", [_SMALL, _OVER_SMALL], rounds)
-        long = [_TABLE, *(f"select {number}" for number in range(LONG - 1)), "select 1"]
+        long = [_TABLE, *(f"select {number}" for number in range(LONG - 1)), _READ]
         await self._read(f"select 1 below {LONG:,} cells", long, max(10, rounds // 4))
 
-    async def _read(self, what: str, cells: Sequence[str], rounds: int) -> None:
-        head = len(cells) - 1
+    async def _read(self, what: str, notebook: Sequence[str], rounds: int) -> None:
+        """Its last cell, which takes a number."""
+        head = len(notebook) - 1
         took: tuple[list[float], list[float], list[float]] = ([], [], [])
         for _ in range(_WARM_UP + rounds):
+            cells = [*notebook[:head], notebook[head].format(number=next(self._number))]
             took[0].append(await self._bare(cells[head]))
             took[1].append(await self._inside(what, cells, head))
             took[2].append(await self._http(what, cells, head))

@@ -118,6 +118,7 @@ def test_no_postgresql(fresh_cli: CommandLine, tmp_path: pathlib.Path) -> None:
         "comment on database postgres is 'x'",
         "\\! id",
         "\\copy t from program 'id'",
+        "set client_encoding = 'latin1'",
     ],
 )
 def test_what_reaches_beyond_the_database_is_refused(cli: CommandLine, cell: str) -> None:
@@ -196,7 +197,6 @@ def test_files_stay_in_the_notebooks_folder(cli: CommandLine, tmp_path: pathlib.
         "create temp table pg_proc (x int); create temp table pg_locks (x int)",
         "do $$ begin execute 'alter role pgcellar set search_path = nowhere'; end $$",
         "do $$ begin execute 'alter role pgcellar password ''x'''; end $$",
-        "set client_encoding = 'latin1'",
         "set standard_conforming_strings = off",
         "begin; create table half (a int)",
     ],
