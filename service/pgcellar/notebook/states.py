@@ -89,6 +89,14 @@ class Mark:
         """Whether an effective statement may lead to another content each time it runs here."""
         return step.effect.volatile or self.definitions_volatile
 
+    def moves(self, step: cells.Step) -> bool:
+        """Whether a read moves the session on, so that what comes after it may show that it ran.
+
+        In a transaction it takes the snapshot, it may wait, and failing it aborts; after setseed,
+        random() goes on to the next number.
+        """
+        return self.transaction or (self.binding == "pinned" and step.effect.volatile)
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Link:
@@ -240,8 +248,7 @@ class _Walk:
                 name,
                 True,
             )
-        if mark.transaction:
-            # It takes the transaction's snapshot, it may wait, and failing it aborts.
+        if mark.moves(step):
             return _advanced(mark, step, "", self.knowledge), "pinning", True
         outcome = self.knowledge.learned(mark.state, step.statement.canonical)
         facts = self.knowledge.facts(mark.state)

@@ -25,7 +25,7 @@ Emit = Callable[[records.Event], Awaitable[None]]
 #: a megabyte each still fit in memory.
 CHUNK_ROWS = 500
 COPY_BLOCK = 256 * 1024
-#: A loop that raises a notice per row must not fill the notebook.
+#: Notices and notifications: a loop that raises one per row must not fill the notebook.
 MAX_NOTICES = 500
 #: Characters of a notice that are shown.
 MAX_NOTICE = 16 * 1024
@@ -355,7 +355,8 @@ class Session:
                 await output.emit(dataclasses.replace(notice, statement=output.statement))
             self._sent_notices += len(notices)
         while (notify := self._pg.notifies()) is not None:
-            if output is not None:
+            self._sent_notices += 1
+            if output is not None and self._sent_notices <= MAX_NOTICES:
                 await output.emit(records.Text(statement=output.statement, text=_heard(notify)))
 
     # --- for the reader ----------------------------------------------------------------------

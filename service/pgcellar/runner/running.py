@@ -330,10 +330,7 @@ class _Run:
         """Run a statement of SQL."""
         if step.effect.words is None or "pg_prepared_statements" in step.effect.words:
             await self._session.unprepare()
-        if step.effect.name != "read":
-            return await self._write(step, output)
-        if self._session.in_transaction:
-            # It takes the transaction's snapshot, and failing it aborts.
+        if step.effect.name != "read" or self._session.in_transaction or self.mark.moves(step):
             return await self._write(step, output)
         facts = await know_facts(self._session, self.mark, self._context)
         if facts.certain(step.effect):
@@ -410,7 +407,7 @@ class _Run:
         except executor.StatementFailed as exc:
             raise executor.StatementFailed(_shift(exc.error, len(begin))) from exc
         wrote = await probes.assigned_transaction(self._session)
-        await self._session.query("COMMIT")
+        await self._session.run("COMMIT", output, wrapped=True)
         wrote = wrote or before is None or await probes.sequences(self._session) != before
         held = await probes.session_state(self._session, self._instance.custom)
         wrote = wrote or held != self._instance.held
