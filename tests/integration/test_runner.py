@@ -481,7 +481,9 @@ class TestAtCommit:
         assert 'notification "ch" with payload "hi"' in "".join(said)
 
     def test_many_notifications_are_bounded(self, cellar: cellars.Cellar) -> None:
-        loud = "do $$ begin for i in 1..3000 loop perform pg_notify('ch', i::text); end loop; end $$"
+        loud = (
+            "do $$ begin for i in 1..3000 loop perform pg_notify('ch', i::text); end loop; end $$"
+        )
         ran = cellar.run(["listen ch", loud])
         said = [event for event in ran.events if isinstance(event, records.Text)]
         assert 0 < len(said) <= executor.MAX_NOTICES
