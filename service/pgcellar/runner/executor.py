@@ -102,13 +102,19 @@ class Session:
         return self._pg.transaction_status != _IDLE
 
     @property
+    def busy(self) -> bool:
+        """Whether a statement runs, or waits."""
+        return self._pg.transaction_status == pq.TransactionStatus.ACTIVE
+
+    @property
     def usable(self) -> bool:
         """Whether the connection stands, as far as is known here."""
         return not self._conn.closed and self._pg.status == pq.ConnStatus.OK
 
     def check(self) -> bool:
         """Whether the connection still stands, having looked at what came in while it was idle."""
-        if self.usable:
+        # What comes in for a statement that runs is that statement's.
+        if self.usable and not self.busy:
             try:
                 self._pg.consume_input()
             except psycopg.OperationalError:
