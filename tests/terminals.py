@@ -8,6 +8,7 @@ import pathlib
 import subprocess
 import threading
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import psycopg
@@ -98,9 +99,9 @@ class Terminals:
             assert time.monotonic() < deadline, f"psql does not come to an end: {text}"
             time.sleep(0.01)
 
-    def rows(self, query: str) -> list[tuple[Any, ...]]:
+    def rows(self, query: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """What somebody else sees in the database."""
-        return self._watcher.execute(query).fetchall()  # type: ignore[call-overload, no-any-return]
+        return self._watcher.execute(query, values).fetchall()  # type: ignore[call-overload, no-any-return]
 
     def _runs(self, terminal: Terminal) -> bool:
         if not terminal.busy:
