@@ -75,7 +75,7 @@ OURS = [
 ]  # fmt: skip
 LOOK = """
 select (select json_agg(row(name, setting)) from pg_settings where source = 'session'),
-       (select count(*) from pg_locks where locktype = 'advisory'),
+       (select count(*) from pg_locks where locktype = 'advisory' and pid = pg_backend_pid()),
        (select count(*) from pg_largeobject_metadata), (select count(*) from pg_cursors),
        (select count(*) from pg_prepared_statements), array(select pg_listening_channels())
 """
