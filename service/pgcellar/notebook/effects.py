@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from pglast import error, parser
 
-from pgcellar.notebook import copying, statements
+from pgcellar.notebook import copying, databases, statements
 
 Name = Literal["none", "read", "write", "session", "pinning", "global"]
 
@@ -94,9 +94,6 @@ _QUERIES = frozenset({"SelectStmt", "InsertStmt", "UpdateStmt", "DeleteStmt", "M
 _GLOBAL = {
     "CreatedbStmt": "CREATE DATABASE",
     "DropdbStmt": "DROP DATABASE",
-    "AlterDatabaseStmt": "ALTER DATABASE",
-    "AlterDatabaseSetStmt": "ALTER DATABASE … SET",
-    "AlterDatabaseRefreshCollStmt": "ALTER DATABASE",
     "CreateTableSpaceStmt": "CREATE TABLESPACE",
     "DropTableSpaceStmt": "DROP TABLESPACE",
     "AlterTableSpaceOptionsStmt": "ALTER TABLESPACE",
@@ -105,6 +102,7 @@ _GLOBAL = {
     "AlterSubscriptionStmt": "ALTER SUBSCRIPTION",
     "DropSubscriptionStmt": "DROP SUBSCRIPTION",
 }
+_OWNED = {"DropOwnedStmt": "DROP OWNED", "ReassignOwnedStmt": "REASSIGN OWNED"}
 #: Statements on roles, which belong to the state though the server has one list of them.
 _ROLES = frozenset(
     {"CreateRoleStmt", "AlterRoleStmt", "AlterRoleSetStmt", "DropRoleStmt", "GrantRoleStmt"}
@@ -121,6 +119,8 @@ _GLOBAL_BY_OBJECT = {
     "AlterOwnerStmt": "objectType",
     "SecLabelStmt": "objtype",
 }
+#: What is done to a database without reaching beyond it: it belongs to the state.
+_OWN_DATABASE = frozenset({"GrantStmt", "CommentStmt", "SecLabelStmt"})
 _GLOBAL_OBJECTS = {
     "OBJECT_DATABASE": "database",
     "OBJECT_TABLESPACE": "tablespace",
@@ -149,6 +149,7 @@ class Effect:
     `opaque`: it runs code that its text does not show.
     `roles`: it may change the set of roles; `drops` names roles that it drops.
     `loads`: the relation a bulk load fills, as typed, for ANALYZE.
+    `database`: where its text names the notebook's own database.
     `refusal` says why a global statement can't run, and `hint` what to do instead.
     """
 
@@ -167,6 +168,7 @@ class Effect:
     roles: bool = False
     drops: tuple[str, ...] = ()
     loads: str | None = None
+    database: databases.Spans = ()
     refusal: str | None = None
     hint: str | None = None
 
@@ -198,6 +200,7 @@ def predict(statement: statements.Statement) -> Effect:
         opaque=kind in ("", "DoStmt", "CallStmt"),
         roles=_changes_roles(kind, words),
         drops=_dropped_roles(kind, node),
+        database=databases.spans(kind, node, statement.text),
     )
     target = _global_object(kind, node)
     if target is not None:
@@ -326,13 +329,15 @@ def _global_object(kind: str, node: dict[str, Any]) -> str | None:
     """What the refusal calls a statement that changes the server, or None if it doesn't."""
     if kind in _GLOBAL:
         return _GLOBAL[kind]
-    if kind == "DropOwnedStmt" and any(_is_self(role) for role in node["roles"]):
-        # It would take away the rights on every other database of the sandbox, too.
-        return "DROP OWNED BY the notebook's own role"
+    if kind in _OWNED and any(_is_self(role) for role in node["roles"]):
+        # It would reach the other databases of the sandbox, too.
+        return f"{_OWNED[kind]} BY the notebook's own role"
     member = _GLOBAL_BY_OBJECT.get(kind)
     if member is None:
         return None
     target = _GLOBAL_OBJECTS.get(node.get(member, ""))
+    if target == "database" and kind in _OWN_DATABASE:
+        return None
     return None if target is None else f"Changing a {target}"
 
 
