@@ -457,6 +457,8 @@ def _results(shown: str) -> tuple[StatementResult, ...]:
     """The statements' results: of each a table, a tag, or both, and then the time it took."""
     results = []
     position = 0
+    # What \\c says.
+    shown = re.sub(r"^You are now connected to .*\n", "", shown, flags=re.MULTILINE)
     while position < len(shown):
         columns: tuple[str, ...] | None = None
         rows: tuple[tuple[str | None, ...], ...] = ()

@@ -305,7 +305,7 @@ def test_any_statement_has_an_effect(text: str) -> None:
     effect = effects.predict(statements.Statement(kind="sql", text=text, start=0, canonical=text))
     assert effect.name in ("read", "write", "session", "pinning", "global")
     command = statements.Statement(kind="meta", text=f"\\{text}x", start=0, canonical=text)
-    assert effects.predict(command).name == "write"
+    assert effects.predict(command).name in ("write", "none")
 
 
 @pytest.mark.parametrize(

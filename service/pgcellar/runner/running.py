@@ -60,6 +60,7 @@ class Context:
     directory: str | None
     digests: Mapping[str, str]
     roles: switching.Roles
+    attributes: instances.Attributes
 
     def include(self, name: str) -> str | psqlscan.Problem:
         """The text of a file that `\\i` names."""
@@ -258,9 +259,28 @@ class _Run:
         output = self._target.output(index) if self._target else None
         if step.effect.name == "none":
             return await self._show(step, output)
+        if step.connects:
+            return await self._connect(step, output)
         if step.gset is not None:
             return await self._gset(index, step)
         return await self._send(step, output)
+
+    async def _connect(
+        self, step: cells.Step, output: executor.Output | None
+    ) -> records.Completed | None:
+        """Begin a new session, with the settings that new sessions begin with in this state."""
+        self._harmed = True
+        if self._session.in_transaction:
+            await self._session.query("ROLLBACK")
+        instance, attributes = self._instance, self._context.attributes
+        belongs = await attributes.read(instance.database)
+        # Settings of the user's role that are for all databases are of no state.
+        await attributes.write(instance.database, belongs)
+        await self._session.renew()
+        instance.began = (belongs or {}).get("settings", ())
+        instance.plans = "none"
+        self._advance(step)
+        return await self._show(step, output)
 
     async def _gset(self, index: int, step: cells.Step) -> records.Completed | None:
         """Run a query whose one row goes into variables."""
