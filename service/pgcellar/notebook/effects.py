@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from pglast import error, parser
 
-from pgcellar.notebook import copying, databases, statements
+from pgcellar.notebook import copying, databases, lexer, statements
 
 Name = Literal["none", "read", "write", "session", "pinning", "global"]
 
@@ -187,7 +187,7 @@ def predict(statement: statements.Statement) -> Effect:
             hint="Remove the NUL character or the lone surrogate from it.",
         )
     words = _words(text)
-    kind, node = _parse(statement.text)
+    kind, node = _parse(statement)
     custom = _custom_settings(kind, node, text)
     plain = Effect(
         name="write",
@@ -238,7 +238,7 @@ def _meta(statement: statements.Statement) -> Effect:
         # The file is for whoever runs the cell; the state does not change.
         return Effect(name="none", words=words, plans="keeps")
     # What COPY loads is read off its own parse tree; a malformed one is the server's to refuse.
-    return Effect(name="write", words=words, plans="keeps", loads=_loads(*_parse(command.sql)))
+    return Effect(name="write", words=words, plans="keeps", loads=_loads(*_parse_text(command.sql)))
 
 
 def _words(text: str) -> frozenset[str] | None:
@@ -251,10 +251,14 @@ def _words(text: str) -> frozenset[str] | None:
     return frozenset(found).union(cut)
 
 
-def _parse(text: str) -> tuple[str, dict[str, Any]]:
+def _parse(statement: statements.Statement) -> tuple[str, dict[str, Any]]:
     """The statement's node type and node; ("", {}) where the grammar or its depth gives out."""
-    if len(text) > statements.LONG_TEXT:
-        return _by_first_word(text), {}
+    if len(statement.text) > statements.LONG_TEXT:
+        return _by_first_word(statement.text), {}
+    return _parse_text(statement.text)
+
+
+def _parse_text(text: str) -> tuple[str, dict[str, Any]]:
     try:
         parsed = json.loads(parser.parse_sql_json(text))["stmts"]
     except (error.Error, RecursionError, ValueError, KeyError):
@@ -266,6 +270,10 @@ def _parse(text: str) -> tuple[str, dict[str, Any]]:
 
 
 def _by_first_word(text: str) -> str:
+    if text[:4].lower() == "drop":
+        # Instances are the user's own, so PostgreSQL would let it pass.
+        second = 4 + lexer.code_start(text[4:])
+        return "DropdbStmt" if text[second : second + 8].lower() == "database" else ""
     return {"insert": "InsertStmt", "update": "UpdateStmt", "delete": "DeleteStmt"}.get(
         text.split(None, 1)[0].lower(), ""
     )
