@@ -169,6 +169,14 @@ class Script:
             return cells.Step(statement=meta, effect=effects.predict(meta))
         if name in ("c", "connect"):
             return _connect(command)
+        if name == "base":
+            return _refused(
+                psqlscan.Problem(
+                    message="\\base stands alone in the first cell of a notebook, or nowhere.",
+                    hint="In a kernel that was used before, restart it and run from the top.",
+                    start=command.start,
+                )
+            )
         if name == "conninfo":
             return _says(command, f"You are connected to {_PLACE}\n")
         if _DESCRIBES.match(name):
