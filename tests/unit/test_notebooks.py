@@ -214,8 +214,8 @@ def test_what_is_not_json_leaves_the_file(write: Write) -> None:
     [
         ("load.ipynb", "\\base load.ipynb", "load.ipynb"),
         ("-- load it.ipynb\n", "\\base load it.ipynb", "load it.ipynb"),
-        ("-- empty", "", None),
-        ("\n", "", None),
+        ("empty", "-- empty", None),
+        ("\n", "-- empty", None),
         (
             "-- of the class\n\\base 'a b.ipynb';",
             "-- of the class\n\\base 'a b.ipynb';",

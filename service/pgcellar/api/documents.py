@@ -88,7 +88,7 @@ def as_tagged(source: str, tagged: Sequence[str]) -> str:
     if BASE not in tagged or any(line.startswith("\\base") for line in lines):
         return source
     names = [line.removeprefix("--").strip() for line in lines]
-    return "" if names in ([], [_EMPTY]) else f"\\base {'; '.join(names)}"
+    return f"-- {_EMPTY}" if names in ([], [_EMPTY]) else f"\\base {'; '.join(names)}"
 
 
 def base_named(source: str) -> str | None:

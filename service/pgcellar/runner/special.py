@@ -30,6 +30,7 @@ DESCRIBING = frozenset(
 #: Handled before they come here; listed by `\\?`.
 _OTHERS = (
     ("\\copy TABLE from|to 'FILE'", "Load or save a file beside the notebook."),
+    ("\\base FILE.ipynb", "Start from another notebook; alone in the first cell."),
     ("\\i FILE", "Run the commands of a file beside the notebook."),
     ("\\set NAME VALUE", "Set a variable: :NAME, :'NAME', :\"NAME\"."),
     ("\\unset NAME", "Forget a variable."),
