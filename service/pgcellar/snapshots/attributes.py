@@ -21,8 +21,11 @@ select d.datdba::int8 as owner, d.datacl::text[] as grants, d.datconnlimit as co
        (select coalesce(json_agg(json_build_object('role', setrole::int8, 'values', setconfig)
                                  order by setrole), '[]')
         from pg_db_role_setting where setdatabase = d.oid) as settings,
-       (select oid::int8 from pg_authid where rolname = %(user)s) as user_role
-from pg_database d where d.datname = %(database)s
+       u.oid = d.datdba as own,
+       d.datallowconn and not exists (select from pg_db_role_setting
+                                      where setdatabase = 0 and setrole = u.oid) as clean
+from pg_database d, pg_authid u
+where d.datname = %(database)s and u.rolname = %(user)s
 """
 #: As the rows are, once and for all: commands could give neither grants made by others than the
 #: owner, nor lists, nor what only a library knows; and they would be many. A superuser's statements
@@ -95,12 +98,7 @@ class Attributes:
 
     async def read(self, database: str) -> dict[str, Any] | None:
         """What belongs to a database now."""
-        rows = await self._sessions.fetch(_READ, {"database": database, "user": self._user})
-        if not rows:
-            return None
-        (found,) = rows
-        if found["owner"] == found.pop("user_role"):
-            found["owner"] = None
+        found, _ = await self._look(database)
         return None if found == _NEW else found
 
     async def write(self, database: str, wanted: Mapping[str, Any] | None) -> None:
@@ -108,6 +106,9 @@ class Attributes:
         no session should begin with.
         """
         values = {**_NEW, **(wanted or {})}
+        # Nearly always there is nothing to do, and looking is cheaper.
+        if await self._look(database) == (values, True):
+            return
         settings = json.dumps(values.pop("settings"))
         await self._sessions.execute(
             sql.SQL(_WRITE).format(
@@ -118,6 +119,17 @@ class Attributes:
                 **{key: sql.Literal(value) for key, value in values.items()},
             )
         )
+
+    async def _look(self, database: str) -> tuple[dict[str, Any] | None, bool]:
+        """What belongs to a database, and whether all the rest is as it should be."""
+        rows = await self._sessions.fetch(_READ, {"database": database, "user": self._user})
+        if not rows:
+            return None, True
+        (found,) = rows
+        clean = found.pop("clean")
+        if found.pop("own"):
+            found["owner"] = None
+        return found, clean
 
 
 _NEW: Mapping[str, Any] = {
