@@ -17,6 +17,7 @@ import re
 import shutil
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
@@ -29,6 +30,8 @@ from tests import contents, terminals
 from pgcellar.postgres import account
 
 ROLE = "pgcellar"
+#: What notebooks call their database.
+DATABASE = "pgcellar"
 TEMPLATE = "oracle_template"
 #: Databases kept after their evaluation; the oldest is dropped for a new one.
 KEPT_DATABASES = 8
@@ -254,11 +257,12 @@ class Oracle:
         failed: dict[int, CellOutcome] = {}
         abandoned: list[str] = []
         while True:
-            dbname = self._fresh()
             kept = [index for index in range(len(cells)) if index not in failed]
             texts = [cells[index] for index in kept]
             inside = self._inside(texts)
-            outcomes = self._psql(dbname, texts, directory, inside)
+            self._fresh()
+            outcomes = self._psql(texts, directory, inside)
+            dbname = self._put_by()
             if not outcomes or outcomes[-1].ok or outcomes[-1].inside:
                 break
             # Sequences and session settings outlive a ROLLBACK; only a new start forgets them.
@@ -311,13 +315,23 @@ class Oracle:
         identifiers = {key: sql.Identifier(name) for key, name in names.items()}
         self._admin.execute(sql.SQL(statement).format(**identifiers))
 
-    def _fresh(self) -> str:
-        """A database as every notebook finds it, on a server without other roles."""
+    def _fresh(self) -> None:
+        """The database as every notebook finds it, on a server without other roles."""
         self._forget_roles()
+        self._execute(
+            "create database {new} template {template} owner {role} strategy file_copy",
+            new=DATABASE,
+        )
+
+    def _put_by(self) -> str:
+        """Rename the database of a run that is over, for another to have its name."""
+        assert self._admin is not None, "the oracle is not started"
+        query = "select exists (select from pg_stat_activity where datname = %s)"
+        while self._admin.execute(query, (DATABASE,)).fetchall() != [(False,)]:
+            # Renaming waits in steps of 100 ms for a psql session that is just ending.
+            time.sleep(0.001)
         dbname = f"oracle_{next(self._numbers)}"
-        self._execute("create database {new} template {template} strategy file_copy", new=dbname)
-        # Grants on the database itself are not copied from the template.
-        self._execute("grant create on database {new} to {role}", new=dbname)
+        self._execute("alter database {old} rename to {new}", old=DATABASE, new=dbname)
         return dbname
 
     def _forget_roles(self) -> None:
@@ -337,6 +351,8 @@ class Oracle:
             self._runs.clear()
 
     def _drop(self, dbname: str) -> None:
+        # Its owner may have made it a template, which can't be dropped.
+        self._execute("alter database {old} is_template false", old=dbname)
         self._execute("drop database {old} with (force)", old=dbname)
 
     def _inside(self, cells: Sequence[str]) -> set[int]:
@@ -347,8 +363,8 @@ class Oracle:
         if not any(_BEGINS.search(cell) for cell in cells):
             return set()
         found: set[int] = set()
-        dbname = self._fresh()
-        with contextlib.closing(self._server.address(dbname, ROLE).connect()) as connection:
+        self._fresh()
+        with contextlib.closing(self._server.address(DATABASE, ROLE).connect()) as connection:
             for index, cell in enumerate(cells):
                 for text in _split(cell):
                     idle = connection.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
@@ -362,13 +378,12 @@ class Oracle:
                     elif result.status == psycopg.pq.ExecStatus.FATAL_ERROR:
                         found.discard(index)
                         break
-        self._drop(dbname)
+        self._drop(DATABASE)
         self._forget_roles()
         return found
 
     def _psql(
         self,
-        dbname: str,
         cells: Sequence[str],
         directory: str | os.PathLike[str] | None,
         inside: set[int],
@@ -389,7 +404,7 @@ class Oracle:
             main.write_text("\n".join(script) + "\n", encoding="utf-8")
             done = subprocess.run(
                 [self._bindir / "psql", *_PSQL_OPTIONS, f"--file={main}"],
-                env=_environment(self._server.address(dbname, ROLE).environment()),
+                env=_environment(self._server.address(DATABASE, ROLE).environment()),
                 cwd=directory or folder,
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
@@ -456,6 +471,8 @@ def _results(shown: str) -> tuple[StatementResult, ...]:
     """The statements' results: of each a table, a tag, or both, and then the time it took."""
     results = []
     position = 0
+    # What \\c says.
+    shown = re.sub(r"^You are now connected to .*\n", "", shown, flags=re.MULTILINE)
     while position < len(shown):
         columns: tuple[str, ...] | None = None
         rows: tuple[tuple[str | None, ...], ...] = ()

@@ -8,19 +8,16 @@ import logging
 import os
 import pathlib
 import uuid
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ipykernel.kernelbase import Kernel
 
 import pgcellar
-from pgcellar.api import client, errors, records
+from pgcellar.api import client, documents, errors, records
 from pgcellar_kernel import completeness, completion, display, order
 
 logger = logging.getLogger(__name__)
 
-#: Cells with this tag take no part.
-_SKIP = "skip"
 #: Seconds the service gets to give instances back when the kernel ends.
 FORGET_TIMEOUT = 2.0
 
@@ -90,7 +87,9 @@ class PgcellarKernel(Kernel):
         cell_id: str | None = None,
     ) -> dict[str, Any]:
         """Run one cell as head. Whatever goes wrong, the kernel goes on."""
-        if silent or not code.strip() or _SKIP in _tags(cell_meta):
+        tags = documents.tags(cell_meta)
+        code = documents.as_tagged(code, tags)
+        if silent or not code.strip() or documents.SKIP in tags:
             return self._ok()
         identity = str(cell_id) if cell_id else f"[{self.execution_count}]"
         place = order.Place(cells=(records.Cell(id=identity, source=code),), head=0)
@@ -226,12 +225,6 @@ class PgcellarKernel(Kernel):
             # The service gives back by itself what is idle; a kernel that doesn't end is worse.
             logger.debug("giving instances back: %r", exc)
         return {"status": "ok", "restart": restart}
-
-
-def _tags(metadata: Mapping[str, Any] | None) -> Sequence[str]:
-    """The tags of a cell, where the front end sends its metadata along."""
-    tags = (metadata or {}).get("tags")
-    return tags if isinstance(tags, list) else ()
 
 
 def _directory() -> str | None:

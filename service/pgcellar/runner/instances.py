@@ -74,6 +74,16 @@ class Snapshot(Protocol):
         """What its session held, as `SessionState.to_json` has it."""
 
 
+class Attributes(Protocol):
+    """Reads and writes what belongs to a database but is not in it (JSON; None: nothing)."""
+
+    async def read(self, database: str) -> dict[str, Any] | None:
+        """What belongs to a database now."""
+
+    async def write(self, database: str, wanted: Mapping[str, Any] | None) -> None:
+        """Make this belong to a database, and take settings off the user's own role."""
+
+
 class Control(Protocol):
     """The control sessions of the sandbox."""
 
@@ -90,8 +100,9 @@ class Control(Protocol):
     async def waits(self, pids: Collection[int]) -> Mapping[int, Sequence[int]]:
         """For whom these server processes wait, where it has been too long for a deadlock."""
 
-    async def reset_role(self, database: str) -> None:
-        """Undo settings the user gave to the user's own role, also in one database."""
+    @property
+    def attributes(self) -> Attributes:
+        """What belongs to the databases of the sandbox."""
 
 
 class Place(Protocol):
@@ -109,9 +120,10 @@ class Instance:
     `replay_ms` the work done on it since. `since_base`: its one session has seen everything from
     the base on. `sessions`: all it has, if cells name them. `held` is what its session holds; pins
     keep its state from being kept. `custom` names the settings of the user's own naming that it may
-    hold; `roles` is its state's set. `plans`: whether prepared statements, if there are any, would
-    mean the same prepared again. `changes_roles`: a cell that ran here may have changed roles,
-    perhaps in a transaction.
+    hold; `roles` is its state's set. `attributes` is what belonged to its database when it was last
+    without a session, and `began` the settings that its session began with. `plans`: whether
+    prepared statements, if there are any, would mean the same prepared again. `changes_roles`: a
+    cell that ran here may have changed roles, perhaps in a transaction.
     """
 
     database: str
@@ -124,6 +136,8 @@ class Instance:
     held: probes.SessionState = dataclasses.field(default_factory=probes.SessionState)
     custom: set[str] = dataclasses.field(default_factory=set)
     roles: switching.RoleSet = None
+    attributes: Mapping[str, Any] | None = None
+    began: Sequence[Mapping[str, Any]] = ()
     plans: Literal["none", "kept", "spoilt"] = "none"
     changes_roles: bool = False
     replay_ms: float = 0.0
@@ -190,6 +204,8 @@ class Instances:
             held=held,
             custom={name for name in held.settings if "." in name},
             roles=snapshot.session.get("roles"),
+            attributes=snapshot.session.get("attributes"),
+            began=snapshot.session.get("began", ()),
             plans="kept" if held.prepared else "none",
         )
         try:
@@ -209,7 +225,10 @@ class Instances:
                 return instance.session
             # Whatever it held besides settings went with it: the instance is of no more use.
             raise errors.SandboxLost("The session of the instance has ended.")
-        await self._control.reset_role(instance.database)
+        # The session is a new one to PostgreSQL only: to the notebook it is that in which the cells
+        # above ran, and it may be connected to as that was.
+        began = {"settings": list(instance.began)} if instance.began else None
+        await self._control.attributes.write(instance.database, began)
         session = await executor.Session.connect(
             self._place.conninfo(instance.database), self.types
         )
@@ -218,6 +237,8 @@ class Instances:
         except executor.StatementFailed as exc:
             await session.close()
             raise errors.PgcellarError(f"The session can't be restored: {exc}") from exc
+        if instance.attributes != began:
+            await self._control.attributes.write(instance.database, instance.attributes)
         instance.session = session
         return session
 
@@ -245,6 +266,7 @@ class Instances:
             await session.close()
             if not await self._control.terminate(pid):
                 raise errors.PgcellarError("A session of the sandbox does not end.")
+            instance.attributes = await self._control.attributes.read(instance.database)
 
     async def keep(self, instance: Instance, cell: str) -> None:
         """Keep the instance's state: clone it, and go on in the original.
@@ -258,7 +280,12 @@ class Instances:
             parent=instance.origin,
             cost_ms=instance.replay_ms,
             cell=cell,
-            session={**instance.held.to_json(), "roles": instance.roles},
+            session={
+                **instance.held.to_json(),
+                "roles": instance.roles,
+                "attributes": instance.attributes,
+                "began": list(instance.began),
+            },
         )
         snapshot = self._snapshots.find(instance.mark.state)
         if snapshot is not None:

@@ -240,6 +240,7 @@ class Run:
             directory=self._request.directory,
             digests=digests,
             roles=self._space.switch.roles,
+            attributes=self._space.attributes,
         )
 
     def _plan(self, context: running.Context) -> tuple[list[states.Link], planning.Start]:

@@ -17,7 +17,16 @@ from collections.abc import Iterator, Mapping
 from typing import BinaryIO
 
 from pgcellar.api import errors, records
-from pgcellar.notebook import cells, copying, effects, psqlscan, scripts, statements, states
+from pgcellar.notebook import (
+    cells,
+    copying,
+    databases,
+    effects,
+    psqlscan,
+    scripts,
+    statements,
+    states,
+)
 from pgcellar.runner import (
     executor,
     files,
@@ -33,7 +42,9 @@ _READ_ONLY = "BEGIN READ ONLY;\n"
 _REFUSED_AS_WRITE = "25006"
 #: dependent_objects_still_exist; its detail also counts objects in the databases of other states.
 _NEEDED = "2BP01"
-_ELSEWHERE = re.compile(r"\d+ objects? in database ")
+_ELSEWHERE = r"\d+ objects? in database |(?:owner of|privileges for) database (?!{database}$)"
+#: undefined_database
+_NO_DATABASE = "3D000"
 #: Bytes of the values that `\\gset` keeps.
 MAX_GSET = 256 * 1024
 #: From this many rows on a load is worth an ANALYZE, since nothing else analyses here.
@@ -49,6 +60,7 @@ class Context:
     directory: str | None
     digests: Mapping[str, str]
     roles: switching.Roles
+    attributes: instances.Attributes
 
     def include(self, name: str) -> str | psqlscan.Problem:
         """The text of a file that `\\i` names."""
@@ -191,7 +203,8 @@ class _Run:
             if transaction:
                 await self._fail_inside(index, step, exc.error)
                 return
-            raise results.CellFailed(_in_cell(exc.error, step), unharmed=not self._harmed) from exc
+            error = self._in_cell(exc.error, step)
+            raise results.CellFailed(error, unharmed=not self._harmed) from exc
         except errors.FileRefused as exc:
             raise results.CellFailed(
                 _in_cell(exc.record(), step), unharmed=not self._harmed
@@ -214,7 +227,7 @@ class _Run:
 
     async def _fail_inside(self, index: int, step: cells.Step, error: records.SqlError) -> None:
         """The user's transaction is aborted, and the script goes on, as in psql."""
-        error = _in_cell(error, step)
+        error = self._in_cell(error, step)
         if self.error is None:
             self.error = error
         elif self._target is not None:
@@ -250,9 +263,28 @@ class _Run:
         output = self._target.output(index) if self._target else None
         if step.effect.name == "none":
             return await self._show(step, output)
+        if step.connects:
+            return await self._connect(step, output)
         if step.gset is not None:
             return await self._gset(index, step)
         return await self._send(step, output)
+
+    async def _connect(
+        self, step: cells.Step, output: executor.Output | None
+    ) -> records.Completed | None:
+        """Begin a new session, with the settings that new sessions begin with in this state."""
+        self._harmed = True
+        if self._session.in_transaction:
+            await self._session.query("ROLLBACK")
+        instance, attributes = self._instance, self._context.attributes
+        belongs = await attributes.read(instance.database)
+        # Settings of the user's role that are for all databases are of no state.
+        await attributes.write(instance.database, belongs)
+        await self._session.renew()
+        instance.began = (belongs or {}).get("settings", ())
+        instance.plans = "none"
+        self._advance(step)
+        return await self._show(step, output)
 
     async def _gset(self, index: int, step: cells.Step) -> records.Completed | None:
         """Run a query whose one row goes into variables."""
@@ -376,8 +408,25 @@ class _Run:
             return records.Completed(
                 statement=0, command="DROP ROLE", row_count=None, truncated=False, ms=0.0
             )
-        lines = [line for line in (error.detail or "").splitlines() if not _ELSEWHERE.match(line)]
+        elsewhere = re.compile(_ELSEWHERE.format(database=re.escape(database)))
+        lines = [line for line in (error.detail or "").splitlines() if not elsewhere.match(line)]
         raise executor.StatementFailed(dataclasses.replace(error, detail="\n".join(lines)))
+
+    def _in_cell(self, error: records.SqlError, step: cells.Step) -> records.SqlError:
+        """The error as the cell's text has it: its position, and the name of its database."""
+        where, name = step.effect.database, self._instance.database
+        if error.position is not None:
+            position = databases.unplaced(error.position - 1, where, name) + 1
+            error = dataclasses.replace(error, position=position)
+        if error.sqlstate == _NO_DATABASE and not where and error.hint is None:
+            hint = f"A notebook's own database is called {databases.NAME}; there is no other."
+            error = dataclasses.replace(error, hint=hint)
+        error = dataclasses.replace(
+            error,
+            message=error.message.replace(name, databases.NAME),
+            detail=error.detail and error.detail.replace(name, databases.NAME),
+        )
+        return _in_cell(error, step)
 
     def _advance(self, step: cells.Step) -> None:
         """An effective statement ran."""
@@ -432,7 +481,8 @@ class _Run:
         """The text to send, and the file to feed it."""
         if step.statement.kind == "sql":
             data = None if step.data is None else io.BytesIO(step.data.encode())
-            yield step.statement.text, data
+            where, name = step.effect.database, self._instance.database
+            yield databases.placed(step.statement.text, where, name), data
             return
         command = copying.parse(step.statement.text)
         if isinstance(command, copying.Refusal):

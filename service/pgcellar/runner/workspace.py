@@ -149,6 +149,11 @@ class Workspace:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._resources.aclose()
 
+    @property
+    def attributes(self) -> instances.Attributes:
+        """What belongs to the databases of the sandbox."""
+        return self._control.attributes
+
     def notebook(self, key: str) -> Notebook:
         """The notebook of a key."""
         found = self._notebooks.get(key)

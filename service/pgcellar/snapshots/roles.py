@@ -51,7 +51,10 @@ select 1 from pg_shdepend d
 where d.refclassid = 'pg_authid'::regclass
   and d.refobjid in (select oid from pg_authid where rolname = any(%(names)s))
   and (d.dbid = (select oid from pg_database where datname = %(database)s)
-       or (d.dbid = 0 and d.classid <> 'pg_auth_members'::regclass))
+       or d.classid = 'pg_database'::regclass
+          and d.objid = (select oid from pg_database where datname = %(database)s)
+       or d.dbid = 0
+          and d.classid not in ('pg_auth_members'::regclass, 'pg_database'::regclass))
 limit 1
 """
 
