@@ -286,16 +286,15 @@ class Oracle:
     @contextlib.contextmanager
     def database(self) -> Iterator[terminals.Terminals]:
         """A fresh database with a terminal for every session that is asked for."""
-        dbname = self._fresh()
-        address = self._server.address(dbname, ROLE)
-        with self._connect(dbname) as watcher:
-            watcher.autocommit = True
+        self._fresh()
+        address = self._server.address(DATABASE, ROLE)
+        with self._connect(DATABASE) as watcher:
             opened = terminals.Terminals(self._bindir / "psql", address, watcher)
             try:
                 yield opened
             finally:
                 opened.close()
-        self._drop(dbname)
+        self._drop(DATABASE)
 
     def dump(self, dbname: str) -> str:
         """The canonical dump of a run's database."""
@@ -317,6 +316,11 @@ class Oracle:
 
     def _fresh(self) -> None:
         """The database as every notebook finds it, on a server without other roles."""
+        assert self._admin is not None, "the oracle is not started"
+        left = "select from pg_database where datname = %s"
+        if self._admin.execute(left, (DATABASE,)).fetchone() is not None:
+            # By a run that broke off.
+            self._drop(DATABASE)
         self._forget_roles()
         self._execute(
             "create database {new} template {template} owner {role} strategy file_copy",
