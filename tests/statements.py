@@ -552,7 +552,7 @@ class Author:
         return self.pick(
             (
                 "alter database pgcellar set work_mem = '11MB'",
-                "alter database pgcellar set search_path = extra, public, \"$user\"",
+                'alter database pgcellar set search_path = extra, public, "$user"',
                 "alter database pgcellar reset all",
                 "alter role pgcellar in database pgcellar set work_mem = '12MB'",
                 "do $$ begin execute format('comment on database %I is %L',"
