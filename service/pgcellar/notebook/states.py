@@ -20,7 +20,7 @@ Outcome = Literal["read", "write"]
 CellEffect = Literal["none", "read", "write", "session", "pinning", "global"]
 
 #: Changes when equal texts could lead to other states than before: it enters every base's id.
-FORMAT = 3
+FORMAT = 2
 
 _STRENGTH = ("none", "read", "session", "pinning", "write", "global")
 
