@@ -18,14 +18,14 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
 import psycopg
 from pglast import parser
 from psycopg import sql
-from tests import contents
+from tests import contents, terminals
 
 from pgcellar.postgres import account
 
@@ -282,6 +282,20 @@ class Oracle:
     def address(self, dbname: str) -> contents.Address:
         """Where the superuser reaches a run's database."""
         return self._server.address(dbname, self._server.superuser)
+
+    @contextlib.contextmanager
+    def database(self) -> Iterator[terminals.Terminals]:
+        """A fresh database with a terminal for every session that is asked for."""
+        dbname = self._fresh()
+        address = self._server.address(dbname, ROLE)
+        with self._connect(dbname) as watcher:
+            watcher.autocommit = True
+            opened = terminals.Terminals(self._bindir / "psql", address, watcher)
+            try:
+                yield opened
+            finally:
+                opened.close()
+        self._drop(dbname)
 
     def dump(self, dbname: str) -> str:
         """The canonical dump of a run's database."""

@@ -62,6 +62,14 @@ CASES = [
     ["create sequence s cache 10", "select nextval('s')", "select nextval('s')"],
     ["prepare p as select 1", "execute p", "execute p"],
     [
+        "select setseed(0.5)",
+        "select random() as a",
+        "select 1 as one",
+        "create table t as select random() as a",
+        "select random() as a from generate_series(1, 2)",
+        "select a, random() as b from t",
+    ],
+    [
         "begin",
         "create table t(a int)",
         "savepoint x",

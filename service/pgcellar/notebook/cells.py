@@ -42,6 +42,7 @@ class ParsedCell:
     can't run in a notebook. `needs_base`: a statement depends on the session since the base.
     `roles`: a statement may change the set of roles. `scanned`: whether its steps depend on
     variables and meta-commands (see `scripts`); where they always do, `steps` is empty.
+    `session` is the one that its first line names, and `cancels`: what waits there is cancelled.
     `digest` is that of its canonical text: equal for cells that mean the same.
     """
 
@@ -54,17 +55,25 @@ class ParsedCell:
     roles: bool
     scanned: scanning.Needs
     digest: str
+    session: str | None = None
+    cancels: bool = False
 
 
 #: A `\\copy` that may read a file: its digest is worked out before the plan.
 _COPY = re.compile(r"^[ \t]*\\copy[ \t](?P<rest>.*)$", re.MULTILINE | re.IGNORECASE)
 _ROLES = re.compile(r"\b(?:role|user|group)\b", re.IGNORECASE)
+#: The line on which a cell names the session it runs in.
+_SESSION = re.compile(r"\s*%%session\b(?P<rest>[^\n]*)")
+_NAMED = re.compile(r"[ \t]+(?P<name>[A-Za-z_]\w{0,30})(?P<cancel>[ \t]+cancel)?\s*")
 
 
 # A notebook of thousands of cells is planned at every run; only the edited cell is parsed anew.
 @functools.lru_cache(maxsize=20_000)
 def parse(source: str) -> ParsedCell:
     """Split and classify a cell. Never raises: what can't be parsed is left to the server."""
+    header = _SESSION.match(source)
+    if header is not None:
+        return _in_session(source, header)
     scanned = scanning.needs(source) if statements.readable(source) else "nothing"
     steps: tuple[Step, ...] = ()
     always = scanned == "always"
@@ -83,6 +92,37 @@ def parse(source: str) -> ParsedCell:
         roles=any(step.effect.roles for step in steps) or (always and _names_roles(source)),
         scanned=scanned,
         digest=_digest([source] if always else (step.statement.canonical for step in steps)),
+    )
+
+
+def _in_session(source: str, header: re.Match[str]) -> ParsedCell:
+    named = _NAMED.fullmatch(header["rest"])
+    # Blanked, so that positions stay.
+    parsed = parse(" " * header.end() + source[header.end() :])
+    if named is None:
+        return dataclasses.replace(
+            parsed, refused=_misnamed(source, header.start("rest") - len("%%session"))
+        )
+    name, cancels = named["name"], named["cancel"] is not None
+    return dataclasses.replace(
+        parsed,
+        session=name,
+        cancels=cancels,
+        reads_only=False,
+        digest=_digest([f"%%session {name} {cancels}", parsed.digest]),
+    )
+
+
+def _misnamed(source: str, start: int) -> Step:
+    return Step(
+        statement=statements.Statement(kind="meta", text=source, start=start, canonical=source),
+        effect=effects.Effect(
+            name="write",
+            words=frozenset(),
+            refusal="The cell does not name its session.",
+            hint="Write %%session NAME, a word of letters and digits; %%session NAME cancel ends"
+            " what that session waits for.",
+        ),
     )
 
 

@@ -46,8 +46,9 @@ _UNRESTORABLE = re.compile(
 _VOLATILE = re.compile(
     r"\b(?:now|current_timestamp|current_date|current_time|localtime|localtimestamp|today|tomorrow"
     r"|yesterday|clock_timestamp|statement_timestamp|transaction_timestamp|timeofday|random"
-    r"|random_normal|array_shuffle|array_sample|gen_random_uuid|gen_random_bytes|gen_salt|uuidv4|uuidv7|uuid_generate_v\w+"
-    r"|txid_current\w*|pg_current_xact_id\w*|pg_backend_pid|current_query|tablesample)\b",
+    r"|random_normal|normal_rand|array_shuffle|array_sample|gen_random_uuid|gen_random_bytes"
+    r"|gen_salt|pgp_(?:sym|pub)_encrypt\w*|uuidv4|uuidv7|uuid_generate_v\w+|txid_current\w*"
+    r"|pg_current_xact_id\w*|pg_backend_pid|current_query|tablesample)\b|\bage\s*\(",
     re.IGNORECASE,
 )
 #: What shows more than the state: clocks, who asks, numbers given by chance, places of rows.

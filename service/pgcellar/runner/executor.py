@@ -26,7 +26,7 @@ Emit = Callable[[records.Event], Awaitable[None]]
 #: a megabyte each still fit in memory.
 CHUNK_ROWS = 500
 COPY_BLOCK = 256 * 1024
-#: A loop that raises a notice per row must not fill the notebook.
+#: Notices and notifications: a loop that raises one per row must not fill the notebook.
 MAX_NOTICES = 500
 #: Characters of a notice that are shown.
 MAX_NOTICE = 16 * 1024
@@ -133,13 +133,19 @@ class Session:
         return self._pg.transaction_status != _IDLE
 
     @property
+    def busy(self) -> bool:
+        """Whether a statement runs, or waits."""
+        return self._pg.transaction_status == pq.TransactionStatus.ACTIVE
+
+    @property
     def usable(self) -> bool:
         """Whether the connection stands, as far as is known here."""
         return not self._conn.closed and self._pg.status == pq.ConnStatus.OK
 
     def check(self) -> bool:
         """Whether the connection still stands, having looked at what came in while it was idle."""
-        if self.usable:
+        # What comes in for a statement that runs is that statement's.
+        if self.usable and not self.busy:
             try:
                 self._pg.consume_input()
             except psycopg.OperationalError:
@@ -386,7 +392,8 @@ class Session:
                 await output.emit(dataclasses.replace(notice, statement=output.statement))
             self._sent_notices += len(notices)
         while (notify := self._pg.notifies()) is not None:
-            if output is not None:
+            self._sent_notices += 1
+            if output is not None and self._sent_notices <= MAX_NOTICES:
                 await output.emit(records.Text(statement=output.statement, text=_heard(notify)))
 
     # --- for the reader ----------------------------------------------------------------------

@@ -6,12 +6,12 @@ import contextlib
 import dataclasses
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Literal, Protocol
 
 from pgcellar.api import errors
 from pgcellar.notebook import states
-from pgcellar.runner import executor, probes, switching
+from pgcellar.runner import executor, probes, sessions, switching
 
 logger = logging.getLogger(__name__)
 
@@ -97,6 +97,9 @@ class Control(Protocol):
     def roles(self) -> switching.Roles:
         """The roles of the sandbox."""
 
+    async def waits(self, pids: Collection[int]) -> Mapping[int, Sequence[int]]:
+        """For whom these server processes wait, where it has been too long for a deadlock."""
+
     @property
     def attributes(self) -> Attributes:
         """What belongs to the databases of the sandbox."""
@@ -115,13 +118,13 @@ class Instance:
 
     `mark` is where in a chain its content stands; `origin` the snapshot it came from, and
     `replay_ms` the work done on it since. `since_base`: its one session has seen everything from
-    the base on. `held` is what its session holds; pins keep its state from being kept. `custom`
-    names the settings of the user's own naming that it may hold; `roles` is its state's set.
-    `attributes` is what belonged to its database when it was last without a session, and `began`
-    the settings that its session began with; `redefined`: a statement since may have changed the
-    former. `plans`: whether prepared statements, if there are any, would mean the same prepared
-    again.
-    `changes_roles`: a cell that ran here may have changed roles, perhaps in a transaction.
+    the base on. `sessions`: all it has, if cells name them. `held` is what its session holds; pins
+    keep its state from being kept. `custom` names the settings of the user's own naming that it may
+    hold; `roles` is its state's set. `attributes` is what belonged to its database when it was last
+    without a session, and `began` the settings that its session began with; `redefined`: a
+    statement since may have changed the former. `plans`: whether prepared statements, if there are
+    any, would mean the same prepared again. `changes_roles`: a cell that ran here may have changed
+    roles, perhaps in a transaction.
     """
 
     database: str
@@ -129,6 +132,7 @@ class Instance:
     origin: str
     size: int
     session: executor.Session | None = None
+    sessions: sessions.Sessions | None = None
     since_base: bool = False
     held: probes.SessionState = dataclasses.field(default_factory=probes.SessionState)
     custom: set[str] = dataclasses.field(default_factory=set)
@@ -144,6 +148,8 @@ class Instance:
     @property
     def pinned(self) -> str | None:
         """Why its state can't be kept, if it can't."""
+        if self.mark.sessions:
+            return "more than one session"
         if self.held.pins:
             return ", ".join(self.held.pins)
         if self.held.prepared and self.plans == "spoilt":
@@ -153,6 +159,21 @@ class Instance:
         if self.mark.binding == "base":
             return "functions that look at the session's sequences"
         return None
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether a transaction is open in one of its sessions."""
+        if self.sessions is not None:
+            return self.sessions.in_transaction
+        return self.session is not None and self.session.in_transaction
+
+    async def end(self) -> None:
+        """End its sessions, whatever they do."""
+        if self.sessions is not None:
+            await self.sessions.close()
+        if self.session is not None:
+            await self.session.close()
+        self.session = self.sessions = None
 
 
 class Instances:
@@ -223,6 +244,21 @@ class Instances:
         instance.session = session
         return session
 
+    async def sessions(self, instance: Instance) -> sessions.Sessions:
+        """All sessions of an instance. Raises SandboxLost if one has ended by itself."""
+        main = await self.connect(instance)
+        if instance.sessions is None:
+
+            async def another() -> executor.Session:
+                return await executor.Session.connect(
+                    self._place.conninfo(instance.database), self.types
+                )
+
+            instance.sessions = sessions.Sessions(main, another, self._control.waits)
+        if not instance.sessions.usable:
+            raise errors.SandboxLost("A session of the notebook has ended.")
+        return instance.sessions
+
     async def disconnect(self, instance: Instance) -> None:
         """End the instance's session and see it gone. Raises PgcellarError."""
         session, instance.session = instance.session, None
@@ -273,7 +309,5 @@ class Instances:
     async def discard(self, instance: Instance) -> None:
         """Drop the instance. A sandbox that is gone took it along."""
         with contextlib.suppress(errors.PgcellarError):
-            session, instance.session = instance.session, None
-            if session is not None:
-                await session.close()
+            await instance.end()
             await self._snapshots.discard(instance.database)

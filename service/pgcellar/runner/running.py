@@ -27,7 +27,16 @@ from pgcellar.notebook import (
     statements,
     states,
 )
-from pgcellar.runner import executor, files, instances, probes, special, store, switching
+from pgcellar.runner import (
+    executor,
+    files,
+    instances,
+    probes,
+    results,
+    special,
+    store,
+    switching,
+)
 
 _READ_ONLY = "BEGIN READ ONLY;\n"
 _REFUSED_AS_WRITE = "25006"
@@ -40,15 +49,6 @@ _NO_DATABASE = "3D000"
 MAX_GSET = 256 * 1024
 #: From this many rows on a load is worth an ANALYZE, since nothing else analyses here.
 ANALYZE_ROWS = 5_000
-
-
-class CellFailed(Exception):
-    """A statement of the cell failed. `unharmed`: the instance is as it was before the cell."""
-
-    def __init__(self, error: records.SqlError, *, unharmed: bool) -> None:
-        super().__init__(error.message)
-        self.error = error
-        self.unharmed = unharmed
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,25 +65,6 @@ class Context:
     def include(self, name: str) -> str | psqlscan.Problem:
         """The text of a file that `\\i` names."""
         return self.files.include(self.directory, name)
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class CellRun:
-    """What a cell did. `rows` is how many its last statement returned or affected.
-
-    `error` is the first that PostgreSQL gave in an open transaction: unlike any other it is a part
-    of the state, since the transaction is aborted by it. `rerolled`: a volatile statement that had
-    been frozen ran again. `opaque`: it ran code that its text does not show.
-    """
-
-    mark: states.Mark
-    effect: states.CellEffect
-    ms: float
-    rows: int | None
-    loaded: tuple[str, ...] = ()
-    error: records.SqlError | None = None
-    rerolled: bool = False
-    opaque: bool = False
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -110,35 +91,31 @@ async def run_cell(
     cell: cells.ParsedCell,
     context: Context,
     target: Target | None,
-) -> CellRun:
+) -> results.CellRun:
     """Run a cell on an instance whose state has known facts; move the instance's mark.
 
     Raises CellFailed, or SandboxLost; unless `unharmed`, the instance must then be discarded.
     """
-    run = _Run(instance, session, context, target)
-    begin = time.perf_counter()
-    script = scripts.Script(cell, instance.mark.variables, context.include)
-    index = 0
-    while (step := script.next()) is not None:
-        follow = not script.static or _reads_follow(cell, index)
-        await run.step(index, step, reads_follow=follow)
-        if step.gset is not None and run.values is not None:
-            script.assign(step.gset, run.values)
-        index += 1
-    if not script.static:
-        run.mark = dataclasses.replace(run.mark, variables=script.frozen())
+    run = _Run(instance, instance.mark, session, context, target)
+    done = await run.cell(cell)
     rerolled = run.learn(cell)
-    instance.mark = run.mark
-    return CellRun(
-        mark=run.mark,
-        effect=run.effect,
-        ms=(time.perf_counter() - begin) * 1000,
-        rows=run.rows,
-        loaded=tuple(run.loaded),
-        error=run.error,
-        rerolled=rerolled,
-        opaque=run.opaque,
-    )
+    instance.mark = done.mark
+    return dataclasses.replace(done, rerolled=rerolled)
+
+
+async def run_beside(
+    instance: instances.Instance,
+    mark: states.Mark,
+    session: executor.Session,
+    cell: cells.ParsedCell,
+    context: Context,
+    target: Target,
+) -> results.CellRun:
+    """Run a cell in one of several sessions of an instance, whose mark it does not move.
+
+    Raises as `run_cell` does.
+    """
+    return await _Run(instance, mark, session, context, target).cell(cell)
 
 
 async def know_facts(
@@ -148,8 +125,9 @@ async def know_facts(
     known = context.knowledge.facts(mark.state)
     if known is not None:
         return known
-    if session.in_transaction:
-        # A query of ours would take the snapshot of a transaction that has not taken it yet.
+    if session.in_transaction or mark.sessions:
+        # A query of ours would take the snapshot of a transaction that has not taken it yet, or
+        # wait for another session.
         return states.Facts(reached=True)
     try:
         found = await probes.facts(session)
@@ -169,6 +147,7 @@ class _Run:
     def __init__(
         self,
         instance: instances.Instance,
+        mark: states.Mark,
         session: executor.Session,
         context: Context,
         target: Target | None,
@@ -184,15 +163,38 @@ class _Run:
         self.values: dict[str, str | None] | None = None
         self.error: records.SqlError | None = None
         self.opaque = False
-        self.mark = instance.mark
+        self.mark = mark
         self.effect: states.CellEffect = "none"
         self.rows: int | None = None
         self.loaded: list[str] = []
 
-    async def step(self, index: int, step: cells.Step, *, reads_follow: bool) -> None:
+    async def cell(self, cell: cells.ParsedCell) -> results.CellRun:
+        """Run all of a cell."""
+        begin = time.perf_counter()
+        script = scripts.Script(cell, self.mark.variables, self._context.include)
+        index = 0
+        while (step := script.next()) is not None:
+            follow = not script.static or _reads_follow(cell, index)
+            await self._step(index, step, reads_follow=follow)
+            if step.gset is not None and self.values is not None:
+                script.assign(step.gset, self.values)
+            index += 1
+        if not script.static:
+            self.mark = dataclasses.replace(self.mark, variables=script.frozen())
+        return results.CellRun(
+            mark=self.mark,
+            effect=self.effect,
+            ms=(time.perf_counter() - begin) * 1000,
+            rows=self.rows,
+            loaded=tuple(self.loaded),
+            error=self.error,
+            opaque=self.opaque,
+        )
+
+    async def _step(self, index: int, step: cells.Step, *, reads_follow: bool) -> None:
         """Run one statement."""
         if step.effect.refusal is not None:
-            raise CellFailed(refusal(step), unharmed=not self._harmed)
+            raise results.CellFailed(refusal(step), unharmed=not self._harmed)
         transaction = self._session.in_transaction
         before = self.mark.state
         try:
@@ -202,9 +204,11 @@ class _Run:
                 await self._fail_inside(index, step, exc.error)
                 return
             error = self._in_cell(exc.error, step)
-            raise CellFailed(error, unharmed=not self._harmed) from exc
+            raise results.CellFailed(error, unharmed=not self._harmed) from exc
         except errors.FileRefused as exc:
-            raise CellFailed(_in_cell(exc.record(), step), unharmed=not self._harmed) from exc
+            raise results.CellFailed(
+                _in_cell(exc.record(), step), unharmed=not self._harmed
+            ) from exc
         if step.gset is not None:
             if self.values is not None:
                 self._gsets.append((before, step.statement.canonical, self.values))
@@ -362,10 +366,7 @@ class _Run:
         """Run a statement of SQL."""
         if step.effect.words is None or "pg_prepared_statements" in step.effect.words:
             await self._session.unprepare()
-        if step.effect.name != "read":
-            return await self._write(step, output)
-        if self._session.in_transaction:
-            # It takes the transaction's snapshot, and failing it aborts.
+        if step.effect.name != "read" or self._session.in_transaction or self.mark.moves(step):
             return await self._write(step, output)
         facts = await know_facts(self._session, self.mark, self._context)
         if facts.certain(step.effect):
@@ -462,7 +463,7 @@ class _Run:
         except executor.StatementFailed as exc:
             raise executor.StatementFailed(_shift(exc.error, len(begin))) from exc
         wrote = await probes.assigned_transaction(self._session)
-        await self._session.query("COMMIT")
+        await self._session.run("COMMIT", output, wrapped=True)
         wrote = wrote or before is None or await probes.sequences(self._session) != before
         held = await probes.session_state(self._session, self._instance.custom)
         wrote = wrote or held != self._instance.held

@@ -14,7 +14,7 @@ import logging
 import os
 import pathlib
 import tempfile
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from typing import Any, Protocol
 
 import psycopg
@@ -41,6 +41,17 @@ _TERMINATE_MS = 5000
 #: What a user's open transaction holds must not hold up the sandbox.
 _LOCK_TIMEOUT = "set lock_timeout = '10s'"
 #: _IOW(0x94, 9, int): share one file's extents with another, or fail.
+#: PostgreSQL looks for a deadlock once, when a process has waited for deadlock_timeout.
+_WAITS = """
+select pid, pg_blocking_pids(pid) || pg_safe_snapshot_blocking_pids(pid)
+from unnest(%(pids)s::int[]) as asked (pid)
+where cardinality(pg_safe_snapshot_blocking_pids(pid)) > 0
+   or exists (
+     select from pg_locks l
+     where l.pid = asked.pid and not l.granted
+       and clock_timestamp() - l.waitstart
+         > current_setting('deadlock_timeout')::interval + interval '100 ms')
+"""
 _FICLONE = 0x40049409
 _DISK_FULL = "53100"
 #: Server settings that show in results.
@@ -179,6 +190,11 @@ class DatabaseDriver:
             {"pid": pid, "timeout": _TERMINATE_MS},
         )
         return bool(rows[0][0])
+
+    async def waits(self, pids: Collection[int]) -> dict[int, list[int]]:
+        """For whom these server processes wait, where it has been too long for a deadlock."""
+        rows = await self._fetch(_WAITS, {"pids": list(pids)})
+        return {row[0]: row[1] for row in rows}
 
     async def ping(self) -> None:
         """Make a new session. Raises SandboxLost where the server takes none."""
