@@ -369,6 +369,13 @@ CASES = [
         SETTINGS,
     ],
     [
+        "create role alice; create table t(a int); grant select on t to alice",
+        "alter role alice in database pgcellar set work_mem = '3MB'",
+        "insert into t select generate_series(1, 50000)",
+        "drop owned by alice; drop role alice",
+        SETTINGS,
+    ],
+    [
         "alter database pgcellar set log_statement = 'all'",
         "alter database pgcellar set nosuch = 1",
         "alter database pgcellar set app.x = 1",

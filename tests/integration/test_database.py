@@ -153,16 +153,61 @@ def test_what_is_done_to_other_instances_is_undone(cellar: cellars.Cellar) -> No
     attack = (
         "do $$ declare d name; begin for d in select datname from pg_database"
         " where datdba = 'pgcellar'::regrole loop"
-        " execute format('alter database %I set work_mem = ''1MB''', d);"
+        " begin execute format('alter database %I set work_mem = ''1MB''', d);"
         " execute format('alter database %I connection limit 0', d);"
         " if d <> current_database() then"
         "  execute format('alter database %I allow_connections false', d); end if;"
+        " exception when others then null; end;"
         " end loop; end $$"
     )
     assert cellar.run([attack], notebook="attacker").done.error is None
+    # What is alive there may have been reached; but it is not kept so.
+    assert (
+        cellar.run([*cells[:2], "insert into t values (2)"], notebook="victim").done.error is None
+    )
+    cellar.quiet("victim")
+    ran = cellar.run([*cells[:2], "insert into t values (2)", SETTINGS], notebook="other victim")
+    assert ran.results[0].rows == ()
     again = [*cells[:1], "create table v()", *cells[1:]]
     assert cellar.run(again, notebook="victim").results[0].rows == ()
     assert cellar.run(cells, notebook="another").results[0].rows == ()
+
+
+def test_roles_of_other_states_are_kept_out(cellar: cellars.Cellar) -> None:
+    """As a loop over all databases would have them in."""
+    cells = ["create table t as select 1 as a", "create table u()"]
+    cellar.run(cells[:1], notebook="v")
+    attack = (
+        "create role alice; do $$ declare d name; begin for d in select datname from pg_database"
+        " where datdba = 'pgcellar'::regrole loop"
+        " begin execute format('grant create on database %I to alice', d);"
+        " exception when others then null; end; end loop; end $$"
+    )
+    assert cellar.run([attack], notebook="w").done.error is None
+    cellar.quiet("w")
+    assert cellar.run(cells, notebook="v").done.error is None
+    cellar.quiet("v")
+    grants = "select datacl from pg_database where datname = current_database()"
+    assert cellar.run([*cells, grants], notebook="x").results[0].rows == ((None,),)
+    drop = "drop owned by alice; drop role alice"
+    assert cellar.run([attack, drop], notebook="w").done.error is None
+
+
+def test_ownership_given_away_by_a_function_is_kept(cellar: cellars.Cellar) -> None:
+    """PostgreSQL allows it; other notebooks are as they were when they are next connected to."""
+    cells = [
+        "create role alice",
+        "do $$ begin execute 'reassign owned by pgcellar to alice'; end $$",
+        "set role alice; create table t(); comment on database pgcellar is 'hers'; reset role",
+        "select datdba::regrole::text from pg_database where datname = current_database()",
+    ]
+    for _ in range(2):
+        ran = cellar.run(cells, notebook="y")
+        assert ran.done.error is None
+        assert ran.results[0].rows == (("alice",),)
+        cellar.quiet("y")
+        cellar.call(cellar.runner.forget(cellars.OWNER, "y"))
+    assert cellar.run(["select 1", cells[3]], notebook="z").results[0].rows == (("pgcellar",),)
 
 
 def test_dropping_a_database_is_refused_however_long(cellar: cellars.Cellar) -> None:

@@ -181,7 +181,7 @@ def test_what_is_shown(cellar: cellars.Cellar, tmp_path: pathlib.Path) -> None:
         ("\\o out.txt", "not known"),
         ("select 1 \\g out.txt", "not known"),
         ("select 1 \\g |id", "not known"),
-        ("\\connect postgres", "not known"),
+        ("\\connect postgres", "one database"),
         ("\\if true\nselect 1;", "endif"),
         ("\\nonsense", "invalid command"),
         ("select 1 \\; select 2;", "no meaning"),

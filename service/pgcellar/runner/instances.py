@@ -121,9 +121,10 @@ class Instance:
     the base on. `sessions`: all it has, if cells name them. `held` is what its session holds; pins
     keep its state from being kept. `custom` names the settings of the user's own naming that it may
     hold; `roles` is its state's set. `attributes` is what belonged to its database when it was last
-    without a session, and `began` the settings that its session began with. `plans`: whether
-    prepared statements, if there are any, would mean the same prepared again. `changes_roles`: a
-    cell that ran here may have changed roles, perhaps in a transaction.
+    without a session, and `began` the settings that its session began with; `redefined`: a
+    statement since may have changed the former. `plans`: whether prepared statements, if there are
+    any, would mean the same prepared again. `changes_roles`: a cell that ran here may have changed
+    roles, perhaps in a transaction.
     """
 
     database: str
@@ -138,6 +139,7 @@ class Instance:
     roles: switching.RoleSet = None
     attributes: Mapping[str, Any] | None = None
     began: Sequence[Mapping[str, Any]] = ()
+    redefined: bool = False
     plans: Literal["none", "kept", "spoilt"] = "none"
     changes_roles: bool = False
     replay_ms: float = 0.0
@@ -258,7 +260,7 @@ class Instances:
         return instance.sessions
 
     async def disconnect(self, instance: Instance) -> None:
-        """End the instance's session and see it gone."""
+        """End the instance's session and see it gone. Raises PgcellarError."""
         session, instance.session = instance.session, None
         instance.since_base = False
         if session is not None:
@@ -266,7 +268,12 @@ class Instances:
             await session.close()
             if not await self._control.terminate(pid):
                 raise errors.PgcellarError("A session of the sandbox does not end.")
-            instance.attributes = await self._control.attributes.read(instance.database)
+        found = await self._control.attributes.read(instance.database)
+        if found != instance.attributes and not instance.redefined:
+            raise errors.PgcellarError(
+                "Another notebook has changed this notebook's database.", hint="Run the cell again."
+            )
+        instance.attributes, instance.redefined = found, False
 
     async def keep(self, instance: Instance, cell: str) -> None:
         """Keep the instance's state: clone it, and go on in the original.

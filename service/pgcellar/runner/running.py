@@ -430,6 +430,9 @@ class _Run:
 
     def _advance(self, step: cells.Step) -> None:
         """An effective statement ran."""
+        if step.effect.definition or step.effect.name == "read":
+            # A read that counts has called something.
+            self._instance.redefined = True
         self.opaque = self.opaque or step.effect.opaque
         self._note_plans(step.effect.plans)
         self._instance.custom |= step.effect.custom

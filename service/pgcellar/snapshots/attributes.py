@@ -13,6 +13,9 @@ from typing import Any, Protocol
 
 from psycopg import sql
 
+from pgcellar.api import errors
+from pgcellar.snapshots import roles
+
 #: `settings` are rows of pg_db_role_setting, roles by number; grants are by name, as PostgreSQL
 #: writes them, so both are read and written under the roles of the state.
 _READ = """
@@ -23,7 +26,13 @@ select d.datdba::int8 as owner, d.datacl::text[] as grants, d.datconnlimit as co
         from pg_db_role_setting where setdatabase = d.oid) as settings,
        u.oid = d.datdba as own,
        d.datallowconn and not exists (select from pg_db_role_setting
-                                      where setdatabase = 0 and setrole = u.oid) as clean
+                                      where setdatabase = 0 and setrole = u.oid) as clean,
+       exists (select from pg_authid r
+               where r.rolname ~ %(parked)s
+                 and (r.oid = d.datdba
+                      or r.oid in (select grantee from aclexplode(d.datacl))
+                      or r.oid in (select setrole from pg_db_role_setting
+                                   where setdatabase = d.oid))) as foreign
 from pg_database d, pg_authid u
 where d.datname = %(database)s and u.rolname = %(user)s
 """
@@ -97,8 +106,14 @@ class Attributes:
         self._user = user
 
     async def read(self, database: str) -> dict[str, Any] | None:
-        """What belongs to a database now."""
-        found, _ = await self._look(database)
+        """What belongs to a database now.
+
+        Raises RolesLost if roles of other states have to do with it: whoever runs under those must
+        have reached over from another database.
+        """
+        found, _, foreign = await self._look(database)
+        if foreign:
+            raise errors.RolesLost("Another notebook has changed this notebook's database.")
         return None if found == _NEW else found
 
     async def write(self, database: str, wanted: Mapping[str, Any] | None) -> None:
@@ -107,7 +122,7 @@ class Attributes:
         """
         values = {**_NEW, **(wanted or {})}
         # Nearly always there is nothing to do, and looking is cheaper.
-        if await self._look(database) == (values, True):
+        if await self._look(database) == (values, True, False):
             return
         settings = json.dumps(values.pop("settings"))
         await self._sessions.execute(
@@ -120,16 +135,20 @@ class Attributes:
             )
         )
 
-    async def _look(self, database: str) -> tuple[dict[str, Any] | None, bool]:
-        """What belongs to a database, and whether all the rest is as it should be."""
-        rows = await self._sessions.fetch(_READ, {"database": database, "user": self._user})
+    async def _look(self, database: str) -> tuple[dict[str, Any] | None, bool, bool]:
+        """What belongs to a database, whether all the rest is as it should be, and whether roles
+        of other states have to do with it.
+        """
+        rows = await self._sessions.fetch(
+            _READ, {"database": database, "user": self._user, "parked": f"^{roles.PARKED}"}
+        )
         if not rows:
-            return None, True
+            return None, True, False
         (found,) = rows
         clean = found.pop("clean")
         if found.pop("own"):
             found["owner"] = None
-        return found, clean
+        return found, clean, found.pop("foreign")
 
 
 _NEW: Mapping[str, Any] = {

@@ -118,6 +118,12 @@ class Roles:
         for name in names:
             row = next((row for row in await self._all() if row["name"] == name), None)
             if row is not None:
+                # Dropping it would.
+                await self._do(
+                    "ALTER ROLE {} IN DATABASE {} RESET ALL",
+                    sql.Identifier(name),
+                    sql.Identifier(database),
+                )
                 for member in reversed(await self._members()):
                     if row["oid"] in (member["role"], member["member"]):
                         await self._leave(member)
