@@ -14,6 +14,7 @@ from tests import cellar as cellars
 from tests import oracle as oracles
 
 from pgcellar.api import records
+from pgcellar.runner import sessions
 
 Cell = tuple[str, str]
 MAIN = "main"
@@ -277,6 +278,19 @@ def test_too_many_sessions(cellar: cellars.Cellar) -> None:
         assert ran.done.error is not None
         assert "at most 4" in ran.done.error.message
         assert cellar.run(cells[:3], notebook=f"many {notebook}").done.error is None
+
+
+def test_what_a_pending_cell_says_is_bounded(cellar: cellars.Cellar) -> None:
+    """However many statements it has."""
+    loud = "select repeat('x', 1000000) from generate_series(1, 3); " * 10
+    cells = [BLOCKED[0], BLOCKED[1], f"{BLOCKED[2]}; {loud}", "commit"]
+    ran = cellar.run(cells, notebook="loud")
+    assert ran.done.error is None
+    shown = [event for event in ran.events if isinstance(event, records.Rows)]
+    assert sum(len(row[0] or "") for event in shown for row in event.rows) <= sessions.MAX_HELD
+    done = [event for event in ran.events if isinstance(event, records.Completed)]
+    assert len(done) == 12
+    assert done[-1].truncated
 
 
 def test_a_killed_sandbox(cellar: cellars.Cellar) -> None:

@@ -18,6 +18,8 @@ from pgcellar.runner import executor, results
 
 #: Each is a process of the server's, and nobody follows more than these.
 MAX_SESSIONS = 4
+#: Characters that a pending cell may have said before anybody sees it.
+MAX_HELD = 8 << 20
 #: Seconds between looks at who waits.
 _POLL = 0.05
 #: Seconds that a cancelled statement may take to end.
@@ -42,6 +44,8 @@ class Outlet:
         self._emit: executor.Emit | None = emit
         self._first = first
         self._held: list[_OfStatement] = []
+        self._size = 0
+        self._cut: set[int] = set()
         #: How many statements there have been.
         self.count = 0
 
@@ -54,9 +58,21 @@ class Outlet:
             return
         self.count = max(self.count, event.statement + 1)
         if self._emit is None:
-            self._held.append(event)
+            self._hold(event)
         else:
             await self._emit(_numbered(event, self._first))
+
+    def _hold(self, event: _OfStatement) -> None:
+        if isinstance(event, records.Rows):
+            self._size += sum(len(v) for row in event.rows for v in row if v is not None)
+        elif isinstance(event, records.Text):
+            self._size += len(event.text)
+        if self._size > MAX_HELD and isinstance(event, records.Rows | records.Text):
+            self._cut.add(event.statement)
+            return
+        if isinstance(event, records.Completed) and event.statement in self._cut:
+            event = dataclasses.replace(event, truncated=True)
+        self._held.append(event)
 
     async def tell(self, text: str) -> None:
         """Show a text of ours as the next statement's."""
