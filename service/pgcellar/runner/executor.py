@@ -30,6 +30,8 @@ COPY_BLOCK = 256 * 1024
 MAX_NOTICES = 500
 #: Characters of a notice that are shown.
 MAX_NOTICE = 16 * 1024
+#: Bytes of a single value that are taken: what is longer is cut.
+MAX_VALUE = records.DEFAULT_MAX_BYTES
 #: Probes are small catalog queries; one that takes longer meets a lock or a setting of the user's.
 PROBE_TIMEOUT = 15.0
 CANCEL_TIMEOUT = 5.0
@@ -59,7 +61,10 @@ class StatementFailed(Exception):
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Output:
-    """Where the results of a statement go, and how much of them; `sink` is for COPY TO STDOUT."""
+    """Where the results of a statement go, and how much of them; `sink` is for COPY TO STDOUT.
+
+    `rows_first`: no row waits for the names of the columns' types, so the columns may come last.
+    """
 
     emit: Emit
     statement: int
@@ -67,6 +72,7 @@ class Output:
     max_bytes: int
     name_types: bool = True
     sink: BinaryIO | None = None
+    rows_first: bool = False
 
 
 class Session:
@@ -512,6 +518,7 @@ class _ResultReader:
         self, result: pq.abc.PGresult, count: int, max_bytes: int
     ) -> tuple[tuple[str | None, ...], ...]:
         encoding = self._session.encoding
+        longest = min(max_bytes, MAX_VALUE)
         width = range(result.nfields)
         rows = []
         for index in range(count):
@@ -525,7 +532,7 @@ class _ResultReader:
             self._sent_rows += 1
             rows.append(
                 tuple(
-                    None if value is None else value[:max_bytes].decode(encoding, "replace")
+                    None if value is None else value[:longest].decode(encoding, "replace")
                     for value in values
                 )
             )
@@ -549,7 +556,8 @@ class _ResultReader:
         )
 
     async def _send_or_hold(self, event: records.Event) -> None:
-        if self._unnamed:
+        rows_first = self._output is not None and self._output.rows_first
+        if self._unnamed and not (rows_first and isinstance(event, records.Rows)):
             self._held.append(event)
         else:
             await self._send(event)
