@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import pathlib
 import random
+import time
 import tracemalloc
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -30,7 +31,8 @@ LONG = "select * from t order by id"
 ODD = """
 create type mood as enum ('sad', 'happy');
 create table odd as
-select g as id, nullif(g % 3, 0) as n, case g % 4 when 0 then '' when 1 then e'a\\tb\\nc"\\\\' end as s,
+select g as id, nullif(g % 3, 0) as n,
+  case g % 4 when 0 then '' when 1 then e'a\\tb\\nc"\\\\' end as s,
   decode(md5(g::text), 'hex') as b, array[g, null, g] as a,
   (case when g % 2 = 0 then 'happy' else 'sad' end)::mood as m, 'ä€𝄞' || chr(1) || g as u,
   repeat('x', g % 700) as w, null::text as z
@@ -297,8 +299,6 @@ def test_many_requests_at_once_run_the_head_once(
     cellar: cellars.Cellar, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """From several notebooks."""
-    cells = [TABLE, "select id, name, pg_sleep(0) is null from t order by id"]
-    cellar.run([TABLE], notebook="at once 0")
     with heads(monkeypatch) as seen:
         asked = [
             cellar.start_page(
@@ -314,34 +314,27 @@ def test_many_requests_at_once_run_the_head_once(
             assert [row[0] for row in rows] == [str(1000 * i + k) for k in range(1, 8)]
     assert len({page.result().execution for page in asked}) == 1
     assert len([text for text in seen if "'!'" in text]) == 1
-    assert cells
 
 
-def wait_for(cellar: cellars.Cellar, query: str) -> None:
-    """Wait until the sandbox runs something with this in its text."""
-
-    async def wait() -> None:
-        import asyncio
-
-        address = await cellar.address("postgres")
-
-        def look() -> bool:
-            with address.connect() as connection:
-                found = connection.execute(
-                    "select from pg_stat_activity where state = 'active' and strpos(query, %s) > 0"
-                    " and pid <> pg_backend_pid()",
-                    (query,),
-                )
-                return found.rowcount > 0
-
-        while not await asyncio.to_thread(look):
-            await asyncio.sleep(0.02)
-
-    cellar.call(wait())
+def wait_for(cellar: cellars.Cellar, query: str) -> int:
+    """Wait until the sandbox runs something with this in its text; its process."""
+    address = cellar.call(cellar.address("postgres"))
+    with address.connect() as connection:
+        while True:
+            found = connection.execute(
+                "select pid from pg_stat_activity where state = 'active' and strpos(query, %s) > 0"
+                " and pid <> pg_backend_pid()",
+                (query,),
+            ).fetchall()
+            if found:
+                return int(found[0][0])
+            time.sleep(0.02)
 
 
 #: Some seconds of work, and pure.
-SLOW = "select sum(a.g # b.g # {0}) from generate_series(1, 100000) a(g), generate_series(1, 3000) b(g)"
+SLOW = (
+    "select sum(a.g # b.g # {0}) from generate_series(1, 100000) a(g), generate_series(1, 300) b(g)"
+)
 
 
 def test_a_run_that_nobody_waits_for_is_cancelled(
@@ -355,13 +348,8 @@ def test_a_run_that_nobody_waits_for_is_cancelled(
     wait_for(cellar, "# 1)")
     asked.cancel()
 
-    async def ended() -> None:
-        import asyncio
-
-        while cellar.runner._pages._tasks:
-            await asyncio.sleep(0.02)
-
-    cellar.call(ended())
+    while cellar.runner._pages._tasks:
+        time.sleep(0.02)
     assert count(cellar) == kept
     # The notebook is as it was.
     assert cellar.run(["select 1"], notebook="left").results[0].rows == (("1",),)
@@ -376,13 +364,13 @@ def test_a_run_that_nobody_waits_for_is_cancelled(
     assert len([text for text in seen if "# 2)" in text]) == 1
 
 
-def test_a_sandbox_that_dies_meanwhile(cellar: cellars.Cellar) -> None:
+def test_a_session_that_ends_meanwhile(cellar: cellars.Cellar) -> None:
     """Is an error, and nothing is left; the next request runs again."""
     slow = SLOW.format(3)
     kept = count(cellar)
     asked = cellar.start_page([slow], notebook="dies")
-    wait_for(cellar, "# 3)")
-    cellar.kill_sandbox()
+    with cellar.call(cellar.address("postgres")).connect() as connection:
+        connection.execute("select pg_terminate_backend(%s)", (wait_for(cellar, "# 3)"),))
     with pytest.raises(errors.SandboxLost):
         asked.result(cellars.TIMEOUT)
     assert count(cellar) == kept
@@ -458,7 +446,7 @@ def test_a_restart_keeps_pages_and_what_was_used_last(
     cellar_home: pathlib.Path, monkeypatch: pytest.MonkeyPatch, oracle: oracles.Oracle
 ) -> None:
     """The results used longest ago go first, a page beyond what is kept is empty."""
-    bound = 700_000
+    bound = 600_000
 
     def cells(number: int) -> list[str]:
         return [TABLE, f"select md5((id + {number})::text) from t where id <= 8000 order by id"]
@@ -511,12 +499,12 @@ def test_without_room_nothing_is_kept_and_it_is_said(cellar_home: pathlib.Path) 
     ("query", "rows"),
     [
         ("select md5(g::text), md5(g::text || 'x') from generate_series(1, 160000) g", 160_000),
-        ("select null, null, null from generate_series(1, 400000) g", 400_000),
+        ("select null, null, null, null, null from generate_series(1, 100000) g", 100_000),
         ("select repeat(md5(g::text), 3000) from generate_series(1, 300) g", 300),
         (
             "select case g % 2 when 0 then 'happy'::mood end, md5(g::text)"
-            " from generate_series(1, 200000) g",
-            200_000,
+            " from generate_series(1, 50000) g",
+            50_000,
         ),
     ],
 )
@@ -532,4 +520,4 @@ def test_a_long_result_takes_bounded_memory(cellar: cellars.Cellar, query: str, 
         tracemalloc.stop()
     assert (page.row_count, page.complete, len(page.rows)) == (rows, True, 1)
     # Some slices, chunks and their copies; the result itself would be several times as much.
-    assert peak < 12 * 1024 * 1024
+    assert peak < 6 * 1024 * 1024
