@@ -524,9 +524,9 @@ class Run:
             self._space.learn_cost(before.state, parsed, done.ms)
         kept = done.mark != before or self._space.pure(before, parsed)
         if kept and done.error is None and not done.mark.sessions and self._gate is None:
-            self._space.remember(
-                before, parsed, context, done, events if size <= store.MAX_OUTCOME_BYTES else None
-            )
+            # With a lower bound a value may have been cut, which no event tells.
+            whole = self._request.max_bytes >= store.MAX_OUTCOME_BYTES >= size
+            self._space.remember(before, parsed, context, done, events if whole else None)
         link = self._space.chain.link(before, parsed, context.digests, context.include)
         report.volatile = link.volatile
         self._save_chain()
