@@ -70,7 +70,7 @@ class ServiceApp(traitlets.config.Application):
     page_bytes = traitlets.Int(
         slices.DEFAULT_BYTES,
         min=0,
-        help="Bytes that long results kept for pages may take, compressed; one of them half of it.",
+        help="Bytes that results kept for pages may take, compressed; one of them half of it.",
     ).tag(config=True)
     extensions = traitlets.List(
         traitlets.Unicode(), help="Extensions that the base of every notebook has."
