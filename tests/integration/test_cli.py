@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import pathlib
+import signal
+import time
 
 import nbformat
 from tests.fixtures_service import CommandLine
@@ -109,6 +111,24 @@ def test_pages_of_a_long_result(cli: CommandLine) -> None:
         assert cli.json("page", path, *wrong)["error"]["sqlstate"].startswith("PC")
     for wrong in (["--head", "2", "--offset", "-1"], ["--head", "2", "--statement", "0"], []):
         assert cli("page", path, *wrong).returncode == 2
+
+
+def test_a_page_that_nobody_waits_for_is_given_up(cli: CommandLine) -> None:
+    """Ctrl-C, and a second later the cell does not run any more."""
+    slow = "select sum(a # b) from generate_series(1, 10000000) a, generate_series(1, 1000) b"
+    asking = cli.popen("page", str(cli.notebook([slow], "slow")), "--head", "1")
+
+    def until_active(number: int) -> None:
+        while cli.json("service", "status")["active_runs"] != number:
+            time.sleep(0.1)
+
+    # The request, and the run for it.
+    until_active(2)
+    asking.send_signal(signal.SIGINT)
+    out, told = asking.communicate(timeout=30)
+    assert (asking.returncode, out) == (130, "")
+    assert told == "Interrupted.\n"
+    until_active(0)
 
 
 def test_write_puts_outputs_into_the_notebook(cli: CommandLine) -> None:
