@@ -298,15 +298,14 @@ class Session:
         raise StatementFailed(failure)
 
     @contextlib.asynccontextmanager
-    async def _readiness(self) -> AsyncIterator[asyncio.Event]:
-        """An event that is set whenever the socket has something to read."""
+    async def _readiness(self) -> AsyncIterator[_Readiness]:
+        """To wait until the socket has something to read."""
         loop = asyncio.get_running_loop()
         try:
             socket = self._pg.socket
         except psycopg.OperationalError as exc:
             raise errors.SandboxLost("The connection to the sandbox is closed.") from exc
-        ready = asyncio.Event()
-        loop.add_reader(socket, ready.set)
+        ready = _Readiness(loop, socket)
         try:
             yield ready
         except psycopg.OperationalError as exc:
@@ -314,29 +313,27 @@ class Session:
         finally:
             loop.remove_reader(socket)
 
-    async def _next(self, ready: asyncio.Event) -> pq.abc.PGresult | None:
+    async def _next(self, ready: _Readiness) -> pq.abc.PGresult | None:
         while self._pg.is_busy():
             await ready.wait()
-            ready.clear()
             self._pg.consume_input()
         return self._pg.get_result()
 
-    async def _flush(self, ready: asyncio.Event) -> None:
+    async def _flush(self, ready: _Readiness) -> None:
         """Send what libpq has buffered; reads too, or both ends could wait for one another."""
         if not self._pg.flush():
             return
         loop = asyncio.get_running_loop()
         socket = self._pg.socket
-        loop.add_writer(socket, ready.set)
+        loop.add_writer(socket, ready.wake)
         try:
             while self._pg.flush():
                 await ready.wait()
-                ready.clear()
                 self._pg.consume_input()
         finally:
             loop.remove_writer(socket)
 
-    async def _feed(self, copy: BinaryIO | None, ready: asyncio.Event) -> None:
+    async def _feed(self, copy: BinaryIO | None, ready: _Readiness) -> None:
         if copy is None:
             self._pg.put_copy_end(b"a notebook has nothing to send")
         else:
@@ -346,7 +343,7 @@ class Session:
             self._pg.put_copy_end()
         await self._flush(ready)
 
-    async def _drain(self, output: Output | None, ready: asyncio.Event) -> None:
+    async def _drain(self, output: Output | None, ready: _Readiness) -> None:
         """Take what COPY TO STDOUT gives: into a file, or as text within the bounds."""
         shown = 0
         while True:
@@ -355,7 +352,6 @@ class Session:
                 return
             if size == 0:
                 await ready.wait()
-                ready.clear()
                 self._pg.consume_input()
             elif output is not None and output.sink is not None:
                 output.sink.write(data)
@@ -430,6 +426,33 @@ class Session:
                 f" where oid in ({listed})"
             ):
                 self._types[int(oid or 0)] = name or ""
+
+
+class _Readiness:
+    """Waits for a socket.
+
+    It is looked at while it is waited for and not longer: whoever takes the rows may take their
+    time, and meanwhile the loop would be woken at every turn by what waits there to be read.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, socket: int) -> None:
+        self._loop = loop
+        self._socket = socket
+        self._event = asyncio.Event()
+
+    async def wait(self) -> None:
+        """Wait until there is something to read, or `wake` was called."""
+        self._loop.add_reader(self._socket, self._readable)
+        await self._event.wait()
+        self._event.clear()
+
+    def wake(self) -> None:
+        """End the wait."""
+        self._event.set()
+
+    def _readable(self) -> None:
+        self._loop.remove_reader(self._socket)
+        self._event.set()
 
 
 class _ResultReader:
@@ -536,13 +559,17 @@ class _ResultReader:
                 # From here on rows are counted only: a page has no holes.
                 self._sent_bytes = max_bytes
                 break
+            if size > longest:
+                values = [value and value[:longest] for value in values]
             self._sent_bytes += size
             batch += size
             self._sent_rows += 1
             rows.append(
                 tuple(
-                    None if value is None else value[:longest].decode(encoding, "replace")
-                    for value in values
+                    [
+                        None if value is None else value.decode(encoding, "replace")
+                        for value in values
+                    ]
                 )
             )
         return tuple(rows)

@@ -495,9 +495,9 @@ class Run:
 
         async def emit(event: records.Event) -> None:
             nonlocal size
-            if isinstance(event, records.Rows):
-                size += sum(len(v) for row in event.rows for v in row if v is not None)
-            if size <= store.MAX_OUTCOME_BYTES and self._gate is None:
+            if self._gate is None and size <= store.MAX_OUTCOME_BYTES:
+                if isinstance(event, records.Rows):
+                    size += sum(len(v) for row in event.rows for v in row if v is not None)
                 events.append(event)
             await self._emit(event)
 

@@ -21,7 +21,8 @@ from pgcellar.control import database
 
 Row = tuple[str | None, ...]
 
-#: Rows of a slice, and about its bytes of text: what is decompressed for a page of a few rows.
+#: Rows of a slice, and about its bytes of text: what is decompressed for a page of a few rows. It
+#: may have a batch more of either.
 SLICE_ROWS = 2_000
 SLICE_BYTES = 1024 * 1024
 #: Bytes, compressed, that all results may take by default.
@@ -205,13 +206,12 @@ class Filling:
 
     async def add(self, rows: Sequence[Row]) -> None:
         """Take the next rows; those beyond the bound are dropped. Raises ServiceUnavailable."""
-        for row in rows:
-            if self._full:
-                return
-            self._rows.append(row)
-            self._size += text_bytes(row)
-            if len(self._rows) >= SLICE_ROWS or self._size >= SLICE_BYTES:
-                await self._cut()
+        if self._full:
+            return
+        self._rows += rows
+        self._size += sum(map(text_bytes, rows))
+        if len(self._rows) >= SLICE_ROWS or self._size >= SLICE_BYTES:
+            await self._cut()
 
     async def finish(self, columns: tuple[records.Column, ...], row_count: int) -> Kept:
         """The result came to its end. Raises ServiceUnavailable."""
