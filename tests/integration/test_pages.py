@@ -15,7 +15,8 @@ from tests import cellar as cellars
 from tests import oracle as oracles
 
 from pgcellar.api import errors, records
-from pgcellar.runner import executor, pages, slices
+from pgcellar.notebook import states
+from pgcellar.runner import executor, pages, running, slices
 
 
 @pytest.fixture(scope="module")
@@ -209,6 +210,22 @@ def test_what_is_no_function_of_the_state_has_no_pages(
     with pytest.raises(errors.NoPages, match=says) as caught:
         cellar.page(cells, notebook="refused")
     assert "CREATE TABLE" in (caught.value.hint or "")
+
+
+def test_a_state_that_can_not_be_looked_at_has_no_pages(
+    cellar: cellars.Cellar, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where a timeout of the user's is shorter than a look at the catalogs takes."""
+
+    async def unknown(*_: object) -> states.Facts:
+        return states.Facts(reached=True)
+
+    cells = ["create table unlooked (a int)", "select * from unlooked"]
+    with monkeypatch.context() as patch:
+        patch.setattr(running, "know_facts", unknown)
+        with pytest.raises(errors.NoPages, match="can't be told"):
+            cellar.page(cells, notebook="unlooked")
+    assert cellar.page(cells, notebook="unlooked").row_count == 0
 
 
 @pytest.mark.parametrize(

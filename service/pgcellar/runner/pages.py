@@ -65,7 +65,13 @@ class Pages:
             if standing is None:
                 # Only running the tail tells where the head begins.
                 _check(await head.run(_nowhere, gates.Gate(None)))
-                continue
+                standing = await head.standing()
+            if standing is None:
+                raise errors.NoPages(
+                    "What the cell reads can't be told: settings or locks of the cells above keep"
+                    " the catalogs from being read.",
+                    hint="Look for statement_timeout, lock_timeout or LOCK in the cells above.",
+                )
             key = f"{standing.key} {request.statement}"
             result = await self._kept.find(key)
             if result is None:
