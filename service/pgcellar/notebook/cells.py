@@ -72,8 +72,10 @@ _NAMED = re.compile(r"[ \t]+(?P<name>[A-Za-z_]\w{0,30})(?P<cancel>[ \t]+cancel)?
 def parse(source: str) -> ParsedCell:
     """Split and classify a cell. Never raises: what can't be parsed is left to the server."""
     header = _SESSION.match(source)
-    if header is not None:
-        return _in_session(source, header)
+    return _parse(source) if header is None else _in_session(source, header)
+
+
+def _parse(source: str) -> ParsedCell:
     scanned = scanning.needs(source) if statements.readable(source) else "nothing"
     steps: tuple[Step, ...] = ()
     always = scanned == "always"
@@ -98,7 +100,7 @@ def parse(source: str) -> ParsedCell:
 def _in_session(source: str, header: re.Match[str]) -> ParsedCell:
     named = _NAMED.fullmatch(header["rest"])
     # Blanked, so that positions stay.
-    parsed = parse(" " * header.end() + source[header.end() :])
+    parsed = _parse(" " * header.end() + source[header.end() :])
     if named is None:
         return dataclasses.replace(
             parsed, refused=_misnamed(source, header.start("rest") - len("%%session"))

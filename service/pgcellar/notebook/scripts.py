@@ -28,6 +28,9 @@ MAX_DEPTH = 10
 _NAME = re.compile(r"[\w\x80-\U0010ffff]+")
 _DESCRIBES = re.compile(r"(?:d[A-Za-z]*[S+]*|l\+?|list\+?|zS?|s[fv]\+?|h|help|\?|lo_list\+?)\Z")
 _INCLUDES = frozenset({"i", "ir", "include", "include_relative"})
+_INCLUDE = re.compile(
+    r"\\(?:ir|i|include_relative|include)[ \t]+(?:'(?P<quoted>[^'\n]*)'|(?P<name>\S+))"
+)
 _ECHOES = frozenset({"echo", "qecho", "warn"})
 _KNOWN = (
     "Notebooks know \\d and its family, \\l, \\z, \\sf, \\sv, \\h, \\?, \\copy, \\i, \\set, "
@@ -229,6 +232,24 @@ class Script:
             return _refused(dataclasses.replace(text, start=command.start))
         self._scanners.append(psqlscan.Scanner(text))
         return None
+
+
+def included(source: str, include: Include, depth: int = 0) -> list[str] | None:
+    """The texts of all files that a text may include, and those that these do; None if a variable
+    names one.
+    """
+    found: list[str] = []
+    for match in _INCLUDE.finditer(source):
+        name = match["quoted"] or match["name"] or ""
+        if ":" in name:
+            return None
+        text = include(name) if depth <= MAX_DEPTH else ""
+        if isinstance(text, str):
+            more = included(text, include, depth + 1)
+            if more is None:
+                return None
+            found += [text, *more]
+    return found
 
 
 def _to_file(ending: psqlscan.MetaCommand) -> bool:

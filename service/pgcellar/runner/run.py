@@ -561,7 +561,7 @@ class Run:
         if self._request.rerun or len(links) < len(self._cells):
             return None
         link = links[-1]
-        if link.after is None:
+        if link.after is None or link.after.sessions:
             return None
         if not link.runs and not self._space.pure(link.before, self._parsed[-1]):
             # What was kept under other rules, by another version, say.

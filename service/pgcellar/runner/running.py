@@ -43,6 +43,8 @@ _REFUSED_AS_WRITE = "25006"
 #: dependent_objects_still_exist; its detail also counts objects in the databases of other states.
 _NEEDED = "2BP01"
 _ELSEWHERE = r"\d+ objects? in database |(?:owner of|privileges for) database (?!{database}$)"
+#: One of these says a trigger or default that changes what belongs to the database.
+_REACHES_DATABASE = frozenset({"database", "execute"})
 #: undefined_database
 _NO_DATABASE = "3D000"
 #: Bytes of the values that `\\gset` keeps.
@@ -430,7 +432,10 @@ class _Run:
 
     def _advance(self, step: cells.Step) -> None:
         """An effective statement ran."""
-        if step.effect.definition or step.effect.name == "read":
+        effect = step.effect
+        if effect.definition and (effect.words is None or effect.words & _REACHES_DATABASE):
+            self._instance.redefines = True
+        if effect.definition or effect.name == "read" or self._instance.redefines:
             # A read that counts has called something.
             self._instance.redefined = True
         self.opaque = self.opaque or step.effect.opaque
