@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import hypothesis
 import pytest
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests import generators
 from tests import oracle as oracles
 
-from pgcellar.notebook.lineage import graphs, showing
+from pgcellar.notebook.lineage import graphs, reading, showing
 from pgcellar.notebook.lineage.objects import Ref
 
 WORDS = """
@@ -41,6 +41,14 @@ def columns(*names: str) -> frozenset[Ref]:
     """Columns by table and name."""
     parted = (name.rpartition(".") for name in names)
     return frozenset(Ref(name=table, column=name) for table, _, name in parted)
+
+
+def of_cell(
+    source: str, above: Sequence[str] = (), columns: Mapping[str, Sequence[str]] | None = None
+) -> reading.CellLineage:
+    """The lineage of one cell below others."""
+    sources = [*above, source]
+    return graphs.labelled(graphs.graph(sources), sources, columns).cells[-1]
 
 
 def reaches(sources: Sequence[str], base: Sequence[str] = ()) -> tuple[int, ...]:
@@ -89,7 +97,7 @@ def reaches(sources: Sequence[str], base: Sequence[str] = ()) -> tuple[int, ...]
     ],
 )
 def test_queries(source: str, reads: list[str], writes: list[str]) -> None:
-    found = graphs.of_cell(source)
+    found = of_cell(source)
     assert (found.reads, found.writes, found.opaque) == (refs(*reads), refs(*writes), False)
 
 
@@ -120,7 +128,7 @@ def test_queries(source: str, reads: list[str], writes: list[str]) -> None:
     ],
 )
 def test_definitions(source: str, creates: list[str], alters: list[str], drops: list[str]) -> None:
-    found = graphs.of_cell(source)
+    found = of_cell(source)
     expected = (refs(*creates), refs(*alters), refs(*drops))
     assert (found.creates, found.alters, found.drops) == expected
 
@@ -159,7 +167,7 @@ def test_definitions(source: str, creates: list[str], alters: list[str], drops: 
     ],
 )
 def test_what_may_do_anything_is_opaque(source: str) -> None:
-    assert graphs.of_cell(source).opaque
+    assert of_cell(source).opaque
     cells = ["insert into t values (1)", source, "select 1", "-- nothing"]
     assert graphs.affected(graphs.graph(cells), 0) == (1, 2)
 
@@ -183,7 +191,7 @@ def test_who_reads_the_catalog_depends_on_all_that_acts(source: str) -> None:
     assert reaches(cells) == (2,)
     assert graphs.affected(graphs.graph(cells), 1) == ()
     assert graphs.affected(graphs.graph(["comment on table t is 'x'", source]), 0) == (1,)
-    found = graphs.of_cell(source)
+    found = of_cell(source)
     assert (found.catalog, found.opaque) == (True, False)
 
 
@@ -376,15 +384,15 @@ def test_a_transaction_over_cells_ties_them_together() -> None:
 
 def test_variables_count_only_where_one_is_set() -> None:
     query = "select x[1:n] from u"
-    assert not graphs.of_cell(query).opaque
-    assert graphs.of_cell(query, ["\\set n 2"]).opaque
+    assert not of_cell(query).opaque
+    assert of_cell(query, ["\\set n 2"]).opaque
 
 
 def test_long_cells() -> None:
     rows = ",\n".join(f"({i}, 'it''s {i}', -1.5e3, null)" for i in range(20_000))
-    found = graphs.of_cell(f"insert into s.t (a, b, c, d) values {rows};")
+    found = of_cell(f"insert into s.t (a, b, c, d) values {rows};")
     assert (found.writes, found.opaque) == (refs("s.t"), False)
-    assert graphs.of_cell(f"insert into t values {rows}, (f(), 1)").opaque
+    assert of_cell(f"insert into t values {rows}, (f(), 1)").opaque
 
 
 @pytest.mark.parametrize(
@@ -414,24 +422,24 @@ def test_long_cells() -> None:
 )
 def test_columns(source: str, read: list[str], written: list[str]) -> None:
     known = {"k": ("id", "n"), "j": ("label",)}
-    found = graphs.of_cell(source, columns=known)
+    found = of_cell(source, columns=known)
     assert found.columns_read == columns(*read)
     assert found.columns_written == columns(*written)
 
 
-def test_known_columns() -> None:
+@pytest.mark.parametrize(
+    ("table", "read"),
+    [("s.t", "ab"), ("v", "ab"), ("w", "xy"), ("c", "z"), ("l", "*"), ("base", "*")],
+)
+def test_columns_of_tables_that_cells_make(table: str, read: str) -> None:
     cells = [
         "create table s.t (a int, b text, unique (a))",
         "create view v as select * from s.t",
         "create view w (x, y) as select 1, 2; create table c as select a as z from v",
         "create table l (like s.t)",
     ]
-    assert graphs.known_columns(cells) == {
-        "s.t": ("a", "b"),
-        "v": ("a", "b"),
-        "w": ("x", "y"),
-        "c": ("z",),
-    }
+    found = of_cell(f"select * from {table}", cells).columns_read
+    assert {str(ref) for ref in found} == {f"{table}.{name}" for name in read}
 
 
 def test_text() -> None:
@@ -487,9 +495,7 @@ def test_nothing_escapes(sources: list[str], base: list[str]) -> None:
     assert len(graph.cells) == len(sources)
     showing.as_text(graph)
     showing.as_mermaid(graph)
-    known = graphs.known_columns(sources)
-    for source in sources:
-        graphs.of_cell(source, columns=known)
+    graphs.labelled(graph, sources)
 
 
 @SETTINGS

@@ -108,7 +108,7 @@ class _Reader:
             if isinstance(node, exp.Insert) and isinstance(node.this, exp.Schema):
                 names += [_name(column) for column in node.this.expressions]
             for name in names or self._all(table):
-                yield dataclasses.replace(table, column=name)
+                yield table._replace(column=name)
 
     def _selected(self, scope: scopes.Scope) -> Iterator[Ref]:
         tables = {
@@ -137,19 +137,19 @@ class _Reader:
         if "table" in column.args and column.args["table"] is not None:
             named = tables.get(_name(column.args["table"]))
             if named is not None:
-                yield dataclasses.replace(named, column=name)
+                yield named._replace(column=name)
             return
         having = [t for t in tables.values() if t and name in self._known.get(str(t), ())]
         if len(having) == 1:
-            yield dataclasses.replace(having[0], column=name)
+            yield having[0]._replace(column=name)
         elif not having and len(tables) == 1 and not outer:
             (only,) = tables.values()
             if only is not None and str(only) not in self._known:
-                yield dataclasses.replace(only, column=name)
+                yield only._replace(column=name)
 
     def _star(self, table: Ref) -> Iterator[Ref]:
         for name in self._all(table):
-            yield dataclasses.replace(table, column=name)
+            yield table._replace(column=name)
 
     def _all(self, table: Ref) -> Sequence[str]:
         return self._known.get(str(table)) or ("*",)

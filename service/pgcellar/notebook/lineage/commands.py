@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pgcellar.notebook.lineage.objects import (
     OPAQUE,
-    SESSION,
+    SESSION_CHANGED,
     Handler,
     Mode,
     Node,
@@ -62,7 +62,7 @@ def _changed(node: Node) -> Uses:
 
 
 def _session(node: Node) -> Uses:
-    return Uses(uses=frozenset({Use(ref=SESSION, mode=Mode.CHANGE, kind="other")}))
+    return Uses(uses=frozenset({SESSION_CHANGED}))
 
 
 def _transaction(node: Node) -> Uses:

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from pgcellar.notebook.lineage.objects import (
     OPAQUE,
     SESSION,
+    SESSION_CHANGED,
     SPECIAL,
     Handler,
     Kind,
@@ -91,13 +92,12 @@ def _hidden(node: Node) -> Uses:
         # A function may stand where the grammar has a type (function = f).
         inner.add(Use(ref=use.ref, kind="function", guess=True))
     uses = {
-        dataclasses.replace(use, call=False, mode=Mode.READ) if use.mode is Mode.REFER else use
-        for use in inner
+        use._replace(call=False, mode=Mode.READ) if use.mode is Mode.REFER else use for use in inner
     }
     for name in ("defnames", "funcname"):
         if name in node:
             uses.add(Use(ref=ref_of(node[name]), kind="function", guess=True))
-    own = referred(uses) | {Use(ref=SESSION, mode=Mode.CHANGE, kind="other")}
+    own = referred(uses) | {SESSION_CHANGED}
     return Uses(uses=own, links=linked(SESSION, uses))
 
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import functools
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
@@ -49,23 +50,6 @@ class Graph:
     edges: tuple[Edge, ...]
 
 
-def of_cell(
-    source: str,
-    above: Sequence[str] = (),
-    columns: Mapping[str, Sequence[str]] | None = None,
-) -> reading.CellLineage:
-    """What one cell reads and writes, below the cells `above`. Never raises.
-
-    `columns` are those of tables by name, to resolve `*` and columns that are not qualified.
-    """
-    walk = _Walk()
-    for text in above:
-        walk.take(text)
-    lineage = walk.take(source)
-    found = _columns(source, columns or {})
-    return dataclasses.replace(lineage, columns_read=found.read, columns_written=found.written)
-
-
 def graph(sources: Sequence[str], base: Sequence[str] = ()) -> Graph:
     """The graph of a notebook. Never raises.
 
@@ -93,14 +77,34 @@ def affected(of: Graph, index: int) -> tuple[int, ...]:
     return tuple(sorted(reached - {index}))
 
 
-def known_columns(sources: Iterable[str]) -> dict[str, tuple[str, ...]]:
-    """The columns of tables that cells create, by name as typed: the last definition counts."""
-    found: dict[str, tuple[str, ...]] = {}
-    for source in sources:
-        for ref, names in reading.own(source).columns:
-            found[str(ref)] = names
-        found.update(columns.of_definitions(reading.own(source).texts, found))
-    return found
+def labelled(
+    of: Graph, sources: Sequence[str], known: Mapping[str, Sequence[str]] | None = None
+) -> Graph:
+    """The graph with the columns that each cell of `sources` reads and writes. Never raises.
+
+    `known` are the columns of the base's tables, by name; those that cells make are found.
+    """
+    columns_of = dict(known or {})
+    out = []
+    for cell, source in zip(of.cells, sources, strict=True):
+        read: set[Ref] = set()
+        written: set[Ref] = set()
+        own = reading.own(source)
+        columns_of.update((str(ref), names) for ref, names in own.columns)
+        columns_of.update(columns.of_definitions(own.texts, columns_of))
+        for text in own.texts:
+            found = columns.of_statement(text, columns_of)
+            read |= found.read
+            written |= found.written
+        out.append(
+            dataclasses.replace(
+                cell, columns_read=frozenset(read), columns_written=frozenset(written)
+            )
+        )
+    return dataclasses.replace(of, cells=tuple(out))
+
+
+# --- cells below each other ---
 
 
 class _Walk:
@@ -108,11 +112,8 @@ class _Walk:
 
     def __init__(self) -> None:
         self.edges: list[Edge] = []
-        #: With what each gives in the modes met so far.
-        self._links: dict[str, list[tuple[objects.Link, dict[Mode, Use | None]]]] = (
-            collections.defaultdict(list)
-        )
-        self._linked: set[objects.Link] = set()
+        #: By the name that they are of; a dictionary for its order.
+        self._links: dict[str, dict[objects.Link, None]] = collections.defaultdict(dict)
         self._defined: dict[str, set[Ref]] = collections.defaultdict(set)
         #: Last cell that wrote an object, and all that refer to it, by its name.
         self._writers: dict[str, dict[Ref, int]] = collections.defaultdict(dict)
@@ -123,6 +124,8 @@ class _Walk:
         #: Of each cell those that it depends on, a bit each.
         self._above: list[int] = []
         self._count = 0
+        #: Stands for all links and definitions so far: equal where they are.
+        self._known = 0
         self._open = False
         self._scripted = False
         role = Use(ref=Ref(name=effects.USER_ROLE), kind="other", guess=True)
@@ -132,100 +135,105 @@ class _Walk:
     def define(self, source: str) -> None:
         """Take the definitions of a text that is no cell."""
         own = reading.own(source)
-        self._link(own.links)
-        self._define(own.defines)
+        if own.links or own.defines:
+            self._known = hash((self._known, own.definitions))
+            self._link(own.links)
+            for ref in own.defines:
+                self._defined[ref.name].add(ref)
 
     def take(self, source: str) -> reading.CellLineage:
         """The next cell's lineage; its edges are added."""
         own = reading.own(source)
         # Within the cell they hold from their statement on; that they are taken to hold in all of
         # it costs a dependency at worst.
-        self._link(own.links)
-        self._define(own.defines)
-        reached = self._follow(own)
+        self.define(source)
         self._scripted = self._scripted or own.scripted
         opened = own.transaction is not False and (self._open or own.transaction is True)
         unclear = (own.variables and self._scripted) or (own.used and (self._open or opened))
-        if unclear:
-            # In an open transaction an error undoes what other cells did.
-            reached = reached | reading.keys(objects.EVERYTHING)
         self._open = opened
-        self._connect(own, reached)
-        self._enter(own, reached)
+        found = self._found(own, unclear=bool(unclear))
+        self._connect(own, found)
+        self._enter(own, found)
         self._count += 1
-        return own.alone if reached is own.reached else reading.lineage_of(own.used, reached)
+        return found.lineage
+
+    def _found(self, own: reading.Own, *, unclear: bool) -> reading.Found:
+        """All that a cell reaches. It is remembered for as long as nothing above defines anything
+        else, so that after an edit little is followed anew.
+        """
+        memory = own.memory
+        if memory.below != self._known:
+            memory.below = self._known
+            memory.kept, memory.guesses = self._follow(own)
+            memory.found.clear()
+        guessed = tuple([use for use in memory.guesses if self._is_named(use.ref)])
+        found = memory.found.get((guessed, unclear))
+        if found is None:
+            # In an open transaction an error undoes what other cells did.
+            more = objects.EVERYTHING if unclear else ()
+            found = reading.found(own.used, (*memory.kept, *guessed, *more))
+            memory.found[guessed, unclear] = found
+        return found
 
     def _link(self, links: Iterable[objects.Link]) -> None:
         for link in links:
-            if link not in self._linked:
-                self._linked.add(link)
-                self._links[link.of.name].append((link, {}))
-
-    def _define(self, refs: Iterable[Ref]) -> None:
-        for ref in refs:
-            self._defined[ref.name].add(ref)
+            self._links[link.of.name][link] = None
 
     def _is_defined(self, ref: Ref) -> bool:
         return any(ref.may_be(other) for other in self._defined.get(ref.name, ()))
 
-    def _follow(self, own: reading.Own) -> reading.Reached:
-        """All that is used, by itself or through links."""
+    def _is_named(self, ref: Ref) -> bool:
+        """Whether a guessed name is one that a cell has used for sure."""
+        return ref.name in self._writers or ref.name in self._referrers
+
+    def _follow(self, own: reading.Own) -> tuple[list[Use], list[Use]]:
+        """All that is used, by itself or through links; and what is guessed to be read."""
         stack = list(own.used)
         seen = set(own.used)
         kept: list[Use] = []
-        more = False
+        guesses: list[Use] = []
         while stack:
             use = stack.pop()
             if _unclear(use) and not self._is_defined(use.ref):
                 stack += _unknown(use)
-                more = True
-            if not use.guess or use.mode is not Mode.READ:
-                kept.append(use)
-            elif self._named(use.ref):
-                kept.append(use)
-                more = True
+            (guesses if use.guess and use.mode is Mode.READ else kept).append(use)
             if use.ref.name in self._links:
                 for to in self._through(use):
                     if to not in seen:
                         seen.add(to)
                         stack.append(to)
-                        more = more or not to.guess or to.mode is not Mode.READ
-        return reading.keys(kept) if more else own.reached
-
-    def _named(self, ref: Ref) -> bool:
-        """Whether a guessed name is one that a cell has used for sure."""
-        return ref.name in self._writers or ref.name in self._referrers
+        return kept, guesses
 
     def _through(self, use: Use) -> Iterator[Use]:
-        for link, known in self._links[use.ref.name]:
+        for link in self._links[use.ref.name]:
             if link.of.may_be(use.ref):
-                if use.mode not in known:
-                    known[use.mode] = _linked(link, use.mode)
-                to = known[use.mode]
+                to = _linked(link, use.mode)
                 if to is not None:
                     yield to
 
-    def _connect(self, own: reading.Own, reached: reading.Reached) -> None:
+    def _connect(self, own: reading.Own, found: reading.Found) -> None:
         """Add the edges to the cell: those through what it names, and of others those needed."""
         through: dict[int, set[Ref]] = {}
-        if self._opaque is not None and reached:
+        if self._opaque is not None and found.reached:
             through[self._opaque] = set()
-        if any(ref == objects.ANYTHING for ref, _ in reached):
+        if found.lineage.catalog:
             through.update((source, set()) for source in self._acting)
-        for ref, mode in reached:
-            for source in self._sources(ref, mode):
-                through.setdefault(source, set()).update([] if ref in objects.SPECIAL else [ref])
-        named = {use.ref for use in own.used}
+        for ref, mode in found.reached:
+            if ref.name in self._writers or ref.name in self._referrers:
+                for source in self._sources(ref, mode):
+                    through.setdefault(source, set()).add(ref)
         above = 0
-        found = []
+        edges = []
         for source in sorted(through, reverse=True):
             refs = through[source]
-            if above >> source & 1 and named.isdisjoint(refs):
+            if above >> source & 1 and own.named.isdisjoint(refs):
                 continue
             above |= self._above[source] | 1 << source
-            found.append(Edge(source=source, target=self._count, through=frozenset(refs)))
+            edges.append(
+                Edge(source=source, target=self._count, through=frozenset(refs - objects.SPECIAL))
+            )
         self._above.append(above)
-        self.edges += reversed(found)
+        self.edges += reversed(edges)
 
     def _sources(self, ref: Ref, mode: Mode) -> Iterator[int]:
         for other, writer in self._writers.get(ref.name, {}).items():
@@ -236,38 +244,37 @@ class _Walk:
                 if ref.may_be(other):
                     yield from referrers
 
-    def _enter(self, own: reading.Own, reached: reading.Reached) -> None:
+    def _enter(self, own: reading.Own, found: reading.Found) -> None:
         """What the cell does, for those below."""
-        if (objects.ANYTHING, Mode.CHANGE) in reached:
+        if found.lineage.opaque:
             # It depends on all above, so those below reach them through it.
             self._opaque = self._count
             self._writers.clear()
             self._referrers.clear()
             self._acting = []
             return
-        referred = {use.ref for use in own.used if use.mode is Mode.REFER}
-        written = [key for key in reached if key[1] >= Mode.INSERT]
-        if referred or written:
+        if own.referred or found.written:
             self._acting.append(self._count)
-        for ref, mode in written:
+        for ref, mode in found.written:
             self._writers[ref.name][ref] = self._count
             if mode is Mode.DEFINE:
                 # It depends on those that refer to it, so those below reach them through it.
                 self._referrers[ref.name].pop(ref, None)
-        for ref in referred:
+        for ref in own.referred:
             self._referrers[ref.name].setdefault(ref, set()).add(self._count)
 
 
+@functools.lru_cache(maxsize=100_000)
 def _linked(link: objects.Link, mode: Mode) -> Use | None:
     """What who uses the link's object in a mode uses as well."""
     if mode in (Mode.REFER, Mode.DEFINE):
         # Nothing is run, but it may fail for what is linked.
         if link.low is not Mode.READ:
             return None
-        return dataclasses.replace(link.to, mode=mode if link.same else Mode.REFER, call=False)
+        return link.to._replace(mode=mode if link.same else Mode.REFER, call=False)
     if mode < link.low:
         return None
-    return dataclasses.replace(link.to, mode=mode) if link.same else link.to
+    return link.to._replace(mode=mode) if link.same else link.to
 
 
 def _unclear(use: Use) -> bool:
@@ -281,13 +288,3 @@ def _unknown(use: Use) -> list[Use]:
     if use.call or use.mode >= Mode.INSERT:
         return list(objects.EVERYTHING)
     return [objects.CATALOG]
-
-
-def _columns(source: str, known: Mapping[str, Sequence[str]]) -> columns.Columns:
-    read: set[Ref] = set()
-    written: set[Ref] = set()
-    for text in reading.own(source).texts:
-        found = columns.of_statement(text, known)
-        read |= found.read
-        written |= found.written
-    return columns.Columns(read=frozenset(read), written=frozenset(written))

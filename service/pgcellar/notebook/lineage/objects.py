@@ -12,7 +12,7 @@ import dataclasses
 import enum
 import json
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from pglast import error, parser
 
@@ -40,12 +40,11 @@ class Mode(enum.IntEnum):
     __hash__ = int.__hash__
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True, slots=True, order=True)
-class Ref:
+class Ref(NamedTuple):
     """An object by name; `schema` is "" where it isn't said, `column` where all of it is meant."""
 
-    schema: str = ""
     name: str
+    schema: str = ""
     column: str = ""
 
     def __str__(self) -> str:
@@ -69,8 +68,7 @@ FILES = Ref(schema="files", name="")
 SPECIAL = frozenset({ANYTHING, SESSION, RANDOM, FILES})
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class Use:
+class Use(NamedTuple):
     """One object and how it is used.
 
     `call`: as a function that PostgreSQL does not bring along, so unless its body is known it may
@@ -85,8 +83,7 @@ class Use:
     guess: bool = False
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class Link:
+class Link(NamedTuple):
     """Who uses `of` in the mode `low` or a higher one uses `to` as well.
 
     `same`: in the mode in which `of` is used, instead of its own.
@@ -115,6 +112,7 @@ class Uses:
 EVERYTHING = (Use(ref=ANYTHING), Use(ref=ANYTHING, mode=Mode.CHANGE))
 OPAQUE = Uses(uses=frozenset(EVERYTHING))
 CATALOG = Use(ref=ANYTHING)
+SESSION_READ = Use(ref=SESSION, kind="other")
 SESSION_CHANGED = Use(ref=SESSION, mode=Mode.CHANGE, kind="other")
 RANDOM_USES = (
     Use(ref=RANDOM, kind="other"),
@@ -192,7 +190,7 @@ def relations(tree: Any) -> Iterator[Node]:
 
 def referred(uses: Iterable[Use]) -> frozenset[Use]:
     """The same objects, only named."""
-    return frozenset(dataclasses.replace(use, mode=Mode.REFER, call=False) for use in uses)
+    return frozenset(use._replace(mode=Mode.REFER, call=False) for use in uses)
 
 
 def define(ref: Ref, verb: Verb | None, kind: Kind = "relation") -> Use:

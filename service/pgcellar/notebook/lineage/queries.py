@@ -12,6 +12,7 @@ from pgcellar.notebook.lineage.objects import (
     EVERYTHING,
     RANDOM_USES,
     SESSION,
+    SESSION_CHANGED,
     Mode,
     Node,
     Ref,
@@ -138,7 +139,7 @@ def calls(ref: Ref, literal: str | None) -> Iterator[Use]:
     elif effect == "random":
         yield from RANDOM_USES
     elif effect == "session":
-        yield Use(ref=SESSION, mode=Mode.CHANGE, kind="other")
+        yield SESSION_CHANGED
         # setseed() is for random(), any setting may name a schema or a role.
         yield from RANDOM_USES
     elif effect in ("advances", "current"):
@@ -178,5 +179,5 @@ def setting(node: Node) -> Uses:
     named = [literal_of(argument) for argument in node.get("args", ())]
     words = {word for text in named if text for word in re.split(r"[,\s\"]+", text) if word}
     uses = {Use(ref=Ref(name=word), kind="other", guess=True) for word in words}
-    own = uses | {Use(ref=SESSION, mode=Mode.CHANGE, kind="other")}
+    own = uses | {SESSION_CHANGED}
     return Uses(uses=frozenset(own), links=linked(SESSION, uses))

@@ -52,70 +52,90 @@ Reached = dict[Key, bool]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Found:
+    """All that a cell reaches, what of it is written, and its lineage."""
+
+    reached: Reached
+    written: tuple[Key, ...]
+    lineage: CellLineage
+
+
+@dataclasses.dataclass(slots=True)
+class Memory:
+    """What a cell was found to reach, below what definitions: uses, and guessed reads.
+
+    `found` is what comes of it, by which guesses count and whether anything else may be meant.
+    """
+
+    below: int | None = None
+    kept: list[Use] = dataclasses.field(default_factory=list)
+    guesses: list[Use] = dataclasses.field(default_factory=list)
+    found: dict[tuple[tuple[Use, ...], bool], Found] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Own:
     """What a cell's text says by itself.
 
-    `scripted`: it may set psql's variables; `variables`: it may refer to them. `texts` are its
-    SQL statements. `reached` is what it uses where no link leads further, `alone` its lineage then.
+    `named` are the objects it uses, `referred` those it refers to. `definitions` is equal for
+    cells with equal `links` and `defines`. `scripted`: it may set psql's variables; `variables`: it
+    may refer to them. `texts` are its SQL statements. `memory` is for `graphs`.
     """
 
     used: frozenset[Use]
-    links: tuple[objects.Link, ...] = ()
-    defines: tuple[Ref, ...] = ()
-    transaction: bool | None = None
-    columns: tuple[tuple[Ref, tuple[str, ...]], ...] = ()
-    texts: tuple[str, ...] = ()
-    scripted: bool = False
-    variables: bool = False
-    reached: Reached
-    alone: CellLineage
+    named: frozenset[Ref]
+    referred: frozenset[Ref]
+    links: tuple[objects.Link, ...]
+    defines: tuple[Ref, ...]
+    transaction: bool | None
+    columns: tuple[tuple[Ref, tuple[str, ...]], ...]
+    texts: tuple[str, ...]
+    scripted: bool
+    variables: bool
+    definitions: int
+    memory: Memory = dataclasses.field(default_factory=Memory)
 
 
 # As `cells.parse`: of a notebook of thousands of cells only the edited one is read anew.
 @functools.lru_cache(maxsize=20_000)
 def own(source: str) -> Own:
+    """Read a cell. Never raises."""
     cell = cells.parse(source)
+    text = cell.source
     found: list[objects.Uses] = []
     texts: list[str] = []
     scripted = False
     steps: Iterable[cells.Step] = cell.steps
     if cell.scanned == "always":
         steps = _steps(cell)
-        commands = set(_commands(source))
+        commands = set(_commands(text))
         scripted = not all(_HARMLESS.fullmatch(name) for name in commands)
-        if scripted or _CONDITIONAL.search(source):
+        if scripted or _CONDITIONAL.search(text):
             found.append(objects.OPAQUE)
         if commands & _SWITCHES:
-            found.append(objects.Uses(uses=frozenset({_SESSION_CHANGED})))
+            found.append(objects.Uses(uses=frozenset({objects.SESSION_CHANGED})))
     for step in steps:
         found.append(_step(step))
         if step.statement.kind == "sql":
             texts.append(step.statement.text)
     used = frozenset().union(*(one.uses for one in found))
-    used |= {_SESSION_READ} if found else set()
+    used |= {objects.SESSION_READ} if found else set()
     transactions = [one.transaction for one in found if one.transaction is not None]
-    # Guessed reads count only where a cell above makes sure that they name something.
-    reached = keys(use for use in used if not use.guess or use.mode is not Mode.READ)
+    links = tuple(dict.fromkeys(itertools.chain.from_iterable(one.links for one in found)))
+    defines = tuple(sorted(use.ref for use in used if use.verb == "create"))
     return Own(
         used=used,
-        links=tuple(dict.fromkeys(itertools.chain.from_iterable(one.links for one in found))),
-        defines=tuple(use.ref for use in used if use.verb == "create"),
+        named=frozenset(use.ref for use in used),
+        referred=frozenset(use.ref for use in used if use.mode is Mode.REFER),
+        links=links,
+        defines=defines,
+        definitions=hash((links, defines)),
         transaction=transactions[-1] if transactions else None,
         columns=tuple(itertools.chain.from_iterable(one.columns for one in found)),
         texts=tuple(texts),
         scripted=scripted,
-        variables=cell.scanned != "nothing" and psqlvars.mentioned(source),
-        reached=reached,
-        alone=lineage_of(used, reached),
+        variables=cell.scanned != "nothing" and psqlvars.mentioned(text),
     )
-
-
-def keys(used: Iterable[Use]) -> Reached:
-    reached: Reached = {}
-    for use in used:
-        key = use.ref, use.mode
-        reached[key] = reached.get(key, False) or not use.guess
-    return reached
 
 
 def _commands(source: str) -> Iterator[str]:
@@ -160,24 +180,26 @@ def _step(step: cells.Step) -> objects.Uses:
     return dataclasses.replace(moved, uses=moved.uses | {files})
 
 
-_SESSION_READ = Use(ref=objects.SESSION, kind="other")
-_SESSION_CHANGED = Use(ref=objects.SESSION, mode=Mode.CHANGE, kind="other")
-
-
-def lineage_of(used: frozenset[Use], reached: Reached) -> CellLineage:
-    opaque = (objects.ANYTHING, Mode.CHANGE) in reached
+def found(used: frozenset[Use], reaches: Iterable[Use]) -> Found:
+    """What a cell reaches that uses these objects itself."""
+    reached: Reached = {}
+    for use in reaches:
+        key = use.ref, use.mode
+        reached[key] = reached.get(key, False) or not use.guess
     verbs: dict[str, set[Ref]] = collections.defaultdict(set)
     for use in used:
         if use.mode is Mode.DEFINE and use.verb is not None:
             verbs[use.verb].add(use.ref)
     shown = [key for key, sure in reached.items() if sure and key[0] not in objects.SPECIAL]
-    return CellLineage(
+    lineage = CellLineage(
         reads=frozenset(ref for ref, mode in shown if mode in (Mode.READ, Mode.REFER)),
         writes=frozenset(ref for ref, mode in shown if mode in (Mode.INSERT, Mode.CHANGE)),
         creates=frozenset(verbs["create"]),
         alters=frozenset(verbs["alter"]),
         drops=frozenset(verbs["drop"]),
-        opaque=opaque,
+        opaque=(objects.ANYTHING, Mode.CHANGE) in reached,
         catalog=any(ref == objects.ANYTHING for ref, _ in reached),
         session=(objects.SESSION, Mode.CHANGE) in reached,
     )
+    written = tuple(key for key in reached if key[1] >= Mode.INSERT)
+    return Found(reached=reached, written=written, lineage=lineage)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import re
 from collections.abc import Callable, Iterable
@@ -132,8 +131,7 @@ def _explain(node: Node, depth: int) -> Uses:
         return Uses(uses=uses)
     return Uses(
         uses=frozenset(
-            use if use.call or use.ref == ANYTHING else dataclasses.replace(use, mode=Mode.READ)
-            for use in uses
+            use if use.call or use.ref == ANYTHING else use._replace(mode=Mode.READ) for use in uses
         )
     )
 
