@@ -125,7 +125,7 @@ def own(source: str) -> Own:
     defines = tuple(sorted(use.ref for use in used if use.verb == "create"))
     return Own(
         used=used,
-        named=frozenset(use.ref for use in used),
+        named=frozenset(use.ref for use in used) - objects.SPECIAL,
         referred=frozenset(use.ref for use in used if use.mode is Mode.REFER),
         links=links,
         defines=defines,
