@@ -443,22 +443,47 @@ def test_columns_of_tables_that_cells_make(table: str, read: str) -> None:
 
 
 def test_text() -> None:
-    cells = ["create table t (id int)", "insert into t values (1)", "select * from t", ""]
-    assert showing.as_text(graphs.graph(cells)) == (
-        "[1] creates t\n[2] writes t\n    <- [1] t\n[3] reads t\n    <- [2] t\n[4] nothing\n"
+    cells = [
+        "create table t (id int, n int)",
+        "insert into t values (1)",
+        "select n from t",
+        "",
+        "select * from t",
+        "\\d t",
+    ]
+    graph = graphs.labelled(graphs.graph(cells), cells)
+    assert showing.as_text(graph, "abcdef") == (
+        "[1] a: creates t\n    a change can affect [2]–[3], [5]–[6]\n"
+        "[2] b: writes t (id, n)\n    after [1] t\n    a change can affect [3], [5]–[6]\n"
+        "[3] c: reads t (n)\n    after [2] t\n"
+        "[4] d: nothing\n"
+        "[5] e: reads t (id, n)\n    after [2] t\n"
+        "[6] f: reads the catalog\n    after [2]\n"
     )
+
+
+def test_json() -> None:
+    cells = ["create table s.t (id int)", "select id from s.t"]
+    graph = graphs.labelled(graphs.graph(cells), cells)
+    found = showing.as_json(graph, ["one", "two"])
+    assert found["edges"] == [{"from": "one", "to": "two", "through": ["s.t"]}]
+    assert found["cells"][0]["creates"] == ["s.t"]
+    assert [cell["affects"] for cell in found["cells"]] == [["two"], []]
+    assert found["cells"][1]["columns_read"] == ["s.t.id"]
 
 
 def test_mermaid_labels_are_escaped() -> None:
     name = '"a""]; click x <b>#\x1b[0m\n"'
-    shown = showing.as_mermaid(graphs.graph([f"create table {name} ()", f"table {name}"]))
+    shown = showing.as_mermaid(
+        graphs.graph([f"create table {name} ()", f"table {name}"]), [name, "2"]
+    )
     assert shown.startswith("flowchart TD\n    c1[")
     for line in shown.splitlines()[1:]:
         assert re.fullmatch(r'    c\d+(\[".*"\]| -->\|".*"\| c\d+)', line), line
         label = line.split('"')[1]
         assert not re.search(r'["<>|\x1b\n]', label)
         assert re.sub(r"#\d+;", "", label).count("#") == 0
-    assert "\x1b" not in showing.as_text(graphs.graph([f"table {name}"]))
+    assert "\x1b" not in showing.as_text(graphs.graph([f"table {name}"]), [name])
 
 
 def test_no_such_cell() -> None:
@@ -493,9 +518,9 @@ def test_one_edit_in_a_long_notebook_is_quick() -> None:
 def test_nothing_escapes(sources: list[str], base: list[str]) -> None:
     graph = graphs.graph(sources, base)
     assert len(graph.cells) == len(sources)
-    showing.as_text(graph)
-    showing.as_mermaid(graph)
-    graphs.labelled(graph, sources)
+    shown = graphs.labelled(graph, sources)
+    for show in (showing.as_text, showing.as_mermaid, showing.as_json):
+        assert show(shown, sources)
 
 
 @SETTINGS
