@@ -8,19 +8,16 @@ import logging
 import os
 import pathlib
 import uuid
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ipykernel.kernelbase import Kernel
 
 import pgcellar
-from pgcellar.api import client, errors, records
+from pgcellar.api import client, errors, records, tags
 from pgcellar_kernel import completeness, completion, display, order
 
 logger = logging.getLogger(__name__)
 
-#: Cells with this tag take no part.
-_SKIP = "skip"
 #: Seconds the service gets to give instances back when the kernel ends.
 FORGET_TIMEOUT = 2.0
 
@@ -90,14 +87,16 @@ class PgcellarKernel(Kernel):
         cell_id: str | None = None,
     ) -> dict[str, Any]:
         """Run one cell as head. Whatever goes wrong, the kernel goes on."""
-        if silent or not code.strip() or _SKIP in _tags(cell_meta):
+        tagged = tags.of(cell_meta)
+        if silent or not code.strip() or tags.SKIP in tagged:
             return self._ok()
         identity = str(cell_id) if cell_id else f"[{self.execution_count}]"
-        place = order.Place(cells=(records.Cell(id=identity, source=code),), head=0)
+        cell = records.Cell(id=identity, source=code, dialect=tags.dialect(tagged))
+        place = order.Place(cells=(cell,), head=0)
         told, kept = None, False
         try:
             told = order.told(cell_meta, code)
-            place = told or self._order.place(identity, code)
+            place = told or self._order.place(cell)
             error, kept = await self._run_place(place)
         except errors.PgcellarError as exc:
             error = exc.record(cell=identity)
@@ -107,7 +106,7 @@ class PgcellarKernel(Kernel):
                 "The kernel met an error it did not foresee; its log has the details."
             ).record(cell=identity)
         if told is None:
-            self._order.ran(identity, code if kept else None)
+            self._order.ran(cell, kept=kept)
         if error is None:
             return self._ok()
         content = display.error_content(error, place.cells, place.head)
@@ -226,12 +225,6 @@ class PgcellarKernel(Kernel):
             # The service gives back by itself what is idle; a kernel that doesn't end is worse.
             logger.debug("giving instances back: %r", exc)
         return {"status": "ok", "restart": restart}
-
-
-def _tags(metadata: Mapping[str, Any] | None) -> Sequence[str]:
-    """The tags of a cell, where the front end sends its metadata along."""
-    tags = (metadata or {}).get("tags")
-    return tags if isinstance(tags, list) else ()
 
 
 def _directory() -> str | None:

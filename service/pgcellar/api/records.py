@@ -28,10 +28,14 @@ DEFAULT_MAX_BYTES = 8 * 1024 * 1024
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Cell:
-    """One SQL cell as it stands in the notebook now. `id` is opaque; states depend on text only."""
+    """One SQL cell as it stands in the notebook now. `id` is opaque; states depend on text only.
+
+    `dialect` is that of the source, where it is not PostgreSQL's and its first line names none.
+    """
 
     id: str
     source: str
+    dialect: str | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,7 +81,8 @@ class SqlError:
 
     `position` is a 1-based character position in the source of the cell `cell`, or None.
     `sqlstate` is PostgreSQL's, or one of ours, which begin with `PC` (see `errors`).
-    `query` is the statement of a function that failed, `query_position` a position in it.
+    `query` is the statement of a function that failed, or what a cell of another dialect was
+    translated to; `query_position` is a position in it.
     """
 
     sqlstate: str
@@ -99,6 +104,7 @@ class CellReport:
     `pinned` says why the state can't be kept, as far as is known when the cell is done: what the
     cell itself left in its session is found out right afterwards. `volatile`: what it wrote came
     from a clock, from chance or the like, and is frozen until the cell is rolled again.
+    `translated` is the SQL that a cell of another dialect was translated to.
     """
 
     id: str
@@ -110,6 +116,7 @@ class CellReport:
     error: SqlError | None = None
     pinned: str | None = None
     volatile: bool = False
+    translated: str | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)

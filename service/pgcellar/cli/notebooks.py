@@ -10,13 +10,9 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pgcellar.api import errors, records
+from pgcellar.api import errors, records, tags
 
 KERNEL = "pgcellar"
-#: Code cells with this tag take no part.
-SKIP = "skip"
-#: The code cell with this tag sets the notebook's parameters, as papermill has it.
-PARAMETERS = "parameters"
 #: The largest notebook file that is read.
 MAX_BYTES = 512 * 1024 * 1024
 
@@ -25,13 +21,15 @@ MAX_BYTES = 512 * 1024 * 1024
 class NotebookFile:
     """A notebook: its path, its whole JSON, and its code cells in order.
 
-    `positions` are the indexes of the cells in the file's own list.
+    `positions` are the indexes of the cells in the file's own list. `parameters` are set before
+    the first cell.
     """
 
     path: pathlib.Path
     content: dict[str, Any]
     cells: tuple[records.Cell, ...]
     positions: tuple[int, ...]
+    parameters: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     def head(self, named: str) -> int:
         """The index of the cell that `--head` names: its id, or its number counting from 1.
@@ -78,7 +76,7 @@ def read(path: pathlib.Path) -> NotebookFile:
     for position, cell in enumerate(content["cells"]):
         if not isinstance(cell, dict) or not isinstance(cell.get("source", ""), (str, list)):
             raise errors.NotebookInvalid(f"{path}: cell {position + 1} is not as it should be.")
-        if cell.get("cell_type") != "code" or SKIP in _tags(cell):
+        if cell.get("cell_type") != "code" or tags.SKIP in tags.of(cell.get("metadata")):
             continue
         source = cell.get("source", "")
         text = source if isinstance(source, str) else "".join(map(str, source))
@@ -87,7 +85,8 @@ def read(path: pathlib.Path) -> NotebookFile:
             # Reports and errors name a cell by its id, so each needs one of its own.
             identity = f"{identity}#{len(found) + 1}"
         names.add(identity)
-        found.append(records.Cell(id=identity, source=text))
+        dialect = tags.dialect(tags.of(cell.get("metadata")))
+        found.append(records.Cell(id=identity, source=text, dialect=dialect))
         positions.append(position)
     return NotebookFile(path=path, content=content, cells=tuple(found), positions=tuple(positions))
 
@@ -99,18 +98,17 @@ def given(notebook: NotebookFile, parameters: Mapping[str, str]) -> NotebookFile
     """
     if not parameters:
         return notebook
-    lines = "".join(f"\\set {name} {_quoted(value)}\n" for name, value in parameters.items())
     tagged = [
         index
         for index, position in enumerate(notebook.positions)
-        if PARAMETERS in _tags(notebook.content["cells"][position])
+        if tags.PARAMETERS in tags.of(notebook.content["cells"][position].get("metadata"))
     ]
+    if not tagged:
+        return dataclasses.replace(notebook, parameters=parameters)
+    lines = "".join(f"\\set {name} {_quoted(value)}\n" for name, value in parameters.items())
     cells = list(notebook.cells)
-    if tagged:
-        source = f"{cells[tagged[0]].source}\n{lines}"
-        cells[tagged[0]] = dataclasses.replace(cells[tagged[0]], source=source)
-    elif cells:
-        cells[0] = dataclasses.replace(cells[0], source=f"{lines}{cells[0].source}")
+    source = f"{cells[tagged[0]].source}\n{lines}"
+    cells[tagged[0]] = dataclasses.replace(cells[tagged[0]], source=source)
     return dataclasses.replace(notebook, cells=tuple(cells))
 
 
@@ -139,12 +137,6 @@ def write_outputs(notebook: NotebookFile, outputs: Mapping[int, Sequence[dict[st
     except BaseException:
         pathlib.Path(temporary).unlink(missing_ok=True)
         raise
-
-
-def _tags(cell: Mapping[str, Any]) -> Sequence[str]:
-    metadata = cell.get("metadata")
-    tags = metadata.get("tags") if isinstance(metadata, dict) else None
-    return tags if isinstance(tags, list) else ()
 
 
 def _check_language(path: pathlib.Path, metadata: object) -> None:

@@ -8,7 +8,7 @@ import hashlib
 import re
 from collections.abc import Iterable
 
-from pgcellar.notebook import effects, psqlscan, scanning, statements
+from pgcellar.notebook import dialects, effects, psqlscan, scanning, statements
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,7 +40,8 @@ class ParsedCell:
     can't run in a notebook. `needs_base`: a statement depends on the session since the base.
     `roles`: a statement may change the set of roles. `scanned`: whether its steps depend on
     variables and meta-commands (see `scripts`); where they always do, `steps` is empty.
-    `digest` is that of its canonical text: equal for cells that mean the same.
+    `digest` is that of its canonical text: equal for cells that mean the same. `source` is what is
+    run: with a `translation`, what the cell was translated to.
     """
 
     source: str
@@ -52,6 +53,7 @@ class ParsedCell:
     roles: bool
     scanned: scanning.Needs
     digest: str
+    translation: dialects.Translation | None = None
 
 
 #: A `\\copy` that may read a file: its digest is worked out before the plan.
@@ -61,8 +63,22 @@ _ROLES = re.compile(r"\b(?:role|user|group)\b", re.IGNORECASE)
 
 # A notebook of thousands of cells is planned at every run; only the edited cell is parsed anew.
 @functools.lru_cache(maxsize=20_000)
-def parse(source: str) -> ParsedCell:
-    """Split and classify a cell. Never raises: what can't be parsed is left to the server."""
+def parse(source: str, dialect: str | None = None) -> ParsedCell:
+    """Split and classify a cell. Never raises: what can't be parsed is left to the server, and what
+    can't be translated is a refused step.
+
+    `dialect` is that of the source, unless its first line names one.
+    """
+    try:
+        translation = dialects.to_postgres(source, dialect)
+    except dialects.DialectError as failure:
+        return _untranslated(source, failure)
+    if translation is not None:
+        return dataclasses.replace(_parse(translation.sql), translation=translation)
+    return _parse(source)
+
+
+def _parse(source: str) -> ParsedCell:
     scanned = scanning.needs(source) if statements.readable(source) else "nothing"
     steps: tuple[Step, ...] = ()
     always = scanned == "always"
@@ -81,6 +97,27 @@ def parse(source: str) -> ParsedCell:
         roles=any(step.effect.roles for step in steps) or (always and _names_roles(source)),
         scanned=scanned,
         digest=_digest([source] if always else (step.statement.canonical for step in steps)),
+    )
+
+
+def _untranslated(source: str, failure: dialects.DialectError) -> ParsedCell:
+    """A cell that can't run for what its translator says."""
+    step = Step(
+        statement=statements.Statement(kind="meta", text="", start=failure.start, canonical=source),
+        effect=effects.Effect(
+            name="write", words=frozenset(), refusal=failure.message, hint=failure.hint
+        ),
+    )
+    return ParsedCell(
+        source=source,
+        steps=(step,),
+        files=(),
+        reads_only=False,
+        refused=step,
+        needs_base=False,
+        roles=False,
+        scanned="nothing",
+        digest=_digest([source]),
     )
 
 

@@ -109,7 +109,10 @@ async def run_cell(
     index = 0
     while (step := script.next()) is not None:
         follow = not script.static or _reads_follow(cell, index)
-        await run.step(index, step, reads_follow=follow)
+        try:
+            await run.step(index, step, reads_follow=follow)
+        except CellFailed as exc:
+            raise CellFailed(in_source(exc.error, cell), unharmed=exc.unharmed) from exc
         if step.gset is not None and run.values is not None:
             script.assign(step.gset, run.values)
         index += 1
@@ -123,7 +126,7 @@ async def run_cell(
         ms=(time.perf_counter() - begin) * 1000,
         rows=run.rows,
         loaded=tuple(run.loaded),
-        error=run.error,
+        error=None if run.error is None else in_source(run.error, cell),
         rerolled=rerolled,
         opaque=run.opaque,
     )
@@ -447,6 +450,17 @@ def refusal(step: cells.Step) -> records.SqlError:
         message=step.effect.refusal or "",
         hint=step.effect.hint,
         position=None if step.included else step.statement.start + 1,
+    )
+
+
+def in_source(error: records.SqlError, cell: cells.ParsedCell) -> records.SqlError:
+    """The error of a cell, which shows what was run where that is not the cell's source."""
+    if cell.translation is None or error.position is None:
+        return error
+    if error.query is not None:
+        return dataclasses.replace(error, position=None)
+    return dataclasses.replace(
+        error, position=None, query=cell.source, query_position=error.position
     )
 
 

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol
 
 from pgcellar.api import errors, records
-from pgcellar.notebook import cells
+from pgcellar.notebook import cells, dialects
 from pgcellar.runner import executor, files, run, store, workspace
 
 logger = logging.getLogger(__name__)
@@ -218,11 +218,18 @@ def _nothing_ran(request: records.RunRequest, error: errors.PgcellarError) -> re
 
 
 async def parse(request: records.RunRequest) -> list[cells.ParsedCell]:
-    """The cells up to the head, parsed; long ones in a thread, so that others' runs go on."""
-    texts = [cell.source for cell in request.cells[: request.head + 1]]
-    if max(map(len, texts)) < LONG_CELL:
-        return [cells.parse(text) for text in texts]
-    return await asyncio.to_thread(lambda: [cells.parse(text) for text in texts])
+    """The cells up to the head, parsed.
+
+    Long ones, and those to be translated, in a thread, so that others' runs go on.
+    """
+    texts = [(cell.source, cell.dialect) for cell in request.cells[: request.head + 1]]
+    quick = all(
+        len(text) < LONG_CELL and dialect is None and dialects.declared(text) is None
+        for text, dialect in texts
+    )
+    if quick:
+        return [cells.parse(*text) for text in texts]
+    return await asyncio.to_thread(lambda: [cells.parse(*text) for text in texts])
 
 
 async def _silent(_: records.Event) -> None:

@@ -31,7 +31,7 @@ def as_mermaid(of: graphs.Graph, names: Sequence[str]) -> str:
     """The graph as a Mermaid flowchart, cells numbered from 1."""
     out = ["flowchart TD"]
     for index, (cell, name) in enumerate(zip(of.cells, names, strict=True)):
-        label = f"[{index + 1}] {name}: {_summary(cell)}"
+        label = f"[{index + 1}] {name}: {_summary(cell, between=' – ')}"
         out.append(f'    c{index + 1}["{_escaped(label)}"]')
     for edge in of.edges:
         through = ", ".join(map(str, sorted(edge.through)))
@@ -71,7 +71,7 @@ def as_json(of: graphs.Graph, names: Sequence[str]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _summary(cell: reading.CellLineage, *, columns: bool = False) -> str:
+def _summary(cell: reading.CellLineage, *, columns: bool = False, between: str = "; ") -> str:
     read = cell.columns_read if columns else frozenset[Ref]()
     written = cell.columns_written if columns else frozenset[Ref]()
     parts = [
@@ -90,7 +90,7 @@ def _summary(cell: reading.CellLineage, *, columns: bool = False) -> str:
         parts.append("may read and write anything")
     elif cell.catalog:
         parts.append("reads the catalog")
-    return "; ".join(parts) or "nothing"
+    return between.join(parts) or "nothing"
 
 
 def _with_columns(ref: Ref, columns: Iterable[Ref]) -> str:
@@ -119,5 +119,5 @@ def _printable(text: str) -> str:
 def _escaped(text: str) -> str:
     """A text in a quoted Mermaid label: what isn't surely plain as an entity of its own form."""
     return "".join(
-        c if c.isalnum() or c in " .,:_-()[]*" else f"#{ord(c)};" for c in _printable(text)
+        c if c.isalnum() or c in " .,:_-–()[]*" else f"#{ord(c)};" for c in _printable(text)
     )
