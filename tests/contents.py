@@ -18,6 +18,12 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
+#: A database may have settings that would keep us from looking at it.
+_UNTOUCHED = (
+    "-c statement_timeout=0 -c default_transaction_read_only=off -c role=none"
+    " -c local_preload_libraries="
+)
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Address:
@@ -48,6 +54,7 @@ class Address:
             dbname=self.dbname,
             password=self.password,
             autocommit=True,
+            options=_UNTOUCHED,
         )
 
 
@@ -179,6 +186,14 @@ _CATALOG: Mapping[str, str] = {
         select row(defaclrole::regrole, nullif(defaclnamespace, 0)::regnamespace, defaclobjtype,
                    defaclacl)
         from pg_default_acl""",
+    "the database": f"""
+        select row(datdba::regrole, {_SORTED_ACL.format("datacl")}, datconnlimit, datistemplate,
+                   shobj_description(d.oid, 'pg_database'))
+        from pg_database d where datname = current_database()""",
+    "settings": """
+        select row(setrole::regrole, setconfig)
+        from pg_db_role_setting join pg_database d on d.oid = setdatabase
+        where datname = current_database()""",
     "extensions": "select row(extname, extversion) from pg_extension",
 }
 

@@ -17,18 +17,21 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
 import psycopg
 from pglast import parser
 from psycopg import sql
-from tests import contents
+from tests import contents, terminals
 
 from pgcellar.postgres import account
 
 ROLE = "pgcellar"
+#: What notebooks call their database.
+DATABASE = "pgcellar"
 TEMPLATE = "oracle_template"
 #: Databases kept after their evaluation; the oldest is dropped for a new one.
 KEPT_DATABASES = 8
@@ -254,11 +257,12 @@ class Oracle:
         failed: dict[int, CellOutcome] = {}
         abandoned: list[str] = []
         while True:
-            dbname = self._fresh()
             kept = [index for index in range(len(cells)) if index not in failed]
             texts = [cells[index] for index in kept]
             inside = self._inside(texts)
-            outcomes = self._psql(dbname, texts, directory, inside)
+            self._fresh()
+            outcomes = self._psql(texts, directory, inside)
+            dbname = self._put_by()
             if not outcomes or outcomes[-1].ok or outcomes[-1].inside:
                 break
             # Sequences and session settings outlive a ROLLBACK; only a new start forgets them.
@@ -275,9 +279,30 @@ class Oracle:
             self._drop(oldest.dbname)
         return run
 
+    def through(self, cells: Sequence[str], directory: pathlib.Path) -> list[CellOutcome]:
+        """The outcomes of all cells in one run of psql, those after an error too; nothing stays."""
+        self._fresh()
+        try:
+            return self._psql(cells, directory, set(range(len(cells))))
+        finally:
+            self._drop(DATABASE)
+
     def address(self, dbname: str) -> contents.Address:
         """Where the superuser reaches a run's database."""
         return self._server.address(dbname, self._server.superuser)
+
+    @contextlib.contextmanager
+    def database(self) -> Iterator[terminals.Terminals]:
+        """A fresh database with a terminal for every session that is asked for."""
+        self._fresh()
+        address = self._server.address(DATABASE, ROLE)
+        with self._connect(DATABASE) as watcher:
+            opened = terminals.Terminals(self._bindir / "psql", address, watcher)
+            try:
+                yield opened
+            finally:
+                opened.close()
+        self._drop(DATABASE)
 
     def dump(self, dbname: str) -> str:
         """The canonical dump of a run's database."""
@@ -297,13 +322,28 @@ class Oracle:
         identifiers = {key: sql.Identifier(name) for key, name in names.items()}
         self._admin.execute(sql.SQL(statement).format(**identifiers))
 
-    def _fresh(self) -> str:
-        """A database as every notebook finds it, on a server without other roles."""
+    def _fresh(self) -> None:
+        """The database as every notebook finds it, on a server without other roles."""
+        assert self._admin is not None, "the oracle is not started"
+        left = "select from pg_database where datname = %s"
+        if self._admin.execute(left, (DATABASE,)).fetchone() is not None:
+            # By a run that broke off.
+            self._drop(DATABASE)
         self._forget_roles()
+        self._execute(
+            "create database {new} template {template} owner {role} strategy file_copy",
+            new=DATABASE,
+        )
+
+    def _put_by(self) -> str:
+        """Rename the database of a run that is over, for another to have its name."""
+        assert self._admin is not None, "the oracle is not started"
+        query = "select exists (select from pg_stat_activity where datname = %s)"
+        while self._admin.execute(query, (DATABASE,)).fetchall() != [(False,)]:
+            # Renaming waits in steps of 100 ms for a psql session that is just ending.
+            time.sleep(0.001)
         dbname = f"oracle_{next(self._numbers)}"
-        self._execute("create database {new} template {template} strategy file_copy", new=dbname)
-        # Grants on the database itself are not copied from the template.
-        self._execute("grant create on database {new} to {role}", new=dbname)
+        self._execute("alter database {old} rename to {new}", old=DATABASE, new=dbname)
         return dbname
 
     def _forget_roles(self) -> None:
@@ -323,6 +363,8 @@ class Oracle:
             self._runs.clear()
 
     def _drop(self, dbname: str) -> None:
+        # Its owner may have made it a template, which can't be dropped.
+        self._execute("alter database {old} is_template false", old=dbname)
         self._execute("drop database {old} with (force)", old=dbname)
 
     def _inside(self, cells: Sequence[str]) -> set[int]:
@@ -333,8 +375,8 @@ class Oracle:
         if not any(_BEGINS.search(cell) for cell in cells):
             return set()
         found: set[int] = set()
-        dbname = self._fresh()
-        with contextlib.closing(self._server.address(dbname, ROLE).connect()) as connection:
+        self._fresh()
+        with contextlib.closing(self._server.address(DATABASE, ROLE).connect()) as connection:
             for index, cell in enumerate(cells):
                 for text in _split(cell):
                     idle = connection.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
@@ -348,13 +390,12 @@ class Oracle:
                     elif result.status == psycopg.pq.ExecStatus.FATAL_ERROR:
                         found.discard(index)
                         break
-        self._drop(dbname)
+        self._drop(DATABASE)
         self._forget_roles()
         return found
 
     def _psql(
         self,
-        dbname: str,
         cells: Sequence[str],
         directory: str | os.PathLike[str] | None,
         inside: set[int],
@@ -375,7 +416,7 @@ class Oracle:
             main.write_text("\n".join(script) + "\n", encoding="utf-8")
             done = subprocess.run(
                 [self._bindir / "psql", *_PSQL_OPTIONS, f"--file={main}"],
-                env=_environment(self._server.address(dbname, ROLE).environment()),
+                env=_environment(self._server.address(DATABASE, ROLE).environment()),
                 cwd=directory or folder,
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
@@ -442,6 +483,8 @@ def _results(shown: str) -> tuple[StatementResult, ...]:
     """The statements' results: of each a table, a tag, or both, and then the time it took."""
     results = []
     position = 0
+    # What \\c says.
+    shown = re.sub(r"^You are now connected to .*\n", "", shown, flags=re.MULTILINE)
     while position < len(shown):
         columns: tuple[str, ...] | None = None
         rows: tuple[tuple[str | None, ...], ...] = ()

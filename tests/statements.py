@@ -546,6 +546,26 @@ class Author:
             )
         )
 
+    def database(self) -> str:
+        """Something of the database itself."""
+        name = self.pick(("r_one", "public", "pgcellar"))
+        return self.pick(
+            (
+                "alter database pgcellar set work_mem = '11MB'",
+                'alter database pgcellar set search_path = extra, public, "$user"',
+                "alter database pgcellar reset all",
+                "alter role pgcellar in database pgcellar set work_mem = '12MB'",
+                "do $$ begin execute format('comment on database %I is %L',"
+                " current_database(), 'ours'); end $$",
+                f"grant create on database pgcellar to {name}",
+                f"revoke temp on database pgcellar from {name}",
+                "select setrole::regrole, setconfig from pg_db_role_setting"
+                " join pg_database on oid = setdatabase where datname = current_database()",
+                "select datacl::text[], shobj_description(oid, 'pg_database') from pg_database"
+                " where datname = current_database()",
+            )
+        )
+
     def script(self) -> str:
         """A whole cell with meta-commands in it."""
         number, table = self.number(1, 9), self._table()
@@ -560,6 +580,7 @@ class Author:
                 f"select :'v' as v, ':v' as w from {table} limit 0;",
                 f"copy {table} (id, n) from stdin;\n90{number}\t{number}\n\\.\nselect 1",
                 f"delete from {table} where id = :v;\n\\set v 3",
+                "\\c\nshow work_mem; show search_path;",
             )
         )
 
@@ -630,6 +651,7 @@ _KINDS: tuple[tuple[int, str, Callable[[Author], str]], ...] = (
     (4, "", Author.session),
     (2, "", Author.custom),
     (2, "table", Author.role),
+    (3, "", Author.database),
     (2, "given", Author.dated),
     (2, "table", Author.prepare),
     (3, "prepared", Author.execute),

@@ -13,7 +13,7 @@ from typing import Any
 from ipykernel.kernelbase import Kernel
 
 import pgcellar
-from pgcellar.api import client, errors, records, tags
+from pgcellar.api import client, documents, errors, records
 from pgcellar_kernel import completeness, completion, display, order
 
 logger = logging.getLogger(__name__)
@@ -87,16 +87,16 @@ class PgcellarKernel(Kernel):
         cell_id: str | None = None,
     ) -> dict[str, Any]:
         """Run one cell as head. Whatever goes wrong, the kernel goes on."""
-        tagged = tags.of(cell_meta)
-        if silent or not code.strip() or tags.SKIP in tagged:
+        tags = documents.tags(cell_meta)
+        code = documents.as_tagged(code, tags)
+        if silent or not code.strip() or documents.SKIP in tags:
             return self._ok()
         identity = str(cell_id) if cell_id else f"[{self.execution_count}]"
-        cell = records.Cell(id=identity, source=code, dialect=tags.dialect(tagged))
-        place = order.Place(cells=(cell,), head=0)
+        place = order.Place(cells=(records.Cell(id=identity, source=code),), head=0)
         told, kept = None, False
         try:
             told = order.told(cell_meta, code)
-            place = told or self._order.place(cell)
+            place = told or self._order.place(identity, code)
             error, kept = await self._run_place(place)
         except errors.PgcellarError as exc:
             error = exc.record(cell=identity)
@@ -106,7 +106,7 @@ class PgcellarKernel(Kernel):
                 "The kernel met an error it did not foresee; its log has the details."
             ).record(cell=identity)
         if told is None:
-            self._order.ran(cell, kept=kept)
+            self._order.ran(identity, code if kept else None)
         if error is None:
             return self._ok()
         content = display.error_content(error, place.cells, place.head)

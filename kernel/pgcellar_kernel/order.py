@@ -11,7 +11,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from pgcellar.api import errors, records, tags
+from pgcellar.api import errors, records
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,30 +27,33 @@ class ExecutionOrder:
 
     def __init__(self) -> None:
         self._ids: list[str] = []
-        self._cells: dict[str, records.Cell] = {}
+        self._sources: dict[str, str] = {}
 
-    def place(self, cell: records.Cell) -> Place:
+    def place(self, identity: str, source: str) -> Place:
         """Where a cell stands that is about to run. Cells of blanks alone take no part."""
-        if cell.id not in self._ids:
-            self._ids.append(cell.id)
-        above = self._ids[: self._ids.index(cell.id)]
-        tail = [self._cells[other] for other in above if other in self._cells]
-        return Place(cells=(*tail, cell), head=len(tail))
+        if identity not in self._ids:
+            self._ids.append(identity)
+        above = self._ids[: self._ids.index(identity)]
+        tail = [
+            records.Cell(id=other, source=self._sources[other])
+            for other in above
+            if other in self._sources
+        ]
+        return Place(cells=(*tail, records.Cell(id=identity, source=source)), head=len(tail))
 
-    def ran(self, cell: records.Cell, *, kept: bool) -> None:
-        """The cell ran; if it is kept, it is part of the tail of those below."""
-        if kept:
-            self._cells[cell.id] = cell
+    def ran(self, identity: str, source: str | None) -> None:
+        """The cell ran and is part of the tail of those below; with None, it left no trace."""
+        if source is None:
+            self._sources.pop(identity, None)
         else:
-            self._cells.pop(cell.id, None)
+            self._sources[identity] = source
 
 
 def told(metadata: Mapping[str, Any] | None, source: str) -> Place | None:
     """The place the front end tells in the execute request's metadata, if it does.
 
-    `metadata.pgcellar` is `{"cells": [{"id": …, "source": …, "tags": […]}, …], "head": N}`; the
-    head's source is the code that came with the request. Raises BadRequest where it is not as it
-    should be.
+    `metadata.pgcellar` is `{"cells": [{"id": …, "source": …}, …], "head": N}`; the head's source
+    is the code that came with the request. Raises BadRequest where it is not as it should be.
     """
     ours = (metadata or {}).get("pgcellar")
     if not isinstance(ours, Mapping) or "cells" not in ours:
@@ -66,13 +69,6 @@ def told(metadata: Mapping[str, Any] | None, source: str) -> Place | None:
             raise errors.BadRequest(
                 "every cell of metadata.pgcellar must have an `id` and a `source`"
             )
-        out.append(
-            records.Cell(
-                id=str(cell.get("id", len(out))),
-                source=cell["source"],
-                dialect=tags.dialect(tags.of(cell)),
-            )
-        )
-    dialect = tags.dialect(tags.of(metadata)) or out[head].dialect
-    out[head] = dataclasses.replace(out[head], source=source, dialect=dialect)
+        out.append(records.Cell(id=str(cell.get("id", len(out))), source=cell["source"]))
+    out[head] = dataclasses.replace(out[head], source=source)
     return Place(cells=tuple(out), head=head)

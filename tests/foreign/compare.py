@@ -91,8 +91,11 @@ def differing(
 
 def one(mine: rendering.Result, other: oracles.StatementResult) -> str | None:
     """What differs between two results of a statement."""
-    if other.command is not None and mine.command != other.command:
-        return f"tag {mine.command}; psql: {other.command}"
+    # Of COPY TO STDOUT psql shows what it gives, and no tag.
+    given = "".join(n.text for n in mine.notices if isinstance(n, records.Text)).strip()
+    shown = given if mine.command.startswith("COPY") and given else mine.command
+    if other.command is not None and shown != other.command:
+        return f"tag {shown}; psql: {other.command}"
     if (other.columns is not None) != mine.tabular:
         return f"{'a' if mine.tabular else 'no'} table; psql: the contrary"
     if other.columns is None:

@@ -214,13 +214,10 @@ def go_on(
 
     Up to and including the first failure they are the oracle's. Raises Unusable.
     """
-    dbname = oracle._fresh()
     try:
-        return oracle._psql(dbname, texts, directory, set(range(len(texts))))
+        return oracle.through(texts, directory)
     except (AssertionError, UnicodeDecodeError, ValueError, subprocess.TimeoutExpired) as exc:
         raise Unusable(f"psql: {type(exc).__name__} {str(exc)[-200:]}") from exc
-    finally:
-        oracle._drop(dbname)
 
 
 def joined(texts: list[str]) -> str:

@@ -9,6 +9,7 @@ import itertools
 import random
 import re
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import psycopg
 from tests import cellar as cellars
@@ -31,6 +32,7 @@ _NUMBER = re.compile(r"(?<![\w.$'\"])\d{1,4}(?![\w.$'\"])")
 _NUMBERS = itertools.count()
 
 Outcomes = list[oracles.CellOutcome]
+T = TypeVar("T")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -351,8 +353,6 @@ class Ways:
 
     def content(self, cells: Sequence[str]) -> compare.Verdict:
         """The database after the last cell: its fingerprint, and if that agrees, its dump."""
-        run = self._oracle.evaluate(list(cells), self._notebook.directory)
-        again = self._oracle.evaluate([*cells, "-- once more"], self._notebook.directory)
         # A hit needs no instance.
         state = self.run_head([*cells, "select 'look'"], len(cells), rerun=True).head.state
         address = self._cellar.call(self._live(state))
@@ -361,14 +361,22 @@ class Ways:
         with address.connect() as connection:
             connection.execute(_LOCK_TIMEOUT)
             ours = contents.fingerprint(connection)
-        prints = [self._oracle.fingerprint(r.dbname) for r in (run, again)]
+        prints = self._twice(cells, self._oracle.fingerprint)
         verdict = compare.content(_as_the_oracle(ours), *prints)
         # Dumps take a second; the ways that come after the first lead to the same cells.
         if verdict.kind != "same" or self._way != "top":
             return verdict
         dump = contents.canonical_dump(address, self._oracle._bindir)
         dump = dump.replace(spawner.ADMIN_ROLE, oracles.ThrowawayServer.superuser)
-        return compare.dumps(dump, *(self._oracle.dump(r.dbname) for r in (run, again)))
+        return compare.dumps(dump, *self._twice(cells, self._oracle.dump))
+
+    def _twice(self, cells: Sequence[str], look: Callable[[str], T]) -> list[T]:
+        """What two runs of psql leave behind; each is looked at before the next, which may take its
+        roles away.
+        """
+        texts = ([*cells], [*cells, "-- once more"])
+        directory = self._notebook.directory
+        return [look(self._oracle.evaluate(text, directory).dbname) for text in texts]
 
     async def _live(self, state: str | None) -> contents.Address | None:
         held = (await self._cellar.runner.space(cellars.OWNER)).notebook(self._key)

@@ -9,6 +9,12 @@ from tests import cellar as cellars
 from tests import oracle as oracles
 from tests.integration import test_equals_oracle
 
+SETTINGS = (
+    "select setrole::regrole, setconfig from pg_db_role_setting join pg_database on oid = setdatabase"
+    " where datname = current_database() order by 1"
+)
+GRANTS = "select datacl::text[] from pg_database where datname = current_database()"
+
 CASES = [
     [
         "create table t(a int)",
@@ -55,6 +61,14 @@ CASES = [
     ],
     ["create sequence s cache 10", "select nextval('s')", "select nextval('s')"],
     ["prepare p as select 1", "execute p", "execute p"],
+    [
+        "select setseed(0.5)",
+        "select random() as a",
+        "select 1 as one",
+        "create table t as select random() as a",
+        "select random() as a from generate_series(1, 2)",
+        "select a, random() as b from t",
+    ],
     [
         "begin",
         "create table t(a int)",
@@ -308,6 +322,83 @@ CASES = [
         "select count(*) from pg_roles where rolname = 'cid'",
         "do $$ begin create role dan; end $$",
         "select count(*) from pg_roles where rolname = 'dan'",
+    ],
+    [
+        "alter database pgcellar set work_mem = '6MB'; alter database pgcellar set search_path = a, \"B c\", public",
+        "show work_mem",
+        f"{SETTINGS}",
+        "create table t as select current_setting('work_mem')",
+        "alter role pgcellar in database pgcellar set datestyle = 'SQL, DMY'",
+        "select * from t",
+        "alter database pgcellar reset work_mem",
+        f"{SETTINGS}",
+        "alter database pgcellar reset all; reset work_mem; show work_mem",
+        f"{SETTINGS}",
+    ],
+    [
+        "create role alice; grant create on database pgcellar to alice with grant option",
+        "set role alice; grant create on database Pgcellar to public",
+        'reset role; revoke connect, temp on database "pgcellar" from public',
+        GRANTS,
+        "create table t as select has_database_privilege('alice', current_database(), 'connect')",
+        "select * from t",
+        "comment on database pgcellar is 'ours'; alter database pgcellar connection limit 0",
+        "select shobj_description(oid, 'pg_database'), datconnlimit from pg_database where datname = current_database()",
+        "drop role alice",
+        "revoke all on database pgcellar from alice cascade; drop role alice",
+        GRANTS,
+    ],
+    [
+        "do $$ begin execute format('alter database %I set lock_timeout = 7', current_database()); end $$",
+        "begin; alter database pgcellar set lock_timeout = 8; comment on database pgcellar is 'x'",
+        SETTINGS,
+        "rollback",
+        SETTINGS,
+        "create function f() returns int language plpgsql as $$ begin execute format('comment on database %I is %L', current_database(), 'by f'); return 1; end $$",
+        "select f()",
+        "select shobj_description(oid, 'pg_database') from pg_database where datname = current_database()",
+    ],
+    [
+        "create role alice; create role bob; grant create on database pgcellar to alice; alter role alice in database pgcellar set work_mem = '3MB'",
+        "alter role alice rename to carol; alter role bob rename to alice",
+        GRANTS,
+        SETTINGS,
+        "drop role alice",
+        "drop role carol",
+        "drop owned by carol; drop role carol",
+        SETTINGS,
+    ],
+    [
+        "create role alice; create table t(a int); grant select on t to alice",
+        "alter role alice in database pgcellar set work_mem = '3MB'",
+        "insert into t select generate_series(1, 50000)",
+        "drop owned by alice; drop role alice",
+        SETTINGS,
+    ],
+    [
+        "alter database pgcellar set log_statement = 'all'",
+        "alter database pgcellar set nosuch = 1",
+        "alter database pgcellar set app.x = 1",
+        "alter database pgcellar set work_mem = 'big'",
+        "alter database other set work_mem = '1MB'",
+        "grant nosuch on database pgcellar to public",
+        "grant connect on database pgcellar to nobody",
+        "create role alice; set role alice",
+        "alter database pgcellar set work_mem = '1MB'",
+        "comment on database pgcellar is 'hers'",
+    ],
+    [
+        "alter database pgcellar set statement_timeout = 1; alter database pgcellar set default_transaction_read_only = on",
+        "create table t as select i from generate_series(1, 100000) i",
+        "select count(*) from t, pg_sleep(0.01)",
+        "alter database pgcellar set role = 'nobody'",
+        "alter database pgcellar set local_preload_libraries = 'nosuch'",
+        "insert into t values (1)",
+        "select count(*) from t",
+        "alter database pgcellar is_template true",
+        "reindex database pgcellar",
+        "alter database pgcellar allow_connections false",
+        "select 1",
     ],
 ]
 

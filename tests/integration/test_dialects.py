@@ -142,7 +142,7 @@ def test_what_has_no_counterpart(
         assert error.position == (None if at is None else source.index(at) + 1)
 
 
-def test_the_command_line(cli: CommandLine, tmp_path: pathlib.Path) -> None:
+def test_the_command_line(cli: CommandLine) -> None:
     """A tag tells the dialect; what was run is shown, in the outputs and in JSON."""
     sources = ["create table t (a int)", "insert into `t` values (:n)", "select `b` from t"]
     path = cli.notebook(sources)

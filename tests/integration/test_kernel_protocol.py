@@ -16,7 +16,7 @@ import nbclient
 import nbformat
 import pytest
 from jupyter_client.manager import KernelManager
-from tests.fixtures_service import CommandLine
+from tests.fixtures_service import CommandLine, notebook_json
 
 from pgcellar.api import rendering
 
@@ -130,6 +130,26 @@ def test_kernel_info_comes_before_any_database(kernel_home: CommandLine) -> None
         assert time.monotonic() - begin < 10
         assert info["supported_features"] == []
         assert info["language_info"]["codemirror_mode"] == "text/x-pgsql"
+    finally:
+        made.stop()
+
+
+def test_a_notebook_starts_from_another(
+    kernel_home: CommandLine, monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path
+) -> None:
+    """Named in a cell with the tag `base`; an error there is told here."""
+    monkeypatch.chdir(tmp_path)
+    cells = ["create table t as select 7 as a", "select count(*) from t"]
+    (tmp_path / "load.ipynb").write_text(json.dumps(notebook_json(cells)))
+    made = Kernel()
+    try:
+        made.client.wait_for_ready(timeout=60)
+        assert made.run("load.ipynb", tags=["base"]).status == "ok"
+        assert made.run("table t").texts == [" a \n---\n 7\n(1 row)"]
+        (tmp_path / "load.ipynb").write_text(json.dumps(notebook_json([cells[0], "nonsense"])))
+        (error,) = made.run("table t").of("error")
+        assert error["traceback"][0].endswith("It begins: \\base load.ipynb")
+        assert error["traceback"][-1] == "CONTEXT:  cell 2 (c2) of load.ipynb"
     finally:
         made.stop()
 

@@ -10,7 +10,9 @@ from collections.abc import Iterator
 import pytest
 from tests import cellar as cellars
 
+from pgcellar.api import records
 from pgcellar.notebook import states
+from pgcellar.runner import executor
 
 
 @pytest.fixture(scope="module")
@@ -436,3 +438,52 @@ class TestRoles:
             assert ran.done.error is None, ran.done.error
             assert ran.results[0].rows == ((name,),)
             assert cellar.run(["select 1"], notebook="between").done.error is None
+
+    def test_memberships_granted_by_members(self, cellar: cellars.Cellar) -> None:
+        """Each is given back by its own grantor, who must first have got the right to."""
+        cells = [
+            "create role dan; create role cyd; create role bob; create role clan",
+            "grant clan to bob with admin option",
+            "set role bob; grant clan to cyd with admin option; reset role",
+            "set role cyd; grant clan to dan; reset role",
+            "revoke admin option for clan from pgcellar; grant clan to bob with inherit false",
+            "select pg_get_userbyid(member), pg_get_userbyid(grantor), admin_option,"
+            " inherit_option from pg_auth_members where roleid = 'clan'::regrole order by 1, 2",
+        ]
+        first = cellar.run(cells, notebook="clan")
+        assert first.done.error is None
+        assert len(first.results[0].rows) > 3
+        cellar.quiet("clan")
+        for notebook in ("clan", "another clan"):
+            assert cellar.run(["select 1"], notebook="without").done.error is None
+            again = cellar.run(cells, notebook=notebook, rerun=True)
+            assert again.results[0].rows == first.results[0].rows
+
+
+class TestAtCommit:
+    """What PostgreSQL says when a read that wrote is committed."""
+
+    def test_notices_and_notifications(self, cellar: cellars.Cellar) -> None:
+        cells = [
+            "create table t (a int); create function says() returns trigger language plpgsql as"
+            " $$ begin raise notice 'kept %', new.a; perform pg_notify('ch', 'hi'); return new;"
+            " end $$; create constraint trigger says after insert on t deferrable initially"
+            " deferred for each row execute function says();"
+            " create function ins(x int) returns int language sql as"
+            " 'insert into t values (x) returning a'",
+            "listen ch",
+            "select ins(7)",
+        ]
+        ran = cellar.run(cells)
+        said = [event.message for event in ran.events if isinstance(event, records.Notice)]
+        assert said == ["kept 7"]
+        said = [event.text for event in ran.events if isinstance(event, records.Text)]
+        assert 'notification "ch" with payload "hi"' in "".join(said)
+
+    def test_many_notifications_are_bounded(self, cellar: cellars.Cellar) -> None:
+        loud = (
+            "do $$ begin for i in 1..3000 loop perform pg_notify('ch', i::text); end loop; end $$"
+        )
+        ran = cellar.run(["listen ch", loud])
+        said = [event for event in ran.events if isinstance(event, records.Text)]
+        assert 0 < len(said) <= executor.MAX_NOTICES

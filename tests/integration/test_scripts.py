@@ -54,6 +54,29 @@ CASES = [
         "\\i nested.sql\nselect count(*), :from_file from t",
         "select sum(a) from t",
     ],
+    [
+        "alter database pgcellar set work_mem = '6MB'; alter database pgcellar set search_path = s",
+        "create schema s; create table t(a int); set lock_timeout = 7; prepare p as select 1",
+        "show work_mem",
+        "\\c\nshow work_mem",
+        "show lock_timeout; select count(*) from pg_prepared_statements",
+        "create table u(a int)",
+        "set work_mem = '7MB'",
+        "alter database pgcellar reset all; select schemaname from pg_tables where tablename = 'u'",
+        "show work_mem; reset work_mem; show work_mem; show search_path",
+        "\\c pgcellar -\nshow work_mem; show search_path; create table v(a int)",
+    ],
+    [
+        "create role alice; create table t(a int); create temp table x(a int)",
+        "begin; insert into t values (1); alter database pgcellar set role = alice",
+        "\\connect - pgcellar\nselect count(*) from t",
+        "select current_user, session_user, count(*) from t",
+        "alter role pgcellar in database pgcellar set role = alice; \\c\nselect current_user",
+        "select a from t",
+        "set role pgcellar; insert into t values (2)",
+        "reset role; select current_user",
+        "table x",
+    ],
 ]
 
 
@@ -158,7 +181,7 @@ def test_what_is_shown(cellar: cellars.Cellar, tmp_path: pathlib.Path) -> None:
         ("\\o out.txt", "not known"),
         ("select 1 \\g out.txt", "not known"),
         ("select 1 \\g |id", "not known"),
-        ("\\connect postgres", "not known"),
+        ("\\connect postgres", "one database"),
         ("\\if true\nselect 1;", "endif"),
         ("\\nonsense", "invalid command"),
         ("select 1 \\; select 2;", "no meaning"),

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import strategies as st
 from pglast import parser
 
+from pgcellar.api import documents
 from pgcellar.notebook import cells, dialects, translating
 
 
@@ -19,6 +20,8 @@ from pgcellar.notebook import cells, dialects, translating
         ("\n  --dialect:MySQL  \r\nselect 1", "MySQL"),
         ("-- dialect: no such\n", "no such"),
         ("-- dialect:", ""),
+        ("/* dialect: mysql */ select 1", "mysql"),
+        ("/* dialect:\nmysql */ select 1", None),
         ("-- the dialect: mysql\n", None),
         ("select 1 -- dialect: mysql", None),
         ("-- a note\n-- dialect: mysql\n", None),
@@ -29,8 +32,8 @@ def test_declared(source: str, dialect: str | None) -> None:
     assert dialects.declared(source) == dialect
 
 
-def translated(source: str, dialect: str | None = None) -> dialects.Translation:
-    found = dialects.to_postgres(source, dialect)
+def translated(source: str) -> dialects.Translation:
+    found = dialects.to_postgres(source)
     assert found is not None
     return found
 
@@ -66,15 +69,30 @@ def test_translations(source: str, sql: str | None) -> None:
 @pytest.mark.parametrize("source", ["select 1;;", "\\d t", "-- dialect: postgres\n\\d t", "\0"])
 def test_postgresql_stays_as_it_is(source: str) -> None:
     assert dialects.to_postgres(source) is None
-    assert dialects.to_postgres(source, "PostgreSQL") is None
     assert cells.parse(source).translation is None
 
 
-def test_the_cells_own_declaration_wins() -> None:
-    assert translated("select `a`", "mysql").sql == 'SELECT "a"'
-    assert translated("-- dialect: tsql\nselect [a]", "mysql").dialect == "tsql"
-    text = "-- dialect: postgres\nselect 'a' || 'b'"
-    assert dialects.to_postgres(text, "mysql") is None
+@pytest.mark.parametrize(
+    ("source", "tags", "text"),
+    [
+        ("select `a`", ["dialect:mysql"], "/* dialect: mysql */ select `a`"),
+        ("\nselect 1", ["x", 3, "dialect: tsql "], "\n/* dialect: tsql */ select 1"),
+        ("-- Dialect: tsql\nselect 1", ["dialect:mysql"], None),
+        ("/* dialect: tsql */ select 1", ["dialect:mysql"], None),
+        ("select 1", ["dialects", "mysql"], None),
+        ("%%session a\nselect 1", ["dialect:mysql"], "%%session a\n/* dialect: mysql */ select 1"),
+        ("%%session a\n", ["dialect:mysql"], None),
+    ],
+)  # fmt: skip
+def test_tags(source: str, tags: list[object], text: str | None) -> None:
+    assert documents.as_tagged(source, tags) == (text or source)  # type: ignore[arg-type]
+
+
+def test_a_session_in_another_dialect() -> None:
+    cell = cells.parse("%%session a\n-- dialect: mysql\nselect ifnull(1, 2)")
+    assert (cell.session, cell.source) == ("a", "SELECT COALESCE(1, 2)")
+    assert cells.parse("%%session a\n/* dialect: mysql */ select ifnull(1, 2)").steps == cell.steps
+    assert cell.digest != cells.parse(cell.source).digest
 
 
 @pytest.mark.parametrize(
@@ -141,7 +159,7 @@ def test_known_names_are_sqlglots() -> None:
     names = set(translating.known()) - {"postgres", "postgresql"}
     assert {"bigquery", "duckdb", "mysql", "oracle", "snowflake", "tsql"} <= names
     for name in names:
-        assert translated("select 1", name).dialect
+        assert translated(f"-- dialect: {name}\nselect 1").dialect
 
 
 @hypothesis.settings(deadline=None)
@@ -151,7 +169,7 @@ def test_known_names_are_sqlglots() -> None:
 )
 def test_nothing_but_its_own_error_escapes(source: str, dialect: str) -> None:
     with contextlib.suppress(dialects.DialectError):
-        dialects.to_postgres(source, dialect)
+        dialects.to_postgres(f"-- dialect: {dialect}\n{source}")
 
 
 def test_a_translated_cell_is_as_its_translation() -> None:
@@ -161,7 +179,6 @@ def test_a_translated_cell_is_as_its_translation() -> None:
     assert cell.source == cell.translation.sql
     assert cell.digest == cells.parse(cell.source).digest
     assert cell.steps == cells.parse(cell.source).steps
-    assert cells.parse("insert into `t` values (ifnull(1, 2))", "mysql").steps == cell.steps
 
 
 def test_a_cell_that_cannot_be_translated_is_refused() -> None:

@@ -175,22 +175,30 @@ GLOBAL = (
         "create database d",
         "drop database d",
         "drop database d (force)",
-        "alter database d reset x",
     ),
-    *("alter database d connection limit 1", "alter database d set tablespace t"),
-    *("alter database d rename to e", "alter database d owner to r", "alter database d set a = b"),
-    *("alter database d refresh collation version", "grant connect on database d to public"),
-    *("revoke temp on database d from public", "comment on database d is 'x'"),
+    *("alter database d rename to e", "alter database d owner to r"),
     *("create tablespace t location '/x'", "drop tablespace t", "alter tablespace t rename to u"),
     *("alter tablespace t owner to r", "alter tablespace t set (seq_page_cost = 1)"),
     *("grant create on tablespace t to r", "comment on tablespace t is 'x'"),
-    *("security label on database d is 'x'", "security label on tablespace d is 'x'"),
+    "security label on tablespace d is 'x'",
     *("alter system set work_mem = '6MB'", "alter system reset all"),
     *("grant set on parameter work_mem to r", "revoke alter system on parameter a from r"),
     *("create subscription s connection 'x' publication p", "drop subscription s"),
     *("alter subscription s disable", "alter subscription s owner to r"),
     *("alter subscription s rename to t", "comment on subscription s is 'x'"),
     *("drop owned by current_user", "drop owned by r, pgcellar"),
+    "reassign owned by session_user to r",
+)
+#: Each names the notebook's own database.
+DATABASE = (
+    *("alter database pgcellar reset x", "alter database pgcellar set a = pgcellar"),
+    *("alter database PgCellar connection limit 1", "alter database pgcellar set tablespace t"),
+    "alter database /* database pgcellar */ i_0123abcd refresh collation version",
+    *("grant connect on database d, pgcellar to public", "reindex system pgcellar"),
+    *('revoke temp on database "pgcellar" from public', "comment on database pgcellar is 'x'"),
+    "security label on database pgcellar is 'pgcellar'",
+    "alter role database in database pgcellar set a = b",
+    "reindex (verbose) database concurrently pgcellar",
 )
 ROLES = (
     *("create role r", "create user u password 'x'", "create group g", "alter role r login"),
@@ -297,7 +305,7 @@ def test_any_statement_has_an_effect(text: str) -> None:
     effect = effects.predict(statements.Statement(kind="sql", text=text, start=0, canonical=text))
     assert effect.name in ("read", "write", "session", "pinning", "global")
     command = statements.Statement(kind="meta", text=f"\\{text}x", start=0, canonical=text)
-    assert effects.predict(command).name == "write"
+    assert effects.predict(command).name in ("write", "none")
 
 
 @pytest.mark.parametrize(
@@ -506,3 +514,14 @@ def test_dropped_roles() -> None:
 )
 def test_what_becomes_of_prepared_statements(text: str, plans: str) -> None:
     assert predict(text).plans == plans
+
+
+@pytest.mark.parametrize("text", DATABASE)
+def test_statements_on_the_database_are_writes(text: str) -> None:
+    """And it is seen where they name it."""
+    found = predict(text)
+    assert found.name == "write"
+    assert found.refusal is None
+    assert len(found.database) == 1
+    (start, end) = found.database[0]
+    assert text[start:end].strip('"').lower() in ("pgcellar", "i_0123abcd")

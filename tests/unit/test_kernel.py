@@ -596,3 +596,15 @@ def test_the_kernelspec_names_this_python(tmp_path: pathlib.Path) -> None:
     assert spec["argv"] == [sys.executable, "-m", "pgcellar_kernel", "-f", "{connection_file}"]
     assert spec["interrupt_mode"] == "message"
     assert (where / "logo-svg.svg").exists()
+
+
+async def test_a_cell_tagged_base_names_a_notebook(front: Front, service: Service) -> None:
+    """Where the front end tells of tags."""
+    meta = {"tags": ["base"]}
+    await front.run("load.ipynb", cell_id="a", cell_meta=meta)
+    assert sources(service.requests[-1]) == ["\\base load.ipynb"]
+    await front.run("select 1", cell_id="b")
+    assert sources(service.requests[-1]) == ["\\base load.ipynb", "select 1"]
+    await front.run("empty", cell_id="a", cell_meta=meta)
+    await front.run("select 1", cell_id="b")
+    assert sources(service.requests[-1]) == ["-- empty", "select 1"]

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pgcellar.api import errors, records
+from pgcellar.api import documents, errors, records
 from pgcellar.cli import notebooks
 
 SQL = {"kernelspec": {"name": "pgcellar", "display_name": "SQL", "language": "sql"}}
@@ -144,7 +144,7 @@ def test_files_that_cannot_be_read(
     assert "No such file" in refused(tmp_path / "missing.ipynb").message
     assert "Is a directory" in refused(tmp_path).message
     path = write(notebook())
-    monkeypatch.setattr(notebooks, "MAX_BYTES", 10)
+    monkeypatch.setattr(documents, "MAX_BYTES", 10)
     assert "larger than" in refused(path).message
 
 
@@ -207,3 +207,31 @@ def test_what_is_not_json_leaves_the_file(write: Write) -> None:
         notebooks.write_outputs(notebooks.read(path), {0: [{"data": object()}]})
     assert path.read_bytes() == before
     assert os.listdir(path.parent) == ["n.ipynb"]
+
+
+@pytest.mark.parametrize(
+    ("text", "source", "name"),
+    [
+        ("load.ipynb", "\\base load.ipynb", "load.ipynb"),
+        ("-- load it.ipynb\n", "\\base load it.ipynb", "load it.ipynb"),
+        ("empty", "-- empty", None),
+        ("\n", "-- empty", None),
+        (
+            "-- of the class\n\\base 'a b.ipynb';",
+            "-- of the class\n\\base 'a b.ipynb';",
+            "a b.ipynb",
+        ),
+        ("a.ipynb\nb.ipynb", "\\base a.ipynb; b.ipynb", "a.ipynb; b.ipynb"),
+    ],
+)
+def test_a_base_is_named(write: Write, text: str, source: str, name: str | None) -> None:
+    """With the tag in any way; the text then says it without the tag."""
+    found = notebooks.read(write(notebook(code(text, metadata={"tags": ["base"]}))))
+    assert found.cells[0].source == source
+    assert documents.base_named(source) == name
+    assert notebooks.read(write(notebook(code(text)))).cells[0].source == text
+
+
+@pytest.mark.parametrize("text", ["\\baseline", "select 1; \\base x", "\\base x\n\\base y", ""])
+def test_what_names_no_base(text: str) -> None:
+    assert documents.base_named(text) is None

@@ -12,58 +12,52 @@ from pgcellar.api import errors, records
 from pgcellar_kernel import order
 
 
-def cell(identity: str, source: str) -> records.Cell:
-    return records.Cell(id=identity, source=source)
-
-
 def cells(*pairs: tuple[str, str]) -> tuple[records.Cell, ...]:
-    return tuple(cell(identity, source) for identity, source in pairs)
+    return tuple(records.Cell(id=identity, source=source) for identity, source in pairs)
 
 
 def ran(*pairs: tuple[str, str]) -> order.ExecutionOrder:
     """The order after these cells ran."""
     made = order.ExecutionOrder()
     for identity, source in pairs:
-        made.place(cell(identity, source))
-        made.ran(cell(identity, source), kept=True)
+        made.place(identity, source)
+        made.ran(identity, source)
     return made
 
 
 def test_a_new_cell_runs_below_all_others() -> None:
-    place = ran(("a", "1"), ("b", "2")).place(cell("c", "3"))
+    place = ran(("a", "1"), ("b", "2")).place("c", "3")
     assert place == order.Place(cells=cells(("a", "1"), ("b", "2"), ("c", "3")), head=2)
 
 
 def test_the_first_cell_has_no_tail() -> None:
-    assert ran().place(cell("a", "1")) == order.Place(cells=cells(("a", "1")), head=0)
+    assert ran().place("a", "1") == order.Place(cells=cells(("a", "1")), head=0)
 
 
 def test_a_cell_that_comes_again_keeps_its_place() -> None:
     made = ran(("a", "1"), ("b", "2"), ("c", "3"))
-    assert made.place(cell("b", "new")) == order.Place(
-        cells=cells(("a", "1"), ("b", "new")), head=1
-    )
-    made.ran(cell("b", "new"), kept=True)
-    assert made.place(cell("c", "3")).cells == cells(("a", "1"), ("b", "new"), ("c", "3"))
+    assert made.place("b", "new") == order.Place(cells=cells(("a", "1"), ("b", "new")), head=1)
+    made.ran("b", "new")
+    assert made.place("c", "3").cells == cells(("a", "1"), ("b", "new"), ("c", "3"))
 
 
 def test_a_failed_cell_leaves_no_trace_until_it_succeeds() -> None:
     made = ran(("a", "1"), ("b", "2"))
-    made.place(cell("b", "wrong"))
-    made.ran(cell("b", ""), kept=False)
-    assert made.place(cell("c", "3")).cells == cells(("a", "1"), ("c", "3"))
-    made.ran(cell("c", "3"), kept=True)
-    made.place(cell("b", "right"))
-    made.ran(cell("b", "right"), kept=True)
-    assert made.place(cell("c", "3")).cells == cells(("a", "1"), ("b", "right"), ("c", "3"))
+    made.place("b", "wrong")
+    made.ran("b", None)
+    assert made.place("c", "3").cells == cells(("a", "1"), ("c", "3"))
+    made.ran("c", "3")
+    made.place("b", "right")
+    made.ran("b", "right")
+    assert made.place("c", "3").cells == cells(("a", "1"), ("b", "right"), ("c", "3"))
 
 
 def test_a_cell_that_was_interrupted_before_it_ran_is_not_in_the_tail() -> None:
     made = ran(("a", "1"))
-    made.place(cell("b", "2"))
-    made.ran(cell("b", ""), kept=False)
-    made.ran(cell("b", ""), kept=False)
-    assert made.place(cell("c", "3")).cells == cells(("a", "1"), ("c", "3"))
+    made.place("b", "2")
+    made.ran("b", None)
+    made.ran("b", None)
+    assert made.place("c", "3").cells == cells(("a", "1"), ("c", "3"))
 
 
 @given(st.lists(st.tuples(st.sampled_from("abcd"), st.booleans())))
@@ -76,13 +70,13 @@ def test_the_order_is_that_of_first_execution(steps: list[tuple[str, bool]]) -> 
             first.append(identity)
         above = first[: first.index(identity)]
         expected = [(i, kept[i]) for i in above if i in kept] + [(identity, str(number))]
-        place = made.place(cell(identity, str(number)))
+        place = made.place(identity, str(number))
         assert place == order.Place(cells=cells(*expected), head=len(expected) - 1)
         if succeeds:
-            made.ran(cell(identity, str(number)), kept=True)
+            made.ran(identity, str(number))
             kept[identity] = str(number)
         else:
-            made.ran(cell(identity, ""), kept=False)
+            made.ran(identity, None)
             kept.pop(identity, None)
 
 
@@ -106,14 +100,6 @@ def test_cells_without_ids_are_numbered() -> None:
     told = order.told({"pgcellar": {"cells": [{"source": "1"}, {"source": "2"}], "head": 1}}, "2")
     assert told is not None
     assert told.cells == cells(("0", "1"), ("1", "2"))
-
-
-def test_tags_tell_the_dialect() -> None:
-    sent = metadata(1, ("a", "1"), ("b", "2"))
-    sent["pgcellar"]["cells"][0]["tags"] = ["x", "dialect:mysql"]
-    told = order.told(sent, "2")
-    assert told is not None
-    assert [cell.dialect for cell in told.cells] == ["mysql", None]
 
 
 @pytest.mark.parametrize(

@@ -28,14 +28,10 @@ DEFAULT_MAX_BYTES = 8 * 1024 * 1024
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Cell:
-    """One SQL cell as it stands in the notebook now. `id` is opaque; states depend on text only.
-
-    `dialect` is that of the source, where it is not PostgreSQL's and its first line names none.
-    """
+    """One SQL cell as it stands in the notebook now. `id` is opaque; states depend on text only."""
 
     id: str
     source: str
-    dialect: str | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)

@@ -10,8 +10,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator
 
-from pgcellar.api import errors, paths
-from pgcellar.cli import notebooks
+from pgcellar.api import documents, errors, paths
 from pgcellar.postgres import account, binaries
 from pgcellar.snapshots import driver
 
@@ -95,7 +94,7 @@ def _cloning() -> tuple[bool | None, str]:
 def _kernel() -> tuple[bool | None, str]:
     from jupyter_client import kernelspec
 
-    found = kernelspec.KernelSpecManager().find_kernel_specs().get(notebooks.KERNEL)
+    found = kernelspec.KernelSpecManager().find_kernel_specs().get(documents.KERNEL)
     if found is None:
         return None, "not installed; `pgcellar kernelspec install` does it"
     return True, found

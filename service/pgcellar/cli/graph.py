@@ -6,9 +6,7 @@ import json
 import pathlib
 from typing import Any
 
-from pgcellar.api import records
 from pgcellar.cli import notebooks
-from pgcellar.notebook import dialects
 from pgcellar.notebook.lineage import graphs, showing
 
 
@@ -17,7 +15,7 @@ def graph(arguments: Any) -> int:
     notebook = notebooks.read(pathlib.Path(arguments.notebook))
     head = len(notebook.cells) if arguments.head is None else notebook.head(arguments.head) + 1
     names = [cell.id for cell in notebook.cells[:head]]
-    sources = [_source(cell) for cell in notebook.cells[:head]]
+    sources = [cell.source for cell in notebook.cells[:head]]
     found = graphs.labelled(graphs.graph(sources), sources)
     if arguments.json:
         print(json.dumps({"graph": showing.as_json(found, names)}))
@@ -27,10 +25,3 @@ def graph(arguments: Any) -> int:
         show = showing.as_mermaid if arguments.graph == "mermaid" else showing.as_text
         print(show(found, names), end="")
     return 0
-
-
-def _source(cell: records.Cell) -> str:
-    """The text of a cell, which says what dialect it is in, if it is in another."""
-    if cell.dialect is None or dialects.declared(cell.source) is not None:
-        return cell.source
-    return f"-- dialect: {cell.dialect}\n{cell.source}"

@@ -10,25 +10,15 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pgcellar.api import errors, records, tags
-
-KERNEL = "pgcellar"
-#: The largest notebook file that is read.
-MAX_BYTES = 512 * 1024 * 1024
+from pgcellar.api import documents, errors
+from pgcellar.notebook import dialects
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class NotebookFile:
-    """A notebook: its path, its whole JSON, and its code cells in order.
-
-    `positions` are the indexes of the cells in the file's own list. `parameters` are set before
-    the first cell.
-    """
+class NotebookFile(documents.Document):
+    """A notebook and its path. `parameters` are set before its first cell."""
 
     path: pathlib.Path
-    content: dict[str, Any]
-    cells: tuple[records.Cell, ...]
-    positions: tuple[int, ...]
     parameters: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     def head(self, named: str) -> int:
@@ -54,62 +44,48 @@ def read(path: pathlib.Path) -> NotebookFile:
     language's kernel.
     """
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise errors.NotebookInvalid(f"{path} is larger than {MAX_BYTES >> 20} MiB.")
-        content = json.loads(path.read_bytes())
+        if path.stat().st_size > documents.MAX_BYTES:
+            raise errors.NotebookInvalid(f"{path} is larger than {documents.MAX_BYTES >> 20} MiB.")
+        data = path.read_bytes()
     except OSError as exc:
         raise errors.NotebookInvalid(f"{path}: {exc.strerror or exc}.") from exc
-    except (ValueError, RecursionError) as exc:
-        raise errors.NotebookInvalid(
-            f"{path} is not a notebook: {exc}.", hint="A notebook is a JSON file (.ipynb)."
-        ) from exc
-    if not isinstance(content, dict) or not isinstance(content.get("cells"), list):
-        raise errors.NotebookInvalid(
-            f"{path} is not a notebook: it has no list of cells.",
-            hint="Notebooks of nbformat 4 are read; older ones are upgraded by opening and "
-            "saving them in JupyterLab.",
-        )
-    _check_language(path, content.get("metadata"))
-    found: list[records.Cell] = []
-    names: set[str] = set()
-    positions: list[int] = []
-    for position, cell in enumerate(content["cells"]):
-        if not isinstance(cell, dict) or not isinstance(cell.get("source", ""), (str, list)):
-            raise errors.NotebookInvalid(f"{path}: cell {position + 1} is not as it should be.")
-        if cell.get("cell_type") != "code" or tags.SKIP in tags.of(cell.get("metadata")):
-            continue
-        source = cell.get("source", "")
-        text = source if isinstance(source, str) else "".join(map(str, source))
-        identity = str(cell.get("id") or f"cell-{len(found) + 1}")
-        if identity in names:
-            # Reports and errors name a cell by its id, so each needs one of its own.
-            identity = f"{identity}#{len(found) + 1}"
-        names.add(identity)
-        dialect = tags.dialect(tags.of(cell.get("metadata")))
-        found.append(records.Cell(id=identity, source=text, dialect=dialect))
-        positions.append(position)
-    return NotebookFile(path=path, content=content, cells=tuple(found), positions=tuple(positions))
+    found = documents.parse(data, path)
+    return NotebookFile(
+        path=path, content=found.content, cells=found.cells, positions=found.positions
+    )
 
 
 def given(notebook: NotebookFile, parameters: Mapping[str, str]) -> NotebookFile:
     """The notebook with these parameters: set below what the cell tagged `parameters` sets.
 
-    Without such a cell they are set above the first one.
+    Without such a cell they are set above the first one, or below the base, which may set others.
     """
     if not parameters:
         return notebook
+    lines = "".join(f"\\set {name} {_quoted(value)}\n" for name, value in parameters.items())
     tagged = [
         index
         for index, position in enumerate(notebook.positions)
-        if tags.PARAMETERS in tags.of(notebook.content["cells"][position].get("metadata"))
+        if documents.PARAMETERS
+        in documents.tags(notebook.content["cells"][position].get("metadata"))
     ]
-    if not tagged:
-        return dataclasses.replace(notebook, parameters=parameters)
-    lines = "".join(f"\\set {name} {_quoted(value)}\n" for name, value in parameters.items())
     cells = list(notebook.cells)
-    source = f"{cells[tagged[0]].source}\n{lines}"
-    cells[tagged[0]] = dataclasses.replace(cells[tagged[0]], source=source)
+    if tagged:
+        source = f"{cells[tagged[0]].source}\n{lines}"
+        cells[tagged[0]] = dataclasses.replace(cells[tagged[0]], source=source)
+    elif all(documents.base_named(cell.source) is None for cell in cells):
+        return dataclasses.replace(notebook, parameters=parameters)
+    else:
+        first = next((index for index, cell in enumerate(cells) if _is_plain(cell.source)), None)
+        if first is not None:
+            cells[first] = dataclasses.replace(cells[first], source=lines + cells[first].source)
     return dataclasses.replace(notebook, cells=tuple(cells))
+
+
+def _is_plain(source: str) -> bool:
+    """Whether lines may be put above the first of a cell: it names no base, session or dialect."""
+    named = documents.base_named(source) is not None or dialects.declared(source) is not None
+    return not named and not source.lstrip().startswith("%%")
 
 
 def _quoted(value: str) -> str:
@@ -137,21 +113,3 @@ def write_outputs(notebook: NotebookFile, outputs: Mapping[int, Sequence[dict[st
     except BaseException:
         pathlib.Path(temporary).unlink(missing_ok=True)
         raise
-
-
-def _check_language(path: pathlib.Path, metadata: object) -> None:
-    found = metadata if isinstance(metadata, dict) else {}
-    spec = found.get("kernelspec") if isinstance(found.get("kernelspec"), dict) else {}
-    info = found.get("language_info") if isinstance(found.get("language_info"), dict) else {}
-    assert isinstance(spec, dict)
-    assert isinstance(info, dict)
-    language = str(spec.get("language") or info.get("name") or "").lower()
-    if spec.get("name") == KERNEL or language in ("sql", "postgresql"):
-        return
-    if not language and not spec.get("name"):
-        return
-    language = language or str(spec["name"])
-    raise errors.NotebookInvalid(
-        f"{path} is a notebook of {language}, not of SQL.",
-        hint="pgcellar runs SQL notebooks: choose the kernel “SQL (PostgreSQL)”.",
-    )

@@ -18,6 +18,7 @@ class Step:
     `origin` is the query it was scanned as, if it was, and `included`: in another file. `data` is
     what a COPY FROM STDIN is fed. With `gset` the result goes into variables of that prefix.
     `expanded` and `timing` are switches of the display. `says` is what a meta-command shows.
+    `connects`: it begins a new session.
     """
 
     statement: statements.Statement
@@ -29,6 +30,7 @@ class Step:
     expanded: bool = False
     timing: bool = False
     says: str | None = None
+    connects: bool = False
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,6 +42,7 @@ class ParsedCell:
     can't run in a notebook. `needs_base`: a statement depends on the session since the base.
     `roles`: a statement may change the set of roles. `scanned`: whether its steps depend on
     variables and meta-commands (see `scripts`); where they always do, `steps` is empty.
+    `session` is the one that its first line names, and `cancels`: what waits there is cancelled.
     `digest` is that of its canonical text: equal for cells that mean the same. `source` is what is
     run: with a `translation`, what the cell was translated to.
     """
@@ -53,24 +56,30 @@ class ParsedCell:
     roles: bool
     scanned: scanning.Needs
     digest: str
+    session: str | None = None
+    cancels: bool = False
     translation: dialects.Translation | None = None
 
 
 #: A `\\copy` that may read a file: its digest is worked out before the plan.
 _COPY = re.compile(r"^[ \t]*\\copy[ \t](?P<rest>.*)$", re.MULTILINE | re.IGNORECASE)
 _ROLES = re.compile(r"\b(?:role|user|group)\b", re.IGNORECASE)
+#: The line on which a cell names the session it runs in.
+_SESSION = re.compile(r"\s*%%session\b(?P<rest>[^\n]*)")
+_NAMED = re.compile(r"[ \t]+(?P<name>[A-Za-z_]\w{0,30})(?P<cancel>[ \t]+cancel)?\s*")
 
 
 # A notebook of thousands of cells is planned at every run; only the edited cell is parsed anew.
 @functools.lru_cache(maxsize=20_000)
-def parse(source: str, dialect: str | None = None) -> ParsedCell:
+def parse(source: str) -> ParsedCell:
     """Split and classify a cell. Never raises: what can't be parsed is left to the server, and what
     can't be translated is a refused step.
-
-    `dialect` is that of the source, unless its first line names one.
     """
+    header = _SESSION.match(source)
+    if header is not None:
+        return _in_session(source, header)
     try:
-        translation = dialects.to_postgres(source, dialect)
+        translation = dialects.to_postgres(source)
     except dialects.DialectError as failure:
         return _untranslated(source, failure)
     if translation is not None:
@@ -100,8 +109,26 @@ def _parse(source: str) -> ParsedCell:
     )
 
 
+def _in_session(source: str, header: re.Match[str]) -> ParsedCell:
+    named = _NAMED.fullmatch(header["rest"])
+    # Blanked, so that positions stay.
+    parsed = parse(" " * header.end() + source[header.end() :])
+    if named is None:
+        return dataclasses.replace(
+            parsed, refused=_misnamed(source, header.start("rest") - len("%%session"))
+        )
+    name, cancels = named["name"], named["cancel"] is not None
+    return dataclasses.replace(
+        parsed,
+        session=name,
+        cancels=cancels,
+        reads_only=False,
+        digest=_digest([f"%%session {name} {cancels}", parsed.digest]),
+    )
+
+
 def _untranslated(source: str, failure: dialects.DialectError) -> ParsedCell:
-    """A cell that can't run for what its translator says."""
+    """A cell that can't run, for what the translator says."""
     step = Step(
         statement=statements.Statement(kind="meta", text="", start=failure.start, canonical=source),
         effect=effects.Effect(
@@ -118,6 +145,19 @@ def _untranslated(source: str, failure: dialects.DialectError) -> ParsedCell:
         roles=False,
         scanned="nothing",
         digest=_digest([source]),
+    )
+
+
+def _misnamed(source: str, start: int) -> Step:
+    return Step(
+        statement=statements.Statement(kind="meta", text=source, start=start, canonical=source),
+        effect=effects.Effect(
+            name="write",
+            words=frozenset(),
+            refusal="The cell does not name its session.",
+            hint="Write %%session NAME, a word of letters and digits; %%session NAME cancel ends"
+            " what that session waits for.",
+        ),
     )
 
 

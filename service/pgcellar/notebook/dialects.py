@@ -1,8 +1,8 @@
 """Cells in another database's SQL: which they are in, and what they are in PostgreSQL's.
 
-`-- dialect: mysql` in a cell's first line says what it is written in, as its tag `dialect:mysql`
-does. `translating` does the work; it is imported when the first such cell comes, since importing
-sqlglot takes longer than most cells.
+`-- dialect: mysql` in a cell's first line says what it is written in; for a cell with the tag
+`dialect:mysql`, clients put `/* dialect: mysql */` in front. `translating` does the work; it is
+imported when the first such cell comes, since importing sqlglot takes longer than most cells.
 """
 
 from __future__ import annotations
@@ -12,7 +12,9 @@ import re
 
 #: The first line that is not blank.
 _DECLARED = re.compile(
-    r"\A\s*--[ \t]*dialect[ \t]*:[ \t]*(?P<name>[^\r\n]*?)[ \t]*(?=[\r\n]|\Z)", re.I
+    r"\A\s*(?:--[ \t]*dialect[ \t]*:[ \t]*(?P<name>[^\r\n]*?)[ \t]*(?=[\r\n]|\Z)"
+    r"|/\*[ \t]*dialect[ \t]*:[ \t]*(?P<tag>[^\r\n*]*?)[ \t]*\*/)",
+    re.I,
 )
 _OURS = frozenset({"postgres", "postgresql"})
 
@@ -40,21 +42,20 @@ class Translation:
 def declared(source: str) -> str | None:
     """The dialect that a cell's first line declares, as typed; None if it declares none."""
     match = _DECLARED.match(source)
-    return match["name"] if match else None
+    return (match["name"] or match["tag"] or "") if match else None
 
 
-def to_postgres(source: str, dialect: str | None = None) -> Translation | None:
+def to_postgres(source: str) -> Translation | None:
     """A cell's SQL for PostgreSQL; None for a cell that is PostgreSQL's own, to stay as it is.
 
-    `dialect` counts where the cell itself declares none. Raises DialectError where the dialect is
-    not known, a meta-command stands in the cell, or a statement can't be translated.
+    Raises DialectError where the dialect is not known, a meta-command stands in the cell, or a
+    statement can't be translated.
     """
-    match = _DECLARED.match(source)
-    typed = match["name"] if match else dialect
-    if typed is None or typed.strip().lower() in _OURS:
+    match, typed = _DECLARED.match(source), declared(source)
+    if match is None or typed is None or typed.lower() in _OURS:
         return None
     # Blanks in its place keep every offset and line.
-    text = source if match is None else _blank(match[0]) + source[match.end() :]
+    text = _blank(match[0]) + source[match.end() :]
     from pgcellar.notebook import translating
 
     return translating.translate(text, typed)

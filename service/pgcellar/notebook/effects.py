@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from pglast import error, parser
 
-from pgcellar.notebook import copying, statements
+from pgcellar.notebook import copying, databases, lexer, statements
 
 Name = Literal["none", "read", "write", "session", "pinning", "global"]
 
@@ -46,8 +46,9 @@ _UNRESTORABLE = re.compile(
 _VOLATILE = re.compile(
     r"\b(?:now|current_timestamp|current_date|current_time|localtime|localtimestamp|today|tomorrow"
     r"|yesterday|clock_timestamp|statement_timestamp|transaction_timestamp|timeofday|random"
-    r"|random_normal|array_shuffle|array_sample|gen_random_uuid|gen_random_bytes|gen_salt|uuidv4|uuidv7|uuid_generate_v\w+"
-    r"|txid_current\w*|pg_current_xact_id\w*|pg_backend_pid|current_query|tablesample)\b",
+    r"|random_normal|normal_rand|array_shuffle|array_sample|gen_random_uuid|gen_random_bytes"
+    r"|gen_salt|pgp_(?:sym|pub)_encrypt\w*|uuidv4|uuidv7|uuid_generate_v\w+|txid_current\w*"
+    r"|pg_current_xact_id\w*|pg_backend_pid|current_query|tablesample)\b|\bage\s*\(",
     re.IGNORECASE,
 )
 #: What shows more than the state: clocks, who asks, numbers given by chance, places of rows.
@@ -94,9 +95,6 @@ _QUERIES = frozenset({"SelectStmt", "InsertStmt", "UpdateStmt", "DeleteStmt", "M
 _GLOBAL = {
     "CreatedbStmt": "CREATE DATABASE",
     "DropdbStmt": "DROP DATABASE",
-    "AlterDatabaseStmt": "ALTER DATABASE",
-    "AlterDatabaseSetStmt": "ALTER DATABASE … SET",
-    "AlterDatabaseRefreshCollStmt": "ALTER DATABASE",
     "CreateTableSpaceStmt": "CREATE TABLESPACE",
     "DropTableSpaceStmt": "DROP TABLESPACE",
     "AlterTableSpaceOptionsStmt": "ALTER TABLESPACE",
@@ -105,6 +103,7 @@ _GLOBAL = {
     "AlterSubscriptionStmt": "ALTER SUBSCRIPTION",
     "DropSubscriptionStmt": "DROP SUBSCRIPTION",
 }
+_OWNED = {"DropOwnedStmt": "DROP OWNED", "ReassignOwnedStmt": "REASSIGN OWNED"}
 #: Statements on roles, which belong to the state though the server has one list of them.
 _ROLES = frozenset(
     {"CreateRoleStmt", "AlterRoleStmt", "AlterRoleSetStmt", "DropRoleStmt", "GrantRoleStmt"}
@@ -121,6 +120,8 @@ _GLOBAL_BY_OBJECT = {
     "AlterOwnerStmt": "objectType",
     "SecLabelStmt": "objtype",
 }
+#: What is done to a database without reaching beyond it: it belongs to the state.
+_OWN_DATABASE = frozenset({"GrantStmt", "CommentStmt", "SecLabelStmt"})
 _GLOBAL_OBJECTS = {
     "OBJECT_DATABASE": "database",
     "OBJECT_TABLESPACE": "tablespace",
@@ -149,6 +150,7 @@ class Effect:
     `opaque`: it runs code that its text does not show.
     `roles`: it may change the set of roles; `drops` names roles that it drops.
     `loads`: the relation a bulk load fills, as typed, for ANALYZE.
+    `database`: where its text names the notebook's own database.
     `refusal` says why a global statement can't run, and `hint` what to do instead.
     """
 
@@ -167,6 +169,7 @@ class Effect:
     roles: bool = False
     drops: tuple[str, ...] = ()
     loads: str | None = None
+    database: databases.Spans = ()
     refusal: str | None = None
     hint: str | None = None
 
@@ -185,7 +188,7 @@ def predict(statement: statements.Statement) -> Effect:
             hint="Remove the NUL character or the lone surrogate from it.",
         )
     words = _words(text)
-    kind, node = _parse(statement.text)
+    kind, node = _parse(statement)
     custom = _custom_settings(kind, node, text)
     plain = Effect(
         name="write",
@@ -198,6 +201,7 @@ def predict(statement: statements.Statement) -> Effect:
         opaque=kind in ("", "DoStmt", "CallStmt"),
         roles=_changes_roles(kind, words),
         drops=_dropped_roles(kind, node),
+        database=databases.spans(kind, node, statement.text),
     )
     target = _global_object(kind, node)
     if target is not None:
@@ -235,7 +239,7 @@ def _meta(statement: statements.Statement) -> Effect:
         # The file is for whoever runs the cell; the state does not change.
         return Effect(name="none", words=words, plans="keeps")
     # What COPY loads is read off its own parse tree; a malformed one is the server's to refuse.
-    return Effect(name="write", words=words, plans="keeps", loads=_loads(*_parse(command.sql)))
+    return Effect(name="write", words=words, plans="keeps", loads=_loads(*_parse_text(command.sql)))
 
 
 def _words(text: str) -> frozenset[str] | None:
@@ -248,10 +252,14 @@ def _words(text: str) -> frozenset[str] | None:
     return frozenset(found).union(cut)
 
 
-def _parse(text: str) -> tuple[str, dict[str, Any]]:
+def _parse(statement: statements.Statement) -> tuple[str, dict[str, Any]]:
     """The statement's node type and node; ("", {}) where the grammar or its depth gives out."""
-    if len(text) > statements.LONG_TEXT:
-        return _by_first_word(text), {}
+    if len(statement.text) > statements.LONG_TEXT:
+        return _by_first_word(statement.text), {}
+    return _parse_text(statement.text)
+
+
+def _parse_text(text: str) -> tuple[str, dict[str, Any]]:
     try:
         parsed = json.loads(parser.parse_sql_json(text))["stmts"]
     except (error.Error, RecursionError, ValueError, KeyError):
@@ -263,6 +271,10 @@ def _parse(text: str) -> tuple[str, dict[str, Any]]:
 
 
 def _by_first_word(text: str) -> str:
+    if text[:4].lower() == "drop":
+        # Instances are the user's own, so PostgreSQL would let it pass.
+        second = 4 + lexer.code_start(text[4:])
+        return "DropdbStmt" if text[second : second + 8].lower() == "database" else ""
     return {"insert": "InsertStmt", "update": "UpdateStmt", "delete": "DeleteStmt"}.get(
         text.split(None, 1)[0].lower(), ""
     )
@@ -326,13 +338,15 @@ def _global_object(kind: str, node: dict[str, Any]) -> str | None:
     """What the refusal calls a statement that changes the server, or None if it doesn't."""
     if kind in _GLOBAL:
         return _GLOBAL[kind]
-    if kind == "DropOwnedStmt" and any(_is_self(role) for role in node["roles"]):
-        # It would take away the rights on every other database of the sandbox, too.
-        return "DROP OWNED BY the notebook's own role"
+    if kind in _OWNED and any(_is_self(role) for role in node["roles"]):
+        # It would reach the other databases of the sandbox, too.
+        return f"{_OWNED[kind]} BY the notebook's own role"
     member = _GLOBAL_BY_OBJECT.get(kind)
     if member is None:
         return None
     target = _GLOBAL_OBJECTS.get(node.get(member, ""))
+    if target == "database" and kind in _OWN_DATABASE:
+        return None
     return None if target is None else f"Changing a {target}"
 
 

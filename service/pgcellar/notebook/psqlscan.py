@@ -356,4 +356,6 @@ _OTHERS = _names(
     list+ list+x listx listx+ lx lx+ p print prompt pset q qecho quit r reset restrict set
     setenv startpipeline syncpipeline T timing unrestrict unset warn z zS zSx zx zxS"""
 )
-_KNOWN = _BRANCHING | _SENDING | _WHOLE_LINE | _PIPES | _STRIPPED | _OTHERS
+#: Not psql's.
+_OURS = _names("base")
+_KNOWN = _OURS | _BRANCHING | _SENDING | _WHOLE_LINE | _PIPES | _STRIPPED | _OTHERS

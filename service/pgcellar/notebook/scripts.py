@@ -12,7 +12,7 @@ import hashlib
 import re
 from collections.abc import Callable, Mapping
 
-from pgcellar.notebook import cells, effects, psqllex, psqlscan, psqlvars, statements
+from pgcellar.notebook import cells, databases, effects, psqllex, psqlscan, psqlvars, statements
 
 #: Variables of a notebook; names that no variable can have hold the switches of the display.
 Variables = tuple[tuple[str, str], ...]
@@ -26,15 +26,15 @@ MAX_VALUE = 1 << 20
 #: Files within files within …
 MAX_DEPTH = 10
 _NAME = re.compile(r"[\w\x80-\U0010ffff]+")
-_DESCRIBES = re.compile(
-    r"(?:d[A-Za-z]*[S+]*|l\+?|list\+?|zS?|s[fv]\+?|h|help|\?|conninfo|lo_list\+?)\Z"
-)
+_DESCRIBES = re.compile(r"(?:d[A-Za-z]*[S+]*|l\+?|list\+?|zS?|s[fv]\+?|h|help|\?|lo_list\+?)\Z")
 _INCLUDES = frozenset({"i", "ir", "include", "include_relative"})
 _ECHOES = frozenset({"echo", "qecho", "warn"})
 _KNOWN = (
     "Notebooks know \\d and its family, \\l, \\z, \\sf, \\sv, \\h, \\?, \\copy, \\i, \\set, "
-    "\\unset, \\gset, \\g, \\gx, \\if … \\endif, \\echo, \\x and \\timing."
+    "\\unset, \\gset, \\g, \\gx, \\if … \\endif, \\echo, \\x, \\timing, \\c and \\conninfo."
 )
+#: As psql calls where a session is.
+_PLACE = f'database "{databases.NAME}" as user "{effects.USER_ROLE}".'
 
 
 _TOO_LONG = psqlscan.Problem(
@@ -167,6 +167,18 @@ class Script:
             text = f"\\copy {command.rest.strip()}"
             meta = statements.Statement(kind="meta", text=text, start=command.start, canonical=text)
             return cells.Step(statement=meta, effect=effects.predict(meta))
+        if name in ("c", "connect"):
+            return _connect(command)
+        if name == "base":
+            return _refused(
+                psqlscan.Problem(
+                    message="\\base stands alone in the first cell of a notebook, or nowhere.",
+                    hint="In a kernel that was used before, restart it and run from the top.",
+                    start=command.start,
+                )
+            )
+        if name == "conninfo":
+            return _says(command, f"You are connected to {_PLACE}\n")
         if _DESCRIBES.match(name):
             return _says(command, None)
         return _refused(_unknown(command))
@@ -244,6 +256,29 @@ def _says(command: psqlscan.MetaCommand, text: str | None) -> cells.Step:
         ),
         effect=effects.Effect(name="none", words=frozenset(), plans="keeps"),
         says=text,
+    )
+
+
+def _connect(command: psqlscan.MetaCommand) -> cells.Step:
+    """`\\c`: a new session of the same user on the same database."""
+    database, user, *others = (*command.arguments, "-", "-")
+    place = database == "-" or databases.is_own(database)
+    if not place or user not in ("-", effects.USER_ROLE) or set(others) - {"-"}:
+        return _refused(
+            psqlscan.Problem(
+                message="A notebook has one database, and one user who connects to it.",
+                hint="\\c alone begins a new session there; SET ROLE takes on another role.",
+                start=command.start,
+            )
+        )
+    return cells.Step(
+        statement=statements.Statement(
+            kind="meta", text="\\c", start=command.start, canonical="\\c"
+        ),
+        # What was open is rolled back.
+        effect=effects.Effect(name="session", words=frozenset(), transaction=False),
+        says=f"You are now connected to {_PLACE}\n",
+        connects=True,
     )
 
 

@@ -22,6 +22,9 @@ CellEffect = Literal["none", "read", "write", "session", "pinning", "global"]
 #: Changes when equal texts could lead to other states than before: it enters every base's id.
 FORMAT = 2
 
+#: The session in which cells run that name none.
+MAIN = "main"
+
 _STRENGTH = ("none", "read", "session", "pinning", "write", "global")
 
 
@@ -75,19 +78,45 @@ class Mark:
 
     `definitions_volatile`: a definition above names a volatile function, so any write may be
     volatile. `binding`: how the statements below depend on the session (`effects.Binding`).
-    `transaction`: a cell above has left a transaction block open. `variables` are psql's: they live
-    in the client, so they say nothing of where an instance stands.
+    `transaction`: a cell above has left a transaction block open. `sessions`: a cell above has run
+    in a session of its own. `variables` are psql's: they live in the client, so they say nothing of
+    where an instance stands.
     """
 
     state: str
     definitions_volatile: bool = False
     binding: effects.Binding = "free"
     transaction: bool = False
+    sessions: bool = False
     variables: scripts.Variables = dataclasses.field(default=(), compare=False)
 
     def volatile(self, step: cells.Step) -> bool:
         """Whether an effective statement may lead to another content each time it runs here."""
         return step.effect.volatile or self.definitions_volatile
+
+    def moves(self, step: cells.Step) -> bool:
+        """Whether a read moves the session on, so that what comes after it may show that it ran.
+
+        In a transaction it takes the snapshot, it may wait, and failing it aborts, and so it may
+        where there is another session; after setseed, random() goes on to the next number.
+        """
+        if self.transaction or self.sessions:
+            return True
+        return self.binding == "pinned" and step.effect.volatile
+
+    def concerns_sessions(self, cell: cells.ParsedCell) -> bool:
+        """Whether a cell below runs in one of several sessions."""
+        return self.sessions or cell.session is not None
+
+    def in_session(self, cell: cells.ParsedCell, roll: str) -> Mark:
+        """The mark after a cell that runs in one of several sessions.
+
+        What such a cell does hangs on what the others do at the same time, so the roll of each
+        execution tells it from any other.
+        """
+        return dataclasses.replace(
+            self, state=next_id(self.state, session_key(self, cell), roll), sessions=True
+        )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -123,6 +152,11 @@ def next_id(parent: str, canonical: str, digest: str = "") -> str:
     return hashed.hexdigest()
 
 
+def session_key(mark: Mark, cell: cells.ParsedCell) -> str:
+    """By what the roll of a cell in one of several sessions is known."""
+    return f"{cell.session or MAIN} {cell.digest} {json.dumps(mark.variables)}"
+
+
 def advance(mark: Mark, step: cells.Step, digest: str = "", roll: str = "") -> Mark:
     """The mark after an effective statement.
 
@@ -140,6 +174,7 @@ def advance(mark: Mark, step: cells.Step, digest: str = "", roll: str = "") -> M
         definitions_volatile=mark.definitions_volatile or (effect.volatile and effect.definition),
         binding=binding,
         transaction=mark.transaction if effect.transaction is None else effect.transaction,
+        sessions=mark.sessions,
         variables=mark.variables,
     )
 
@@ -152,6 +187,10 @@ def link(
     include: scripts.Include | None = None,
 ) -> Link:
     """The link of one cell, as far as knowledge reaches."""
+    if before.concerns_sessions(cell):
+        roll = knowledge.roll(before.state, session_key(before, cell))
+        after = None if roll is None else before.in_session(cell, roll)
+        return Link(before=before, after=after, effect="pinning", runs=True)
     walk = _Walk(cell=cell, digests=digests, knowledge=knowledge, include=include or _nothing)
     writes_only = cell.scanned != "always" and not cell.reads_only
     followed = walk.follow(before, verify=writes_only)
@@ -240,8 +279,7 @@ class _Walk:
                 name,
                 True,
             )
-        if mark.transaction:
-            # It takes the transaction's snapshot, it may wait, and failing it aborts.
+        if mark.moves(step):
             return _advanced(mark, step, "", self.knowledge), "pinning", True
         outcome = self.knowledge.learned(mark.state, step.statement.canonical)
         facts = self.knowledge.facts(mark.state)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import re
 import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -25,7 +26,7 @@ Emit = Callable[[records.Event], Awaitable[None]]
 #: a megabyte each still fit in memory.
 CHUNK_ROWS = 500
 COPY_BLOCK = 256 * 1024
-#: A loop that raises a notice per row must not fill the notebook.
+#: Notices and notifications: a loop that raises one per row must not fill the notebook.
 MAX_NOTICES = 500
 #: Characters of a notice that are shown.
 MAX_NOTICE = 16 * 1024
@@ -39,6 +40,13 @@ _IDLE = pq.TransactionStatus.IDLE
 _NOT_PREPARED = "26000"
 #: The server ends, or this session was ended: admin_shutdown, crash_shutdown, cannot_connect_now.
 _ENDED = frozenset({"57P01", "57P02", "57P03"})
+
+
+#: sqlserver_rejected_establishment_of_sqlconnection; libpq does not tell the server's own code.
+_REJECTED = "08004"
+_REFUSED = re.compile(r"FATAL:  (.*)")
+#: How long a session that was closed may take to end.
+_END_MS = 5000
 
 
 class StatementFailed(Exception):
@@ -64,10 +72,16 @@ class Output:
 class Session:
     """One connection. Not for two tasks at once, but for `cancel`, which may come at any time."""
 
-    def __init__(self, conn: psycopg.AsyncConnection[Any], types: Mapping[int, str]) -> None:
+    def __init__(
+        self,
+        conn: psycopg.AsyncConnection[Any],
+        types: Mapping[int, str],
+        parameters: Mapping[str, Any],
+    ) -> None:
         self._conn = conn
         self._pg = conn.pgconn
         self._types = dict(types)
+        self._parameters = parameters
         self._notices: list[records.Notice] = []
         self._sent_notices = 0
         self._prepared: set[str] = set()
@@ -78,13 +92,30 @@ class Session:
     @classmethod
     async def connect(cls, parameters: Mapping[str, Any], types: Mapping[int, str]) -> Session:
         """Connect. Raises SandboxLost if the server does not answer."""
+        return cls(await _connection(parameters), types, parameters)
+
+    async def renew(self) -> None:
+        """Begin a new session in place of this one, as psql's `\\c` does, and see this one gone.
+
+        Raises StatementFailed where the server refuses it, or SandboxLost.
+        """
         try:
-            conn = await psycopg.AsyncConnection.connect(
-                **parameters, autocommit=True, client_encoding="utf8"
-            )
-        except psycopg.OperationalError as exc:
-            raise errors.SandboxLost(f"The sandbox's PostgreSQL does not answer: {exc}") from exc
-        return cls(conn, types)
+            conn = await _connection(self._parameters)
+        except errors.SandboxLost as exc:
+            refusal = _REFUSED.search(str(exc.__cause__))
+            if refusal is None:
+                raise
+            raise StatementFailed(
+                records.SqlError(sqlstate=_REJECTED, severity="FATAL", message=refusal[1])
+            ) from exc
+        conn.add_notice_handler(self._note)
+        old, pid = self._conn, self.pid
+        self._conn, self._pg = conn, conn.pgconn
+        self._prepared.clear()
+        await old.close()
+        # What it held, locks say, goes with it a moment later.
+        with contextlib.suppress(StatementFailed):
+            await self.query(f"select pg_catalog.pg_terminate_backend({pid}, {_END_MS})")
 
     @property
     def pid(self) -> int:
@@ -102,13 +133,19 @@ class Session:
         return self._pg.transaction_status != _IDLE
 
     @property
+    def busy(self) -> bool:
+        """Whether a statement runs, or waits."""
+        return self._pg.transaction_status == pq.TransactionStatus.ACTIVE
+
+    @property
     def usable(self) -> bool:
         """Whether the connection stands, as far as is known here."""
         return not self._conn.closed and self._pg.status == pq.ConnStatus.OK
 
     def check(self) -> bool:
         """Whether the connection still stands, having looked at what came in while it was idle."""
-        if self.usable:
+        # What comes in for a statement that runs is that statement's.
+        if self.usable and not self.busy:
             try:
                 self._pg.consume_input()
             except psycopg.OperationalError:
@@ -355,7 +392,8 @@ class Session:
                 await output.emit(dataclasses.replace(notice, statement=output.statement))
             self._sent_notices += len(notices)
         while (notify := self._pg.notifies()) is not None:
-            if output is not None:
+            self._sent_notices += 1
+            if output is not None and self._sent_notices <= MAX_NOTICES:
                 await output.emit(records.Text(statement=output.statement, text=_heard(notify)))
 
     # --- for the reader ----------------------------------------------------------------------
@@ -524,6 +562,15 @@ class _ResultReader:
 _WRAPPERS = (b"BEGIN", b"COMMIT", b"ROLLBACK")
 #: Stands before the number of a type whose name is not known yet; no type's name begins so.
 _OID = "\0oid "
+
+
+async def _connection(parameters: Mapping[str, Any]) -> psycopg.AsyncConnection[Any]:
+    try:
+        return await psycopg.AsyncConnection.connect(
+            **parameters, autocommit=True, client_encoding="utf8"
+        )
+    except psycopg.OperationalError as exc:
+        raise errors.SandboxLost(f"The sandbox's PostgreSQL does not answer: {exc}") from exc
 
 
 def _heard(notify: pq.misc.PGnotify) -> str:

@@ -16,7 +16,12 @@ from pgcellar.notebook import copying, psqlscan
 
 _BLOCK = 1 << 20
 #: A file's identity and the digest of its content; the content is read again if any part differs.
-_Stamp = tuple[int, int, int, int, int]
+Stamp = tuple[int, int, int, int, int]
+
+
+def stamp(info: os.stat_result) -> Stamp:
+    """The stamp of an open file."""
+    return (info.st_dev, info.st_ino, info.st_size, info.st_mtime_ns, info.st_ctime_ns)
 
 
 #: Characters of a file that `\\i` names.
@@ -53,7 +58,7 @@ class Files:
     """Finds files and remembers their digests while they don't change."""
 
     def __init__(self) -> None:
-        self._digests: dict[pathlib.Path, tuple[_Stamp, str]] = {}
+        self._digests: dict[pathlib.Path, tuple[Stamp, str]] = {}
 
     def digest(self, directory: str | None, command: str) -> str:
         """The digest of the file a `\\copy` reads.
@@ -64,15 +69,14 @@ class Files:
         if isinstance(parsed, copying.Refusal) or parsed.out:
             return ""
         with self.open(directory, parsed.file) as (path, file):
-            info = os.fstat(file.fileno())
-            stamp = (info.st_dev, info.st_ino, info.st_size, info.st_mtime_ns, info.st_ctime_ns)
+            now = stamp(os.fstat(file.fileno()))
             known = self._digests.get(path)
-            if known is not None and known[0] == stamp:
+            if known is not None and known[0] == now:
                 return known[1]
             hashed = hashlib.sha256()
             while block := file.read(_BLOCK):
                 hashed.update(block)
-            self._digests[path] = (stamp, hashed.hexdigest())
+            self._digests[path] = (now, hashed.hexdigest())
             return hashed.hexdigest()
 
     def include(self, directory: str | None, name: str) -> str | psqlscan.Problem:

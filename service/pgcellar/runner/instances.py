@@ -6,12 +6,12 @@ import contextlib
 import dataclasses
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Literal, Protocol
 
 from pgcellar.api import errors
 from pgcellar.notebook import states
-from pgcellar.runner import executor, probes, switching
+from pgcellar.runner import executor, probes, sessions, switching
 
 logger = logging.getLogger(__name__)
 
@@ -74,6 +74,16 @@ class Snapshot(Protocol):
         """What its session held, as `SessionState.to_json` has it."""
 
 
+class Attributes(Protocol):
+    """Reads and writes what belongs to a database but is not in it (JSON; None: nothing)."""
+
+    async def read(self, database: str) -> dict[str, Any] | None:
+        """What belongs to a database now."""
+
+    async def write(self, database: str, wanted: Mapping[str, Any] | None) -> None:
+        """Make this belong to a database, and take settings off the user's own role."""
+
+
 class Control(Protocol):
     """The control sessions of the sandbox."""
 
@@ -87,8 +97,12 @@ class Control(Protocol):
     def roles(self) -> switching.Roles:
         """The roles of the sandbox."""
 
-    async def reset_role(self, database: str) -> None:
-        """Undo settings the user gave to the user's own role, also in one database."""
+    async def waits(self, pids: Collection[int]) -> Mapping[int, Sequence[int]]:
+        """For whom these server processes wait, where it has been too long for a deadlock."""
+
+    @property
+    def attributes(self) -> Attributes:
+        """What belongs to the databases of the sandbox."""
 
 
 class Place(Protocol):
@@ -104,10 +118,13 @@ class Instance:
 
     `mark` is where in a chain its content stands; `origin` the snapshot it came from, and
     `replay_ms` the work done on it since. `since_base`: its one session has seen everything from
-    the base on. `held` is what its session holds; pins keep its state from being kept. `custom`
-    names the settings of the user's own naming that it may hold; `roles` is its state's set.
-    `plans`: whether prepared statements, if there are any, would mean the same prepared again.
-    `changes_roles`: a cell that ran here may have changed roles, perhaps in a transaction.
+    the base on. `sessions`: all it has, if cells name them. `held` is what its session holds; pins
+    keep its state from being kept. `custom` names the settings of the user's own naming that it may
+    hold; `roles` is its state's set. `attributes` is what belonged to its database when it was last
+    without a session, and `began` the settings that its session began with; `redefined`: a
+    statement since may have changed the former. `plans`: whether prepared statements, if there are
+    any, would mean the same prepared again. `changes_roles`: a cell that ran here may have changed
+    roles, perhaps in a transaction.
     """
 
     database: str
@@ -115,10 +132,14 @@ class Instance:
     origin: str
     size: int
     session: executor.Session | None = None
+    sessions: sessions.Sessions | None = None
     since_base: bool = False
     held: probes.SessionState = dataclasses.field(default_factory=probes.SessionState)
     custom: set[str] = dataclasses.field(default_factory=set)
     roles: switching.RoleSet = None
+    attributes: Mapping[str, Any] | None = None
+    began: Sequence[Mapping[str, Any]] = ()
+    redefined: bool = False
     plans: Literal["none", "kept", "spoilt"] = "none"
     changes_roles: bool = False
     replay_ms: float = 0.0
@@ -127,6 +148,8 @@ class Instance:
     @property
     def pinned(self) -> str | None:
         """Why its state can't be kept, if it can't."""
+        if self.mark.sessions:
+            return "more than one session"
         if self.held.pins:
             return ", ".join(self.held.pins)
         if self.held.prepared and self.plans == "spoilt":
@@ -136,6 +159,21 @@ class Instance:
         if self.mark.binding == "base":
             return "functions that look at the session's sequences"
         return None
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether a transaction is open in one of its sessions."""
+        if self.sessions is not None:
+            return self.sessions.in_transaction
+        return self.session is not None and self.session.in_transaction
+
+    async def end(self) -> None:
+        """End its sessions, whatever they do."""
+        if self.sessions is not None:
+            await self.sessions.close()
+        if self.session is not None:
+            await self.session.close()
+        self.session = self.sessions = None
 
 
 class Instances:
@@ -168,6 +206,8 @@ class Instances:
             held=held,
             custom={name for name in held.settings if "." in name},
             roles=snapshot.session.get("roles"),
+            attributes=snapshot.session.get("attributes"),
+            began=snapshot.session.get("began", ()),
             plans="kept" if held.prepared else "none",
         )
         try:
@@ -187,7 +227,10 @@ class Instances:
                 return instance.session
             # Whatever it held besides settings went with it: the instance is of no more use.
             raise errors.SandboxLost("The session of the instance has ended.")
-        await self._control.reset_role(instance.database)
+        # The session is a new one to PostgreSQL only: to the notebook it is that in which the cells
+        # above ran, and it may be connected to as that was.
+        began = {"settings": list(instance.began)} if instance.began else None
+        await self._control.attributes.write(instance.database, began)
         session = await executor.Session.connect(
             self._place.conninfo(instance.database), self.types
         )
@@ -196,11 +239,28 @@ class Instances:
         except executor.StatementFailed as exc:
             await session.close()
             raise errors.PgcellarError(f"The session can't be restored: {exc}") from exc
+        if instance.attributes != began:
+            await self._control.attributes.write(instance.database, instance.attributes)
         instance.session = session
         return session
 
+    async def sessions(self, instance: Instance) -> sessions.Sessions:
+        """All sessions of an instance. Raises SandboxLost if one has ended by itself."""
+        main = await self.connect(instance)
+        if instance.sessions is None:
+
+            async def another() -> executor.Session:
+                return await executor.Session.connect(
+                    self._place.conninfo(instance.database), self.types
+                )
+
+            instance.sessions = sessions.Sessions(main, another, self._control.waits)
+        if not instance.sessions.usable:
+            raise errors.SandboxLost("A session of the notebook has ended.")
+        return instance.sessions
+
     async def disconnect(self, instance: Instance) -> None:
-        """End the instance's session and see it gone."""
+        """End the instance's session and see it gone. Raises PgcellarError."""
         session, instance.session = instance.session, None
         instance.since_base = False
         if session is not None:
@@ -208,6 +268,12 @@ class Instances:
             await session.close()
             if not await self._control.terminate(pid):
                 raise errors.PgcellarError("A session of the sandbox does not end.")
+        found = await self._control.attributes.read(instance.database)
+        if found != instance.attributes and not instance.redefined:
+            raise errors.PgcellarError(
+                "Another notebook has changed this notebook's database.", hint="Run the cell again."
+            )
+        instance.attributes, instance.redefined = found, False
 
     async def keep(self, instance: Instance, cell: str) -> None:
         """Keep the instance's state: clone it, and go on in the original.
@@ -221,7 +287,12 @@ class Instances:
             parent=instance.origin,
             cost_ms=instance.replay_ms,
             cell=cell,
-            session={**instance.held.to_json(), "roles": instance.roles},
+            session={
+                **instance.held.to_json(),
+                "roles": instance.roles,
+                "attributes": instance.attributes,
+                "began": list(instance.began),
+            },
         )
         snapshot = self._snapshots.find(instance.mark.state)
         if snapshot is not None:
@@ -238,7 +309,5 @@ class Instances:
     async def discard(self, instance: Instance) -> None:
         """Drop the instance. A sandbox that is gone took it along."""
         with contextlib.suppress(errors.PgcellarError):
-            session, instance.session = instance.session, None
-            if session is not None:
-                await session.close()
+            await instance.end()
             await self._snapshots.discard(instance.database)

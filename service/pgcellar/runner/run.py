@@ -8,15 +8,18 @@ import dataclasses
 import logging
 import time
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 from pgcellar.api import errors, records
 from pgcellar.notebook import cells, states
 from pgcellar.runner import (
+    beside,
     executor,
     files,
     instances,
     planning,
     reports,
+    results,
     running,
     store,
     switching,
@@ -35,6 +38,17 @@ _WARNING = "01000"
 
 class LostBeforeHead(Exception):
     """A session or the whole sandbox was gone before anything of the head had run."""
+
+
+class Cancellable(Protocol):
+    """A session, or several of which one is waited for."""
+
+    @property
+    def pid(self) -> int:
+        """The server process."""
+
+    async def cancel(self) -> None:
+        """Cancel what runs there."""
 
 
 class Run:
@@ -64,7 +78,7 @@ class Run:
         self._head_begun = False
         self._cancelled = False
         self._task: asyncio.Task[None] | None = None
-        self._session: executor.Session | None = None
+        self._session: Cancellable | None = None
         self._begin = time.perf_counter()
         self._planning_ms = 0.0
 
@@ -112,7 +126,7 @@ class Run:
         await asyncio.sleep(0)
         asyncio.get_running_loop().call_later(TERMINATE_AFTER, self._terminate, session)
 
-    def _terminate(self, session: executor.Session) -> None:
+    def _terminate(self, session: Cancellable) -> None:
         """The statement does not let itself be cancelled: end its session."""
         if self._session is session and self._task is not None and not self._task.done():
             self._space.end_session(session.pid)
@@ -227,6 +241,7 @@ class Run:
             directory=self._request.directory,
             digests=digests,
             roles=self._space.switch.roles,
+            attributes=self._space.attributes,
         )
 
     def _plan(self, context: running.Context) -> tuple[list[states.Link], planning.Start]:
@@ -350,10 +365,36 @@ class Run:
 
     async def _connect(self, instance: instances.Instance) -> executor.Session:
         session = await self._space.maker.connect(instance)
+        self._cancels(session)
+        return session
+
+    def _cancels(self, session: Cancellable) -> None:
+        """From here on cancelling the run means to cancel what runs there."""
         self._session = session
         if self._cancelled:
             raise errors.Cancelled()
-        return session
+
+    async def _run_cell(
+        self,
+        instance: instances.Instance,
+        parsed: cells.ParsedCell,
+        context: running.Context,
+        emit: executor.Emit | None,
+    ) -> results.CellRun:
+        """Run a cell, and show what it gives if it is the head."""
+        request = self._request
+        target = running.Target(
+            emit=emit or _nowhere, max_rows=request.max_rows, max_bytes=request.max_bytes
+        )
+        if instance.mark.concerns_sessions(parsed):
+            held = await self._space.sessions(self._notebook, instance)
+            self._cancels(held)
+            # What a tail cell leaves pending may end in the head, and be shown there.
+            return await beside.run_cell(held, instance, parsed, context, target)
+        session = await self._connect(instance)
+        return await running.run_cell(
+            instance, session, parsed, context, None if emit is None else target
+        )
 
     async def _replay(
         self, instance: instances.Instance, context: running.Context, index: int
@@ -368,14 +409,13 @@ class Run:
             return None
         report.source, report.volatile = "replayed", link.volatile
         self._reroll.discard(index)
-        session = await self._connect(instance)
         before = instance.mark
         try:
             self._refuse(parsed)
             left = len(self._cells) - 1 - index
             async with workspace.patience(self._emit, "Replaying …", cell=cell.id, left=left):
-                done = await running.run_cell(instance, session, parsed, context, None)
-        except running.CellFailed as exc:
+                done = await self._run_cell(instance, parsed, context, None)
+        except results.CellFailed as exc:
             report.error = dataclasses.replace(exc.error, cell=cell.id)
             return report.error
         await self._settle_roles(instance, done)
@@ -396,7 +436,7 @@ class Run:
             await self._space.maker.keep(instance, _title(parsed))
         return None
 
-    async def _settle_roles(self, instance: instances.Instance, done: running.CellRun) -> None:
+    async def _settle_roles(self, instance: instances.Instance, done: results.CellRun) -> None:
         """Note which roles there are after a cell that may have made any."""
         if done.opaque:
             await self._space.switch.noticed(instance)
@@ -414,7 +454,6 @@ class Run:
         head, parsed, report = self._cells[-1], self._parsed[-1], self._reports.head
         report.source = "head"
         before = instance.mark
-        session = await self._connect(instance)
         self._head_begun = True
         events: list[records.Event] = []
         size = 0
@@ -427,15 +466,12 @@ class Run:
                 events.append(event)
             await self._emit(event)
 
-        target = running.Target(
-            emit=emit, max_rows=self._request.max_rows, max_bytes=self._request.max_bytes
-        )
         await self._show_translation()
         begin = time.perf_counter()
         try:
             self._refuse(parsed)
-            done = await running.run_cell(instance, session, parsed, context, target)
-        except running.CellFailed as exc:
+            done = await self._run_cell(instance, parsed, context, emit)
+        except results.CellFailed as exc:
             report.ms = (time.perf_counter() - begin) * 1000
             report.effect = _predicted(parsed)
             if not exc.unharmed:
@@ -453,7 +489,7 @@ class Run:
             instance.replay_ms += done.ms
             self._space.learn_cost(before.state, parsed, done.ms)
         kept = done.mark != before or self._space.pure(before, parsed)
-        if kept and done.error is None:
+        if kept and done.error is None and not done.mark.sessions:
             self._space.remember(
                 before, parsed, context, done, events if size <= store.MAX_OUTCOME_BYTES else None
             )
@@ -513,7 +549,7 @@ class Run:
         step = parsed.refused
         if step is not None:
             error = running.in_source(running.refusal(step), parsed)
-            raise running.CellFailed(error, unharmed=True)
+            raise results.CellFailed(error, unharmed=True)
 
     # --- outcomes ----------------------------------------------------------------------------
 
@@ -546,7 +582,8 @@ class Run:
         translation = self._parsed[-1].translation
         if translation is None:
             return
-        await self._emit(records.Text(statement=0, text=f"Run as PostgreSQL:\n{translation.sql}\n"))
+        text = f"Run as PostgreSQL:\n{translation.sql}\n"
+        await self._emit(records.Text(statement=0, text=text))
         for warning in translation.warnings:
             await self._emit(
                 records.Notice(statement=0, severity="WARNING", sqlstate=_WARNING, message=warning)
@@ -569,6 +606,10 @@ class Run:
         now = tuple(parsed.digest for parsed in self._parsed)
         rest = saved[len(now) :] if saved[: len(now) - 1] == now[:-1] else ()
         self._space.knowledge.save_chain(self._request.notebook, now + rest)
+
+
+async def _nowhere(_: records.Event) -> None:
+    """Tail cells show nothing."""
 
 
 def _predicted(parsed: cells.ParsedCell) -> records.EffectName:

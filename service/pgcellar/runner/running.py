@@ -17,27 +17,38 @@ from collections.abc import Iterator, Mapping
 from typing import BinaryIO
 
 from pgcellar.api import errors, records
-from pgcellar.notebook import cells, copying, effects, psqlscan, scripts, statements, states
-from pgcellar.runner import executor, files, instances, probes, special, store, switching
+from pgcellar.notebook import (
+    cells,
+    copying,
+    databases,
+    effects,
+    psqlscan,
+    scripts,
+    statements,
+    states,
+)
+from pgcellar.runner import (
+    executor,
+    files,
+    instances,
+    probes,
+    results,
+    special,
+    store,
+    switching,
+)
 
 _READ_ONLY = "BEGIN READ ONLY;\n"
 _REFUSED_AS_WRITE = "25006"
 #: dependent_objects_still_exist; its detail also counts objects in the databases of other states.
 _NEEDED = "2BP01"
-_ELSEWHERE = re.compile(r"\d+ objects? in database ")
+_ELSEWHERE = r"\d+ objects? in database |(?:owner of|privileges for) database (?!{database}$)"
+#: undefined_database
+_NO_DATABASE = "3D000"
 #: Bytes of the values that `\\gset` keeps.
 MAX_GSET = 256 * 1024
 #: From this many rows on a load is worth an ANALYZE, since nothing else analyses here.
 ANALYZE_ROWS = 5_000
-
-
-class CellFailed(Exception):
-    """A statement of the cell failed. `unharmed`: the instance is as it was before the cell."""
-
-    def __init__(self, error: records.SqlError, *, unharmed: bool) -> None:
-        super().__init__(error.message)
-        self.error = error
-        self.unharmed = unharmed
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,29 +60,11 @@ class Context:
     directory: str | None
     digests: Mapping[str, str]
     roles: switching.Roles
+    attributes: instances.Attributes
 
     def include(self, name: str) -> str | psqlscan.Problem:
         """The text of a file that `\\i` names."""
         return self.files.include(self.directory, name)
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class CellRun:
-    """What a cell did. `rows` is how many its last statement returned or affected.
-
-    `error` is the first that PostgreSQL gave in an open transaction: unlike any other it is a part
-    of the state, since the transaction is aborted by it. `rerolled`: a volatile statement that had
-    been frozen ran again. `opaque`: it ran code that its text does not show.
-    """
-
-    mark: states.Mark
-    effect: states.CellEffect
-    ms: float
-    rows: int | None
-    loaded: tuple[str, ...] = ()
-    error: records.SqlError | None = None
-    rerolled: bool = False
-    opaque: bool = False
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -98,38 +91,31 @@ async def run_cell(
     cell: cells.ParsedCell,
     context: Context,
     target: Target | None,
-) -> CellRun:
+) -> results.CellRun:
     """Run a cell on an instance whose state has known facts; move the instance's mark.
 
     Raises CellFailed, or SandboxLost; unless `unharmed`, the instance must then be discarded.
     """
-    run = _Run(instance, session, context, target)
-    begin = time.perf_counter()
-    script = scripts.Script(cell, instance.mark.variables, context.include)
-    index = 0
-    while (step := script.next()) is not None:
-        follow = not script.static or _reads_follow(cell, index)
-        try:
-            await run.step(index, step, reads_follow=follow)
-        except CellFailed as exc:
-            raise CellFailed(in_source(exc.error, cell), unharmed=exc.unharmed) from exc
-        if step.gset is not None and run.values is not None:
-            script.assign(step.gset, run.values)
-        index += 1
-    if not script.static:
-        run.mark = dataclasses.replace(run.mark, variables=script.frozen())
+    run = _Run(instance, instance.mark, session, context, target)
+    done = await run.cell(cell)
     rerolled = run.learn(cell)
-    instance.mark = run.mark
-    return CellRun(
-        mark=run.mark,
-        effect=run.effect,
-        ms=(time.perf_counter() - begin) * 1000,
-        rows=run.rows,
-        loaded=tuple(run.loaded),
-        error=None if run.error is None else in_source(run.error, cell),
-        rerolled=rerolled,
-        opaque=run.opaque,
-    )
+    instance.mark = done.mark
+    return dataclasses.replace(done, rerolled=rerolled)
+
+
+async def run_beside(
+    instance: instances.Instance,
+    mark: states.Mark,
+    session: executor.Session,
+    cell: cells.ParsedCell,
+    context: Context,
+    target: Target,
+) -> results.CellRun:
+    """Run a cell in one of several sessions of an instance, whose mark it does not move.
+
+    Raises as `run_cell` does.
+    """
+    return await _Run(instance, mark, session, context, target).cell(cell)
 
 
 async def know_facts(
@@ -139,8 +125,9 @@ async def know_facts(
     known = context.knowledge.facts(mark.state)
     if known is not None:
         return known
-    if session.in_transaction:
-        # A query of ours would take the snapshot of a transaction that has not taken it yet.
+    if session.in_transaction or mark.sessions:
+        # A query of ours would take the snapshot of a transaction that has not taken it yet, or
+        # wait for another session.
         return states.Facts(reached=True)
     try:
         found = await probes.facts(session)
@@ -160,6 +147,7 @@ class _Run:
     def __init__(
         self,
         instance: instances.Instance,
+        mark: states.Mark,
         session: executor.Session,
         context: Context,
         target: Target | None,
@@ -175,15 +163,42 @@ class _Run:
         self.values: dict[str, str | None] | None = None
         self.error: records.SqlError | None = None
         self.opaque = False
-        self.mark = instance.mark
+        self.mark = mark
         self.effect: states.CellEffect = "none"
         self.rows: int | None = None
         self.loaded: list[str] = []
 
-    async def step(self, index: int, step: cells.Step, *, reads_follow: bool) -> None:
+    async def cell(self, cell: cells.ParsedCell) -> results.CellRun:
+        """Run all of a cell."""
+        begin = time.perf_counter()
+        script = scripts.Script(cell, self.mark.variables, self._context.include)
+        index = 0
+        while (step := script.next()) is not None:
+            follow = not script.static or _reads_follow(cell, index)
+            try:
+                await self._step(index, step, reads_follow=follow)
+            except results.CellFailed as exc:
+                error = in_source(exc.error, cell)
+                raise results.CellFailed(error, unharmed=exc.unharmed) from exc
+            if step.gset is not None and self.values is not None:
+                script.assign(step.gset, self.values)
+            index += 1
+        if not script.static:
+            self.mark = dataclasses.replace(self.mark, variables=script.frozen())
+        return results.CellRun(
+            mark=self.mark,
+            effect=self.effect,
+            ms=(time.perf_counter() - begin) * 1000,
+            rows=self.rows,
+            loaded=tuple(self.loaded),
+            error=None if self.error is None else in_source(self.error, cell),
+            opaque=self.opaque,
+        )
+
+    async def _step(self, index: int, step: cells.Step, *, reads_follow: bool) -> None:
         """Run one statement."""
         if step.effect.refusal is not None:
-            raise CellFailed(refusal(step), unharmed=not self._harmed)
+            raise results.CellFailed(refusal(step), unharmed=not self._harmed)
         transaction = self._session.in_transaction
         before = self.mark.state
         try:
@@ -192,9 +207,12 @@ class _Run:
             if transaction:
                 await self._fail_inside(index, step, exc.error)
                 return
-            raise CellFailed(_in_cell(exc.error, step), unharmed=not self._harmed) from exc
+            error = self._in_cell(exc.error, step)
+            raise results.CellFailed(error, unharmed=not self._harmed) from exc
         except errors.FileRefused as exc:
-            raise CellFailed(_in_cell(exc.record(), step), unharmed=not self._harmed) from exc
+            raise results.CellFailed(
+                _in_cell(exc.record(), step), unharmed=not self._harmed
+            ) from exc
         if step.gset is not None:
             if self.values is not None:
                 self._gsets.append((before, step.statement.canonical, self.values))
@@ -213,7 +231,7 @@ class _Run:
 
     async def _fail_inside(self, index: int, step: cells.Step, error: records.SqlError) -> None:
         """The user's transaction is aborted, and the script goes on, as in psql."""
-        error = _in_cell(error, step)
+        error = self._in_cell(error, step)
         if self.error is None:
             self.error = error
         elif self._target is not None:
@@ -249,9 +267,28 @@ class _Run:
         output = self._target.output(index) if self._target else None
         if step.effect.name == "none":
             return await self._show(step, output)
+        if step.connects:
+            return await self._connect(step, output)
         if step.gset is not None:
             return await self._gset(index, step)
         return await self._send(step, output)
+
+    async def _connect(
+        self, step: cells.Step, output: executor.Output | None
+    ) -> records.Completed | None:
+        """Begin a new session, with the settings that new sessions begin with in this state."""
+        self._harmed = True
+        if self._session.in_transaction:
+            await self._session.query("ROLLBACK")
+        instance, attributes = self._instance, self._context.attributes
+        belongs = await attributes.read(instance.database)
+        # Settings of the user's role that are for all databases are of no state.
+        await attributes.write(instance.database, belongs)
+        await self._session.renew()
+        instance.began = (belongs or {}).get("settings", ())
+        instance.plans = "none"
+        self._advance(step)
+        return await self._show(step, output)
 
     async def _gset(self, index: int, step: cells.Step) -> records.Completed | None:
         """Run a query whose one row goes into variables."""
@@ -333,10 +370,7 @@ class _Run:
         """Run a statement of SQL."""
         if step.effect.words is None or "pg_prepared_statements" in step.effect.words:
             await self._session.unprepare()
-        if step.effect.name != "read":
-            return await self._write(step, output)
-        if self._session.in_transaction:
-            # It takes the transaction's snapshot, and failing it aborts.
+        if step.effect.name != "read" or self._session.in_transaction or self.mark.moves(step):
             return await self._write(step, output)
         facts = await know_facts(self._session, self.mark, self._context)
         if facts.certain(step.effect):
@@ -378,11 +412,31 @@ class _Run:
             return records.Completed(
                 statement=0, command="DROP ROLE", row_count=None, truncated=False, ms=0.0
             )
-        lines = [line for line in (error.detail or "").splitlines() if not _ELSEWHERE.match(line)]
+        elsewhere = re.compile(_ELSEWHERE.format(database=re.escape(database)))
+        lines = [line for line in (error.detail or "").splitlines() if not elsewhere.match(line)]
         raise executor.StatementFailed(dataclasses.replace(error, detail="\n".join(lines)))
+
+    def _in_cell(self, error: records.SqlError, step: cells.Step) -> records.SqlError:
+        """The error as the cell's text has it: its position, and the name of its database."""
+        where, name = step.effect.database, self._instance.database
+        if error.position is not None:
+            position = databases.unplaced(error.position - 1, where, name) + 1
+            error = dataclasses.replace(error, position=position)
+        if error.sqlstate == _NO_DATABASE and not where and error.hint is None:
+            hint = f"A notebook's own database is called {databases.NAME}; there is no other."
+            error = dataclasses.replace(error, hint=hint)
+        error = dataclasses.replace(
+            error,
+            message=error.message.replace(name, databases.NAME),
+            detail=error.detail and error.detail.replace(name, databases.NAME),
+        )
+        return _in_cell(error, step)
 
     def _advance(self, step: cells.Step) -> None:
         """An effective statement ran."""
+        if step.effect.definition or step.effect.name == "read":
+            # A read that counts has called something.
+            self._instance.redefined = True
         self.opaque = self.opaque or step.effect.opaque
         self._note_plans(step.effect.plans)
         self._instance.custom |= step.effect.custom
@@ -413,7 +467,7 @@ class _Run:
         except executor.StatementFailed as exc:
             raise executor.StatementFailed(_shift(exc.error, len(begin))) from exc
         wrote = await probes.assigned_transaction(self._session)
-        await self._session.query("COMMIT")
+        await self._session.run("COMMIT", output, wrapped=True)
         wrote = wrote or before is None or await probes.sequences(self._session) != before
         held = await probes.session_state(self._session, self._instance.custom)
         wrote = wrote or held != self._instance.held
@@ -434,7 +488,8 @@ class _Run:
         """The text to send, and the file to feed it."""
         if step.statement.kind == "sql":
             data = None if step.data is None else io.BytesIO(step.data.encode())
-            yield step.statement.text, data
+            where, name = step.effect.database, self._instance.database
+            yield databases.placed(step.statement.text, where, name), data
             return
         command = copying.parse(step.statement.text)
         if isinstance(command, copying.Refusal):

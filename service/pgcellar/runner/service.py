@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from pgcellar.api import errors, records
 from pgcellar.notebook import cells, dialects
-from pgcellar.runner import executor, files, run, store, workspace
+from pgcellar.runner import bases, executor, files, run, store, workspace
 
 logger = logging.getLogger(__name__)
 
@@ -62,6 +62,7 @@ class Runner:
         self._open_workspace = open_workspace
         self._knowledge = knowledge
         self._files = files.Files()
+        self._bases = bases.Bases(self._files)
         self._workspaces: dict[str, tuple[Sandbox, workspace.Workspace]] = {}
         self._opening: dict[str, asyncio.Lock] = collections.defaultdict(asyncio.Lock)
         self._runs: dict[str, run.Run] = {}
@@ -85,15 +86,29 @@ class Runner:
         await emit(records.Started(run=identity))
         self.active += 1
         try:
+            expanded = await self._expand(request)
+            request = expanded.request
+
+            async def tell(event: records.Event) -> None:
+                await emit(expanded.event(event))
+
             parsed = await parse(request)
             first = request.head if request.first is None else request.first
             for head in range(first, request.head + 1):
                 one = dataclasses.replace(request, head=head)
-                if not await self._head(owner, one, emit, identity, parsed):
+                if not await self._head(owner, one, tell, identity, parsed):
                     break
+        except (errors.FileRefused, errors.NotebookInvalid) as exc:
+            await emit(_nothing_ran(request, exc, cell=bases.cell(request)))
         finally:
             self.active -= 1
             self._runs.pop(identity, None)
+
+    async def _expand(self, request: records.RunRequest) -> bases.Expanded:
+        """The request with the cells of its base. Raises FileRefused or NotebookInvalid."""
+        if not bases.named(request):
+            return bases.Expanded(request=request)
+        return await asyncio.to_thread(self._bases.expand, request)
 
     async def _head(
         self,
@@ -156,6 +171,7 @@ class Runner:
     async def plan(self, owner: str, request: records.RunRequest) -> records.Plan:
         """What a run would do, without doing it."""
         check(request)
+        request = (await self._expand(request)).request
         parsed = await parse(request)
         sandbox, space = await self._workspace(owner, _silent)
         with sandbox.in_use():
@@ -205,7 +221,9 @@ def check(request: records.RunRequest) -> None:
         raise errors.BadRequest("`max_rows` and `max_bytes` can't be negative.")
 
 
-def _nothing_ran(request: records.RunRequest, error: errors.PgcellarError) -> records.Done:
+def _nothing_ran(
+    request: records.RunRequest, error: errors.PgcellarError, *, cell: str | None = None
+) -> records.Done:
     """The end of a run that did not come to its cells."""
     return records.Done(
         cells=(),
@@ -213,7 +231,7 @@ def _nothing_ran(request: records.RunRequest, error: errors.PgcellarError) -> re
         sandbox=records.SandboxInfo(
             name="", status="unavailable", server_version="", copy_on_write=False
         ),
-        error=error.record(cell=request.cells[request.head].id),
+        error=error.record(cell=cell or request.cells[request.head].id),
     )
 
 
@@ -222,14 +240,10 @@ async def parse(request: records.RunRequest) -> list[cells.ParsedCell]:
 
     Long ones, and those to be translated, in a thread, so that others' runs go on.
     """
-    texts = [(cell.source, cell.dialect) for cell in request.cells[: request.head + 1]]
-    quick = all(
-        len(text) < LONG_CELL and dialect is None and dialects.declared(text) is None
-        for text, dialect in texts
-    )
-    if quick:
-        return [cells.parse(*text) for text in texts]
-    return await asyncio.to_thread(lambda: [cells.parse(*text) for text in texts])
+    texts = [cell.source for cell in request.cells[: request.head + 1]]
+    if all(len(text) < LONG_CELL and dialects.declared(text) is None for text in texts):
+        return [cells.parse(text) for text in texts]
+    return await asyncio.to_thread(lambda: [cells.parse(text) for text in texts])
 
 
 async def _silent(_: records.Event) -> None:

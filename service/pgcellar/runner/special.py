@@ -17,6 +17,7 @@ import psycopg
 from psycopg import pq
 
 from pgcellar.api import errors, records
+from pgcellar.notebook import databases
 from pgcellar.runner import executor
 
 #: As psql names them; each may have a `+`.
@@ -29,6 +30,7 @@ DESCRIBING = frozenset(
 #: Handled before they come here; listed by `\\?`.
 _OTHERS = (
     ("\\copy TABLE from|to 'FILE'", "Load or save a file beside the notebook."),
+    ("\\base FILE.ipynb", "Start from another notebook; alone in the first cell."),
     ("\\i FILE", "Run the commands of a file beside the notebook."),
     ("\\set NAME VALUE", "Set a variable: :NAME, :'NAME', :\"NAME\"."),
     ("\\unset NAME", "Forget a variable."),
@@ -38,7 +40,19 @@ _OTHERS = (
     ("\\echo TEXT", "Show a text."),
     ("\\x [on|off]", "Show each row as a table of its own."),
     ("\\timing [on|off]", "Show how long statements take."),
+    ("\\drds", "List the settings that new sessions begin with."),
+    ("\\c", "Begin a new session."),
+    ("\\conninfo", "Show the name of the database, and who is connected."),
 )
+_SETTINGS = f"""
+select r.rolname, case when d.oid is not null then '{databases.NAME}' end,
+       pg_catalog.array_to_string(s.setconfig, E'\\n')
+from pg_catalog.pg_db_role_setting s
+left join pg_catalog.pg_database d on d.oid = s.setdatabase
+left join pg_catalog.pg_roles r on r.oid = s.setrole
+where s.setdatabase = 0 or d.datname = pg_catalog.current_database()
+order by 1, 2
+"""
 _MAX_PATTERN = 1_000
 _Result = tuple[str | None, list[tuple[Any, ...]] | None, list[str], str | None]
 
@@ -54,6 +68,8 @@ async def run(
     name = text.split(None, 1)[0]
     if name == "\\?":
         shown: list[_Result] = [(None, _commands(), ["Command", "Description"], None)]
+    elif text == "\\drds":
+        shown = [await _settings(session)]
     elif name.rstrip("+") not in DESCRIBING or len(text) > _MAX_PATTERN:
         raise _unknown(name)
     else:
@@ -62,6 +78,12 @@ async def run(
     for found in shown:
         await _show(output, found, name, ms)
     return None
+
+
+async def _settings(session: executor.Session) -> _Result:
+    """psql's `\\drds`, but for the settings of other databases of the sandbox."""
+    rows = await session.query(_SETTINGS)
+    return "List of settings", [tuple(row) for row in rows], ["Role", "Database", "Settings"], None
 
 
 async def _describe(session: executor.Session, text: str) -> list[_Result]:

@@ -11,7 +11,17 @@ from typing import Any
 
 from pgcellar.api import errors, records
 from pgcellar.notebook import cells, states
-from pgcellar.runner import executor, instances, planning, probes, running, store, switching
+from pgcellar.runner import (
+    executor,
+    instances,
+    planning,
+    probes,
+    results,
+    running,
+    sessions,
+    store,
+    switching,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -19,6 +29,8 @@ logger = logging.getLogger(__name__)
 PER_NOTEBOOK = 3
 #: Instances of one sandbox; each holds a server process.
 PER_SANDBOX = 16
+#: Instances of one sandbox with more than one session.
+WITH_SESSIONS = 4
 #: A clone expected to take less than this is waited for rather than cancelled.
 SHORT_CLONE_MS = 100.0
 #: Seconds without a run before a state is kept that is cheap to replay.
@@ -132,11 +144,15 @@ class Workspace:
             except TimeoutError:
                 await notebook.quiet(at_once=True)
             for instance in notebook.instances:
-                if instance.session is not None:
-                    with contextlib.suppress(errors.PgcellarError):
-                        await instance.session.close()
+                with contextlib.suppress(errors.PgcellarError):
+                    await instance.end()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._resources.aclose()
+
+    @property
+    def attributes(self) -> instances.Attributes:
+        """What belongs to the databases of the sandbox."""
+        return self._control.attributes
 
     def notebook(self, key: str) -> Notebook:
         """The notebook of a key."""
@@ -178,8 +194,7 @@ class Workspace:
         """Discard instances whose open transactions may hold roles; they can be replayed."""
         for notebook in self._notebooks.values():
             for instance in list(notebook.instances):
-                session = instance.session
-                held = instance.changes_roles and session is not None and session.in_transaction
+                held = instance.changes_roles and instance.in_transaction
                 if held and notebook.key != spared and not notebook.lock.locked():
                     notebook.instances.remove(instance)
                     await self.maker.discard(instance)
@@ -227,6 +242,20 @@ class Workspace:
                 self.drop(other, other.instances[0])
                 total -= 1
 
+    async def sessions(self, notebook: Notebook, instance: instances.Instance) -> sessions.Sessions:
+        """The sessions of an instance whose cells name them."""
+        if instance.sessions is None:
+            others = sorted(
+                (one.used, id(one), other, one)
+                for other in self._notebooks.values()
+                for one in other.instances
+                if one.sessions is not None and (other is notebook or not other.lock.locked())
+            )
+            for _, _, other, one in others[: max(0, len(others) + 1 - WITH_SESSIONS)]:
+                other.instances.remove(one)
+                await self.maker.discard(one)
+        return await self.maker.sessions(instance)
+
     # --- what is known of cells --------------------------------------------------------------
 
     def cost(self, before: str, parsed: cells.ParsedCell) -> float:
@@ -242,7 +271,7 @@ class Workspace:
         before: states.Mark,
         parsed: cells.ParsedCell,
         context: running.Context,
-        done: running.CellRun,
+        done: results.CellRun,
         events: Sequence[records.Event] | None,
     ) -> None:
         """A cell ran as head and gave these events (None: too many to keep)."""
@@ -260,6 +289,8 @@ class Workspace:
         """Whether the cell's results are functions of the state it runs in."""
         facts = self.knowledge.facts(before.state)
         if facts is None or before.transaction or not parsed.steps:
+            return False
+        if before.concerns_sessions(parsed):
             return False
         if parsed.scanned != "nothing" and before.variables:
             return False
@@ -293,7 +324,7 @@ class Workspace:
         instance: instances.Instance | None,
         before: states.Mark,
         context: running.Context,
-        ran: tuple[running.CellRun, states.Link] | None,
+        ran: tuple[results.CellRun, states.Link] | None,
         cell: str,
         foresee: Foresee,
     ) -> None:
@@ -312,7 +343,7 @@ class Workspace:
         instance: instances.Instance | None,
         before: states.Mark,
         context: running.Context,
-        ran: tuple[running.CellRun, states.Link] | None,
+        ran: tuple[results.CellRun, states.Link] | None,
         cell: str,
         foresee: Foresee,
     ) -> None:
@@ -339,12 +370,15 @@ class Workspace:
             await self.maker.keep(instance, cell)
 
     async def settle(
-        self, instance: instances.Instance, run: running.CellRun, context: running.Context
+        self, instance: instances.Instance, run: results.CellRun, context: running.Context
     ) -> None:
         """Find out what the next cell needs to know of the state the instance is in now.
 
         Raises PgcellarError where the instance can't be used any more.
         """
+        if instance.mark.sessions:
+            # Asking could wait for another session, or take a transaction's snapshot.
+            return
         session = await self.maker.connect(instance)
         for relation in run.loaded:
             if not session.in_transaction:
@@ -382,13 +416,15 @@ class Workspace:
         notebook.settled(patient=self.snapshots.clone_ms(size) < SHORT_CLONE_MS)
         if instance is not None and self._can_keep(instance):
             await self.keep(instance, cell)
-        if expected.binding != "free" or notebook.live(expected, False) is not None:
+        if expected.binding != "free" or expected.sessions:
+            return
+        if notebook.live(expected, False) is not None:
             return
         # Replaying may take long, and whoever comes does not want to wait for it.
         notebook.settled(patient=False)
         try:
             await foresee()
-        except running.CellFailed as exc:
+        except results.CellFailed as exc:
             logger.debug("foreseeing an edit: %s", exc)
 
 

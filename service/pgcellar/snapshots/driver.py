@@ -14,7 +14,7 @@ import logging
 import os
 import pathlib
 import tempfile
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from typing import Any, Protocol
 
 import psycopg
@@ -22,7 +22,7 @@ import psycopg.rows
 from psycopg import sql
 
 from pgcellar.api import errors
-from pgcellar.snapshots import roles
+from pgcellar.snapshots import attributes, roles
 
 logger = logging.getLogger(__name__)
 
@@ -30,8 +30,7 @@ logger = logging.getLogger(__name__)
 SNAPSHOT_PREFIX = "s_"
 INSTANCE_PREFIX = "i_"
 
-#: The user's role, as the base prepares it. It owns the schema public but not the database, so
-#: that it can change whatever a clone carries, and nothing that a clone doesn't.
+#: The user's role, as the base prepares it. It owns its instances; snapshots are out of its reach.
 _USER_ROLE = "pgcellar"
 #: Clones and drops at once; more would only queue up in the server.
 _COPIES = 2
@@ -42,6 +41,17 @@ _TERMINATE_MS = 5000
 #: What a user's open transaction holds must not hold up the sandbox.
 _LOCK_TIMEOUT = "set lock_timeout = '10s'"
 #: _IOW(0x94, 9, int): share one file's extents with another, or fail.
+#: PostgreSQL looks for a deadlock once, when a process has waited for deadlock_timeout.
+_WAITS = """
+select pid, pg_blocking_pids(pid) || pg_safe_snapshot_blocking_pids(pid)
+from unnest(%(pids)s::int[]) as asked (pid)
+where cardinality(pg_safe_snapshot_blocking_pids(pid)) > 0
+   or exists (
+     select from pg_locks l
+     where l.pid = asked.pid and not l.granted
+       and clock_timestamp() - l.waitstart
+         > current_setting('deadlock_timeout')::interval + interval '100 ms')
+"""
 _FICLONE = 0x40049409
 _DISK_FULL = "53100"
 #: Server settings that show in results.
@@ -129,28 +139,34 @@ class DatabaseDriver:
     async def clone(self, source: str, target: str, *, sealed: bool) -> None:
         """Clone a database nobody is connected to. Cancelling the task cancels it at the server.
 
-        A sealed clone is a snapshot; another accepts the user's sessions.
+        A sealed clone is a snapshot; another is the user's own, and accepts sessions.
         Raises SandboxFull where the disk is, PgcellarError for any other refusal.
         """
         async with self._copies:
             await self._execute(
                 sql.SQL(
-                    "CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY ALLOW_CONNECTIONS {}"
-                ).format(sql.Identifier(target), sql.Identifier(source), sql.Literal(not sealed))
-            )
-        if not sealed:
-            await self._execute(
-                sql.SQL("GRANT CREATE, CONNECT, TEMPORARY ON DATABASE {} TO {}").format(
-                    sql.Identifier(target), sql.Identifier(_USER_ROLE)
+                    "CREATE DATABASE {} TEMPLATE {} OWNER {} STRATEGY FILE_COPY"
+                    " ALLOW_CONNECTIONS {}"
+                ).format(
+                    sql.Identifier(target),
+                    sql.Identifier(source),
+                    sql.SQL("DEFAULT") if sealed else sql.Identifier(_USER_ROLE),
+                    sql.Literal(not sealed),
                 )
             )
 
     async def drop(self, database: str) -> None:
         """Drop a database, and end the sessions on it; one that is gone is fine."""
+        statement = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)")
         async with self._copies:
-            await self._execute(
-                sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(database))
-            )
+            try:
+                await self._execute(statement.format(sql.Identifier(database)))
+            except errors.PgcellarError as exc:
+                if not isinstance(exc.__cause__, psycopg.errors.WrongObjectType):
+                    raise
+                # Its owner has made it a template.
+                await self.attributes.write(database, None)
+                await self._execute(statement.format(sql.Identifier(database)))
 
     async def size(self, database: str) -> int:
         """The logical size of a database in bytes; with shared extents it takes less."""
@@ -175,18 +191,15 @@ class DatabaseDriver:
         )
         return bool(rows[0][0])
 
+    async def waits(self, pids: Collection[int]) -> dict[int, list[int]]:
+        """For whom these server processes wait, where it has been too long for a deadlock."""
+        rows = await self._fetch(_WAITS, {"pids": list(pids)})
+        return {row[0]: row[1] for row in rows}
+
     async def ping(self) -> None:
         """Make a new session. Raises SandboxLost where the server takes none."""
         conn = await self._connect()
         await conn.close()
-
-    async def reset_role(self, database: str) -> None:
-        """Undo `ALTER ROLE … SET` on the user's own role, which no session should begin with."""
-        role = sql.Identifier(_USER_ROLE)
-        await self._execute(sql.SQL("ALTER ROLE {} RESET ALL").format(role))
-        await self._execute(
-            sql.SQL("ALTER ROLE {} IN DATABASE {} RESET ALL").format(role, sql.Identifier(database))
-        )
 
     async def describe(self) -> Mapping[str, object]:
         """What the base's id is made of: whatever of the server determines results."""
@@ -214,6 +227,11 @@ class DatabaseDriver:
     def roles(self) -> roles.Roles:
         """The roles of the sandbox."""
         return roles.Roles(self, _USER_ROLE)
+
+    @property
+    def attributes(self) -> attributes.Attributes:
+        """What belongs to the databases of the sandbox."""
+        return attributes.Attributes(self, _USER_ROLE)
 
     @property
     def _major(self) -> int:

@@ -51,7 +51,10 @@ select 1 from pg_shdepend d
 where d.refclassid = 'pg_authid'::regclass
   and d.refobjid in (select oid from pg_authid where rolname = any(%(names)s))
   and (d.dbid = (select oid from pg_database where datname = %(database)s)
-       or (d.dbid = 0 and d.classid <> 'pg_auth_members'::regclass))
+       or d.classid = 'pg_database'::regclass
+          and d.objid = (select oid from pg_database where datname = %(database)s)
+       or d.dbid = 0
+          and d.classid not in ('pg_auth_members'::regclass, 'pg_database'::regclass))
 limit 1
 """
 
@@ -115,6 +118,12 @@ class Roles:
         for name in names:
             row = next((row for row in await self._all() if row["name"] == name), None)
             if row is not None:
+                # Dropping it would.
+                await self._do(
+                    "ALTER ROLE {} IN DATABASE {} RESET ALL",
+                    sql.Identifier(name),
+                    sql.Identifier(database),
+                )
                 for member in reversed(await self._members()):
                     if row["oid"] in (member["role"], member["member"]):
                         await self._leave(member)

@@ -1,0 +1,313 @@
+"""Notebooks with several sessions, against psql in several terminals."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import time
+from collections.abc import Iterator, Sequence
+
+import hypothesis
+import pytest
+from hypothesis import strategies as st
+from tests import cellar as cellars
+from tests import oracle as oracles
+
+from pgcellar.api import records
+from pgcellar.runner import sessions
+
+Cell = tuple[str, str]
+MAIN = "main"
+TABLE = "create table t (a int primary key, b int); insert into t values (1, 1), (2, 2), (3, 3)"
+LOOK = "select * from t order by a"
+
+
+@pytest.fixture(scope="module")
+def cellar(cellar_home_module: pathlib.Path) -> Iterator[cellars.Cellar]:
+    """Services for all tests."""
+    with cellars.Cellar(cellar_home_module) as made:
+        yield made
+
+
+def source(cell: Cell) -> str:
+    """A cell as a person writes it."""
+    name, text = cell
+    return text if name == MAIN else f"%%session {name}\n{text}"
+
+
+def said(events: Sequence[records.Event], name: str, shown: dict[str, str]) -> None:
+    """Add what a run gave to what each session said, in psql's words."""
+    tabular = False
+    for event in events:
+        match event:
+            case records.Text(text=text) if text.endswith(" goes on:\n"):
+                name = text.removeprefix("Session ").removesuffix(" goes on:\n")
+            case records.Columns():
+                tabular = True
+            case records.Rows(rows=rows):
+                lines = ["|".join(value or "" for value in row) + "\n" for row in rows]
+                shown[name] = shown.get(name, "") + "".join(lines)
+            case records.Completed(command=command):
+                if not tabular or not command.startswith("SELECT"):
+                    shown[name] = shown.get(name, "") + f"{command}\n"
+                tabular = False
+            case records.Notice(severity=severity, sqlstate=sqlstate):
+                shown[name] = shown.get(name, "") + f"{severity}:  {sqlstate}\n"
+
+
+def check(cellar: cellars.Cellar, oracle: oracles.Oracle, cells: Sequence[Cell], key: str) -> None:
+    """Run as heads one after the other, and the last one alone: the same as in psql.
+
+    A cell for a session that waits is left out, as nobody could type it. A cell that fails outside
+    of a transaction ends the comparison.
+    """
+    typed: list[Cell] = [(MAIN, TABLE)]
+    ours: dict[str, str] = {}
+    with oracle.database() as terminals:
+        terminals.run(*typed[0])
+        said(cellar.run([source(typed[0])], notebook=key).events, MAIN, ours)
+        for cell in cells:
+            if terminals.waits(cell[0]):
+                continue
+            typed.append(cell)
+            terminals.run(*cell)
+            texts = [source(one) for one in typed]
+            ran = cellar.run(texts, notebook=key)
+            said(ran.events, cell[0], ours)
+            if ran.done.error is not None:
+                ours[cell[0]] = ours.get(cell[0], "") + f"ERROR:  {ran.done.error.sqlstate}\n"
+            theirs = terminals.shown()
+            assert ours == {name: text for name, text in theirs.items() if text}, texts
+            if ran.head.state is None:
+                return
+        if terminals.waits(MAIN):
+            return
+        typed.append((MAIN, LOOK))
+        terminals.run(MAIN, LOOK)
+        wanted = "".join(terminals.shown()[MAIN].removeprefix(ours[MAIN]))
+    last = cellar.run([source(one) for one in typed], notebook=f"{key} alone")
+    alone: dict[str, str] = {}
+    said(last.events, MAIN, alone)
+    if last.done.error is None:
+        assert alone[MAIN] == wanted
+
+
+NOTEBOOKS: list[list[Cell]] = [
+    [
+        (MAIN, "begin; update t set b = 10 where a = 1"),
+        ("b", "update t set b = b + 1 where a = 1 returning *; select 'after'"),
+        (MAIN, "select 1"),
+        (MAIN, "commit"),
+        ("b", "table t order by a"),
+    ],
+    # A deadlock ends whoever began to wait last.
+    [
+        (MAIN, "begin; update t set b = 10 where a = 1"),
+        ("b", "begin; update t set b = 20 where a = 2"),
+        ("b", "update t set b = 30 where a = 1"),
+        (MAIN, "update t set b = 40 where a = 2"),
+        (MAIN, "rollback"),
+        ("b", "commit"),
+    ],
+    # A lost update, prevented.
+    [
+        (MAIN, "begin isolation level repeatable read; select b from t where a = 1"),
+        ("b", "begin isolation level repeatable read; select b from t where a = 1"),
+        (MAIN, "update t set b = 10 where a = 1"),
+        ("b", "update t set b = 20 where a = 1"),
+        (MAIN, "commit"),
+        ("b", "commit"),
+    ],
+    # Write skew.
+    [
+        (MAIN, "begin isolation level serializable; select sum(b) from t"),
+        ("b", "begin isolation level serializable; select sum(b) from t"),
+        (MAIN, "insert into t values (4, 4)"),
+        ("b", "insert into t values (5, 5)"),
+        (MAIN, "commit"),
+        ("b", "commit"),
+    ],
+    # Three in a row.
+    [
+        (MAIN, "begin; lock table t"),
+        ("b", "begin; lock table t"),
+        ("c", "insert into t values (6, 6)"),
+        (MAIN, "rollback"),
+        ("b", "select count(*) from t"),
+        ("b", "commit"),
+    ],
+    [
+        (MAIN, "select pg_advisory_lock(1)"),
+        ("b", "select pg_advisory_lock(1)"),
+        (MAIN, "select pg_advisory_unlock(1)"),
+        ("b", "select pg_try_advisory_lock(1), pg_advisory_unlock_all()"),
+    ],
+    [
+        ("b", "set lock_timeout = '100ms'; begin"),
+        (MAIN, "begin; delete from t where a = 1"),
+        ("b", "delete from t where a = 1"),
+        ("b", "rollback"),
+        (MAIN, "commit"),
+    ],
+    [
+        ("b", "listen ch; create temp table own as select 1 as a; set search_path = pg_temp"),
+        (MAIN, "create table own (a int); select count(*) from own"),
+        ("b", "select count(*) from own"),
+        (MAIN, "select current_setting('search_path')"),
+    ],
+]
+
+
+@pytest.mark.parametrize("number", range(len(NOTEBOOKS)))
+def test_equals_psql(cellar: cellars.Cellar, oracle: oracles.Oracle, number: int) -> None:
+    """Cell by cell, and the last one alone."""
+    check(cellar, oracle, NOTEBOOKS[number], f"sessions {number}")
+
+
+#: Of three, two could be let go on at once, and which one is first is not even psql's to say.
+NAMES = st.sampled_from([MAIN, "b"])
+KEYS = st.integers(1, 4)
+STATEMENTS = st.one_of(
+    st.sampled_from(
+        [
+            "begin",
+            "begin isolation level repeatable read",
+            "begin isolation level serializable",
+            "commit",
+            "rollback",
+            LOOK,
+            "select sum(b) from t",
+            "lock table t in share mode",
+            "savepoint s",
+            "rollback to s",
+            "select pg_try_advisory_xact_lock(1)",
+        ]
+    ),
+    KEYS.map(lambda key: f"update t set b = b + 10 where a = {key}"),
+    KEYS.map(lambda key: f"select b from t where a = {key} for update"),
+    KEYS.map(lambda key: f"delete from t where a = {key} returning b"),
+    KEYS.map(lambda key: f"insert into t values ({key}, 7) on conflict do nothing"),
+)
+
+
+@hypothesis.settings(max_examples=int(os.environ.get("PGCELLAR_EXAMPLES", "8")), deadline=None)
+@hypothesis.given(st.lists(st.tuples(NAMES, STATEMENTS), min_size=3, max_size=9))
+def test_generated_notebooks(
+    cellar: cellars.Cellar, oracle: oracles.Oracle, cells: list[Cell]
+) -> None:
+    """Whatever is typed where."""
+    check(cellar, oracle, cells, f"generated {time.monotonic()}")
+
+
+BLOCKED = [
+    TABLE,
+    "begin; update t set b = 10 where a = 1",
+    "%%session b\nupdate t set b = 20 where a = 1",
+]
+
+
+def test_who_waits_for_whom_is_shown(cellar: cellars.Cellar) -> None:
+    """In the cell that waits, which ends."""
+    ran = cellar.run(BLOCKED, notebook="shown")
+    texts = [event.text for event in ran.events if isinstance(event, records.Text)]
+    assert any(text.startswith("Session b waits for main (process ") for text in texts)
+    assert ran.done.error is None
+    assert ran.head.pinned == "more than one session"
+
+
+def test_a_session_that_waits_takes_no_other_cell(cellar: cellars.Cellar) -> None:
+    """And says what to do; what is pending stays so."""
+    cellar.run(BLOCKED, notebook="busy")
+    ran = cellar.run([*BLOCKED, "%%session b\nselect 1"], notebook="busy")
+    assert ran.done.error is not None
+    assert "%%session b cancel" in (ran.done.error.hint or "")
+    ran = cellar.run([*BLOCKED, "commit"], notebook="busy")
+    assert ran.done.error is None
+    assert ran.sources[:3] == ["hit"] * 3
+    commands = [event.command for event in ran.events if isinstance(event, records.Completed)]
+    assert commands == ["COMMIT", "UPDATE 1"]
+
+
+def test_what_waits_can_be_cancelled(cellar: cellars.Cellar) -> None:
+    """By a cell, which shows how it ended."""
+    cells = [*BLOCKED, "%%session b cancel\nselect 'free'", "commit", LOOK]
+    for head in range(len(cells)):
+        ran = cellar.run(cells, head, notebook="cancelled")
+        assert ran.done.error is None
+        if head == 3:
+            notices = [e.sqlstate for e in ran.events if isinstance(e, records.Notice)]
+            assert notices == ["57014"]
+    assert ran.results[0].rows[0] == ("1", "10")
+
+
+def test_the_same_by_a_function(cellar: cellars.Cellar) -> None:
+    """As a course on PostgreSQL shows it."""
+    cancel = (
+        "select pg_cancel_backend(pid) from pg_locks where not granted and pid <> pg_backend_pid()"
+    )
+    ran = cellar.run([*BLOCKED, cancel], notebook="function")
+    assert [e.sqlstate for e in ran.events if isinstance(e, records.Notice)] == ["57014"]
+
+
+def test_an_interrupt_reaches_the_session_that_runs(cellar: cellars.Cellar) -> None:
+    """Not the main one, which is idle."""
+    begin = time.monotonic()
+    started = cellar.start([TABLE, "%%session b\nselect pg_sleep(60)"], notebook="interrupted")
+    time.sleep(1.0)
+    for run in list(cellar.runner._runs.values()):
+        cellar.call(run.cancel())
+    done = started.result(30).done
+    assert done.error is not None
+    assert done.error.sqlstate == "57014"
+    assert time.monotonic() - begin < 10
+
+
+@pytest.mark.parametrize("header", ["%%session", "%%session 1a", "%%session a b c", "%%sessionb"])
+def test_a_header_that_names_no_session(cellar: cellars.Cellar, header: str) -> None:
+    """Is an error that says what to write."""
+    ran = cellar.run([f"{header}\nselect 1"], notebook="header")
+    assert ran.done.error is not None
+
+
+def test_too_many_sessions(cellar: cellars.Cellar) -> None:
+    """Each is a process of the server's."""
+    cells = [f"%%session s{number}\nselect {number}" for number in range(4)]
+    for notebook in range(12):
+        # And those of other notebooks make room.
+        ran = cellar.run(cells, notebook=f"many {notebook}")
+        assert ran.done.error is not None
+        assert "at most 4" in ran.done.error.message
+        assert cellar.run(cells[:3], notebook=f"many {notebook}").done.error is None
+
+
+def test_what_a_pending_cell_says_is_bounded(cellar: cellars.Cellar) -> None:
+    """However many statements it has."""
+    loud = "select repeat('x', 1000000) from generate_series(1, 3); " * 10
+    cells = [BLOCKED[0], BLOCKED[1], f"{BLOCKED[2]}; {loud}", "commit"]
+    ran = cellar.run(cells, notebook="loud")
+    assert ran.done.error is None
+    shown = [event for event in ran.events if isinstance(event, records.Rows)]
+    assert sum(len(row[0] or "") for event in shown for row in event.rows) <= sessions.MAX_HELD
+    done = [event for event in ran.events if isinstance(event, records.Completed)]
+    assert len(done) == 12
+    assert done[-1].truncated
+
+
+def test_a_killed_sandbox(cellar: cellars.Cellar) -> None:
+    """All is replayed, what was pending too."""
+    cellar.run(BLOCKED, notebook="killed")
+    cellar.kill_sandbox()
+    ran = cellar.run([*BLOCKED, "rollback", "%%session b\ntable t order by a"], notebook="killed")
+    assert ran.done.error is None
+    assert ran.results[0].rows[0] == ("1", "20")
+
+
+def test_an_edit_above(cellar: cellars.Cellar) -> None:
+    """The sessions are those of the text as it stands."""
+    cells = [*BLOCKED, "commit", "%%session b\ntable t order by a"]
+    for head in range(len(cells)):
+        assert cellar.run(cells, head, notebook="edited").done.error is None
+    cells[1] = cells[1].replace("10", "50")
+    cells[2] = cells[2].replace("b = 20", "b = b + 1")
+    ran = cellar.run(cells, notebook="edited")
+    assert ran.results[0].rows[0] == ("1", "51")
