@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pgcellar.notebook.lineage.objects import (
+    CASCADING,
     OPAQUE,
     SESSION_CHANGED,
     Handler,
@@ -44,7 +45,7 @@ def _copy(node: Node) -> Uses:
 def _truncate(node: Node) -> Uses:
     if node.get("behavior") == "DROP_CASCADE":
         # Which tables refer to it is not known.
-        return OPAQUE
+        return CASCADING
     refs = [relation(item["RangeVar"]) for item in node["relations"]]
     # A foreign key of another table forbids it, even of an empty one.
     return Uses(

@@ -16,9 +16,9 @@ import collections
 import dataclasses
 import functools
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
-from pgcellar.notebook import effects
+from pgcellar.notebook import effects, scripts
 from pgcellar.notebook.lineage import columns, objects, reading
 from pgcellar.notebook.lineage.objects import Mode, Ref, Use
 
@@ -57,7 +57,7 @@ def graph(sources: Sequence[str], base: Sequence[str] = ()) -> Graph:
     """
     walk = _Walk()
     for text in base:
-        walk.define(text)
+        walk.stand_on(text)
     return Graph(cells=tuple([walk.take(source) for source in sources]), edges=tuple(walk.edges))
 
 
@@ -77,19 +77,17 @@ def affected(of: Graph, index: int) -> tuple[int, ...]:
     return tuple(sorted(reached - {index}))
 
 
-def labelled(
-    of: Graph, sources: Sequence[str], known: Mapping[str, Sequence[str]] | None = None
-) -> Graph:
-    """The graph with the columns that each cell of `sources` reads and writes. Never raises.
-
-    `known` are the columns of the base's tables, by name; those that cells make are found.
-    """
-    columns_of = dict(known or {})
+def labelled(of: Graph, sources: Sequence[str], base: Sequence[str] = ()) -> Graph:
+    """The graph with the columns that each cell of `sources` reads and writes. Never raises."""
+    columns_of: dict[str, tuple[str, ...]] = {}
+    variables: scripts.Variables | None = ()
+    nothing = reading.CellLineage()
     out = []
-    for cell, source in zip(of.cells, sources, strict=True):
+    for cell, source in zip([*[nothing] * len(base), *of.cells], [*base, *sources], strict=True):
         read: set[Ref] = set()
         written: set[Ref] = set()
-        own = reading.own(source)
+        own = reading.own(source, variables)
+        variables = own.variables
         columns_of.update((str(ref), names) for ref, names in own.columns)
         columns_of.update(columns.of_definitions(own.texts, columns_of))
         for text in own.texts:
@@ -101,7 +99,7 @@ def labelled(
                 cell, columns_read=frozenset(read), columns_written=frozenset(written)
             )
         )
-    return dataclasses.replace(of, cells=tuple(out))
+    return dataclasses.replace(of, cells=tuple(out[len(base) :]))
 
 
 # --- cells below each other ---
@@ -127,31 +125,40 @@ class _Walk:
         #: Stands for all links and definitions so far: equal where they are.
         self._known = 0
         self._open = False
-        self._scripted = False
+        self._variables: scripts.Variables | None = ()
+        #: Whether there may be definitions of which nothing is known.
+        self._hidden = False
         role = Use(ref=Ref(name=effects.USER_ROLE), kind="other", guess=True)
         # "$user" stands in the default search path.
         self._link([objects.Link(of=objects.SESSION, to=role)])
 
-    def define(self, source: str) -> None:
-        """Take the definitions of a text that is no cell."""
-        own = reading.own(source)
+    def define(self, source: str) -> reading.Own:
+        """Take the definitions of a text, which is no cell or the next one."""
+        own = reading.own(source, self._variables)
+        self._variables = own.variables
         if own.links or own.defines:
             self._known = hash((self._known, own.definitions))
             self._link(own.links)
             for ref in own.defines:
                 self._defined[ref.name].add(ref)
+        return own
+
+    def stand_on(self, source: str) -> None:
+        """Take a text that the notebook starts from."""
+        own = self.define(source)
+        kept, _ = self._follow(own)
+        self._hidden = self._hidden or any(use.ref == objects.HIDDEN for use in kept)
 
     def take(self, source: str) -> reading.CellLineage:
         """The next cell's lineage; its edges are added."""
-        own = reading.own(source)
         # Within the cell they hold from their statement on; that they are taken to hold in all of
         # it costs a dependency at worst.
-        self.define(source)
-        self._scripted = self._scripted or own.scripted
+        own = self.define(source)
         opened = own.transaction is not False and (self._open or own.transaction is True)
-        unclear = (own.variables and self._scripted) or (own.used and (self._open or opened))
+        # In an open transaction an error undoes what other cells did.
+        unclear = bool(own.used) and (self._open or opened)
         self._open = opened
-        found = self._found(own, unclear=bool(unclear))
+        found = self._found(own, unclear=unclear)
         self._connect(own, found)
         self._enter(own, found)
         self._count += 1
@@ -165,14 +172,20 @@ class _Walk:
         if memory.below != self._known:
             memory.below = self._known
             memory.kept, memory.guesses = self._follow(own)
+            memory.writes = any(
+                use.mode >= Mode.INSERT and use.ref not in objects.SPECIAL for use in memory.kept
+            )
             memory.found.clear()
         guessed = tuple([use for use in memory.guesses if self._is_named(use.ref)])
-        found = memory.found.get((guessed, unclear))
+        more: tuple[Use, ...] = ()
+        if unclear or (self._hidden and memory.writes):
+            more = objects.EVERYTHING
+        elif self._hidden and own.named:
+            more = (objects.CATALOG,)
+        found = memory.found.get((guessed, more))
         if found is None:
-            # In an open transaction an error undoes what other cells did.
-            more = objects.EVERYTHING if unclear else ()
             found = reading.found(own.used, (*memory.kept, *guessed, *more))
-            memory.found[guessed, unclear] = found
+            memory.found[guessed, more] = found
         return found
 
     def _link(self, links: Iterable[objects.Link]) -> None:
@@ -246,6 +259,7 @@ class _Walk:
 
     def _enter(self, own: reading.Own, found: reading.Found) -> None:
         """What the cell does, for those below."""
+        self._hidden = self._hidden or (objects.HIDDEN, Mode.CHANGE) in found.reached
         if found.lineage.opaque:
             # It depends on all above, so those below reach them through it.
             self._opaque = self._count
@@ -286,5 +300,5 @@ def _unclear(use: Use) -> bool:
 def _unknown(use: Use) -> list[Use]:
     """What a name may do that no cell has defined."""
     if use.call or use.mode >= Mode.INSERT:
-        return list(objects.EVERYTHING)
+        return list(objects.UNKNOWN if use.call else objects.EVERYTHING)
     return [objects.CATALOG]

@@ -65,7 +65,11 @@ SESSION = Ref(schema="session", name="")
 RANDOM = Ref(schema="random()", name="")
 #: Files at the client's end.
 FILES = Ref(schema="files", name="")
-SPECIAL = frozenset({ANYTHING, SESSION, RANDOM, FILES})
+#: psql's variables.
+VARIABLES = Ref(schema="variables", name="")
+#: Views, triggers and the like of which nothing is known.
+HIDDEN = Ref(schema="hidden", name="")
+SPECIAL = frozenset({ANYTHING, SESSION, RANDOM, FILES, VARIABLES, HIDDEN})
 
 
 class Use(NamedTuple):
@@ -109,8 +113,12 @@ class Uses:
     columns: tuple[tuple[Ref, tuple[str, ...]], ...] = ()
 
 
+#: Any content may be read and changed.
 EVERYTHING = (Use(ref=ANYTHING), Use(ref=ANYTHING, mode=Mode.CHANGE))
-OPAQUE = Uses(uses=frozenset(EVERYTHING))
+#: So it is, and views, triggers and functions may be made that no text shows.
+UNKNOWN = (*EVERYTHING, Use(ref=HIDDEN, mode=Mode.CHANGE))
+CASCADING = Uses(uses=frozenset(EVERYTHING))
+OPAQUE = Uses(uses=frozenset(UNKNOWN))
 CATALOG = Use(ref=ANYTHING)
 SESSION_READ = Use(ref=SESSION, kind="other")
 SESSION_CHANGED = Use(ref=SESSION, mode=Mode.CHANGE, kind="other")

@@ -9,18 +9,14 @@ import itertools
 import re
 from collections.abc import Iterable, Iterator
 
-from pgcellar.notebook import cells, copying, psqlscan, psqlvars, scripts
+from pgcellar.notebook import cells, copying, psqllex, psqlscan, psqlvars, scripts
 from pgcellar.notebook.lineage import objects, uses
 from pgcellar.notebook.lineage.objects import Mode, Ref, Use
 
-#: Meta-commands that neither set a variable nor decide what runs; the last two are switches.
-_HARMLESS = re.compile(
-    r"d[A-Za-z]*[S+]*|l\+?|list\+?|zS?|s[fv]\+?|h|help|\?|conninfo|echo|qecho|warn|copy|gx?"
-    r"|x|timing"
-)
+#: Meta-commands that set variables; that set switches.
+_SETTING = frozenset({"set", "unset", "gset"})
 _SWITCHES = frozenset({"x", "timing"})
 _SHOWS_CATALOG = re.compile(r"\\(?:d|l|z|sf|sv)")
-_CONDITIONAL = re.compile(r"\\(?:if|elif|else|endif)\b")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,7 +26,8 @@ class CellLineage:
     `reads` includes what a view, a function, a trigger or a key reads in turn, and `writes` what
     they write. `columns_read` and `columns_written` are those that could be resolved, `*` where
     all are meant and not known. `opaque`: it may read and write anything else, too. `catalog`: it
-    reads anything, as a query of pg_class does. `session`: it changes settings for cells below.
+    reads anything, as a query of pg_class does. `session`: it changes settings for cells below,
+    `variables`: it sets some.
     """
 
     reads: frozenset[Ref] = frozenset()
@@ -43,6 +40,7 @@ class CellLineage:
     opaque: bool = False
     catalog: bool = False
     session: bool = False
+    variables: bool = False
 
 
 #: A use in the course of following links; the flags of `Use` have been acted on.
@@ -64,22 +62,24 @@ class Found:
 class Memory:
     """What a cell was found to reach, below what definitions: uses, and guessed reads.
 
-    `found` is what comes of it, by which guesses count and whether anything else may be meant.
+    `writes`: it writes something. `found` is what comes of it, by which guesses count and what may
+    be meant besides.
     """
 
     below: int | None = None
     kept: list[Use] = dataclasses.field(default_factory=list)
     guesses: list[Use] = dataclasses.field(default_factory=list)
-    found: dict[tuple[tuple[Use, ...], bool], Found] = dataclasses.field(default_factory=dict)
+    writes: bool = False
+    found: dict[tuple[tuple[Use, ...], ...], Found] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Own:
-    """What a cell's text says by itself.
+    """What a cell's text says by itself, and by the variables that are set above it.
 
     `named` are the objects it uses, `referred` those it refers to. `definitions` is equal for
-    cells with equal `links` and `defines`. `scripted`: it may set psql's variables; `variables`: it
-    may refer to them. `texts` are its SQL statements. `memory` is for `graphs`.
+    cells with equal `links` and `defines`. `texts` are its SQL statements. `variables` are those
+    set after it, None where they can't be told. `memory` is for `graphs`.
     """
 
     used: frozenset[Use]
@@ -90,34 +90,42 @@ class Own:
     transaction: bool | None
     columns: tuple[tuple[Ref, tuple[str, ...]], ...]
     texts: tuple[str, ...]
-    scripted: bool
-    variables: bool
+    variables: scripts.Variables | None
     definitions: int
     memory: Memory = dataclasses.field(default_factory=Memory)
 
 
 # As `cells.parse`: of a notebook of thousands of cells only the edited one is read anew.
 @functools.lru_cache(maxsize=20_000)
-def own(source: str) -> Own:
-    """Read a cell. Never raises."""
+def own(source: str, variables: scripts.Variables | None = ()) -> Own:
+    """Read a cell. Never raises. `variables` are those set above it, None if nobody knows them."""
     cell = cells.parse(source)
-    text = cell.source
+    mentioned = cell.scanned != "nothing" and psqlvars.mentioned(cell.source)
     found: list[objects.Uses] = []
     texts: list[str] = []
-    scripted = False
-    steps: Iterable[cells.Step] = cell.steps
-    if cell.scanned == "always":
-        steps = _steps(cell)
-        commands = set(_commands(text))
-        scripted = not all(_HARMLESS.fullmatch(name) for name in commands)
-        if scripted or _CONDITIONAL.search(text):
-            found.append(objects.OPAQUE)
-        if commands & _SWITCHES:
-            found.append(objects.Uses(uses=frozenset({objects.SESSION_CHANGED})))
-    for step in steps:
+    if cell.session is not None or (mentioned and variables is None):
+        # Locks and transactions of other sessions; names that variables stand for.
+        found.append(objects.OPAQUE)
+    if mentioned:
+        found.append(objects.Uses(uses=frozenset({Use(ref=objects.VARIABLES, kind="other")})))
+    script = scripts.Script(cell, variables or (), _no_file)
+    certain = variables is not None
+    while (step := script.next()) is not None:
         found.append(_step(step))
+        certain = certain and step.effect.refusal is None and step.gset is None
         if step.statement.kind == "sql":
             texts.append(step.statement.text)
+    after = variables
+    if cell.scanned == "always":
+        commands = set(_commands(cell, variables or ()))
+        if commands & _SWITCHES:
+            found.append(objects.Uses(uses=frozenset({objects.SESSION_CHANGED})))
+        if commands & _SETTING or not certain:
+            found.append(objects.Uses(uses=frozenset({_VARIABLES_SET})))
+            # Should a statement fail, none of them is set.
+            after = script.frozen() if certain and not texts else None
+        elif certain:
+            after = script.frozen()
     used = frozenset().union(*(one.uses for one in found))
     used |= {objects.SESSION_READ} if found else set()
     transactions = [one.transaction for one in found if one.transaction is not None]
@@ -133,29 +141,28 @@ def own(source: str) -> Own:
         transaction=transactions[-1] if transactions else None,
         columns=tuple(itertools.chain.from_iterable(one.columns for one in found)),
         texts=tuple(texts),
-        scripted=scripted,
-        variables=cell.scanned != "nothing" and psqlvars.mentioned(text),
+        variables=after,
     )
 
 
-def _commands(source: str) -> Iterator[str]:
-    """The names of a cell's meta-commands, but for those in branches that aren't taken."""
-    scanner = psqlscan.Scanner(source)
-    while (found := scanner.next({})) is not None:
-        if isinstance(found, psqlscan.Query):
-            for _ in range(found.copies):
-                scanner.copy_data()
-            if found.ending is not None:
-                yield found.ending.name
-        elif isinstance(found, psqlscan.MetaCommand):
-            yield found.name
+_VARIABLES_SET = Use(ref=objects.VARIABLES, mode=Mode.CHANGE, kind="other")
 
 
-def _steps(cell: cells.ParsedCell) -> Iterator[cells.Step]:
-    """The steps of a cell with meta-commands where no variable is set."""
-    script = scripts.Script(cell, (), _no_file)
-    while (step := script.next()) is not None:
-        yield step
+def _commands(cell: cells.ParsedCell, variables: scripts.Variables) -> Iterator[str]:
+    """The names of a cell's meta-commands, taken branches or not."""
+    scanner = psqlscan.Scanner(cell.source)
+    known = dict(variables)
+    try:
+        while (found := scanner.next(known)) is not None:
+            if isinstance(found, psqlscan.Query):
+                for _ in range(found.copies):
+                    scanner.copy_data()
+                if found.ending is not None:
+                    yield found.ending.name
+            elif isinstance(found, psqlscan.MetaCommand):
+                yield found.name
+    except psqllex.TooLong:
+        return
 
 
 def _no_file(name: str) -> psqlscan.Problem:
@@ -164,8 +171,10 @@ def _no_file(name: str) -> psqlscan.Problem:
 
 def _step(step: cells.Step) -> objects.Uses:
     statement = step.statement
-    if step.effect.refusal is not None or step.gset is not None:
+    if step.effect.refusal is not None:
         return objects.OPAQUE
+    if step.connects:
+        return dataclasses.replace(objects.CASCADING, transaction=False)
     if statement.kind == "sql":
         return uses.of_statement(statement.text)
     if step.says is not None:
@@ -200,6 +209,7 @@ def found(used: frozenset[Use], reaches: Iterable[Use]) -> Found:
         opaque=(objects.ANYTHING, Mode.CHANGE) in reached,
         catalog=any(ref == objects.ANYTHING for ref, _ in reached),
         session=(objects.SESSION, Mode.CHANGE) in reached,
+        variables=(objects.VARIABLES, Mode.CHANGE) in reached,
     )
     written = tuple(key for key in reached if key[1] >= Mode.INSERT)
     return Found(reached=reached, written=written, lineage=lineage)

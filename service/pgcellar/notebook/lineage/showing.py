@@ -56,6 +56,7 @@ def as_json(of: graphs.Graph, names: Sequence[str]) -> dict[str, Any]:
                 "opaque": cell.opaque,
                 "catalog": cell.catalog,
                 "session": cell.session,
+                "variables": cell.variables,
                 "affects": [names[other] for other in graphs.affected(of, index)],
             }
             for index, (cell, name) in enumerate(zip(of.cells, names, strict=True))
@@ -86,6 +87,7 @@ def _summary(cell: reading.CellLineage, *, columns: bool = False, between: str =
         if refs
     ]
     parts += ["sets the session"] if cell.session else []
+    parts += ["sets variables"] if cell.variables else []
     if cell.opaque:
         parts.append("may read and write anything")
     elif cell.catalog:

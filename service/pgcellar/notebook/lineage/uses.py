@@ -13,8 +13,8 @@ from pgcellar.notebook.lineage import bodies, commands, definitions, tables
 from pgcellar.notebook.lineage.objects import (
     ANYTHING,
     CATALOG,
-    EVERYTHING,
     OPAQUE,
+    UNKNOWN,
     Mode,
     Node,
     Ref,
@@ -92,12 +92,12 @@ def body(node: Node, depth: int) -> Iterable[Use]:
     source = options.get("as", {})
     texts = strings(source["List"]["items"] if "List" in source else [source])
     if len(texts) != 1 or language.lower() not in ("sql", "plpgsql") or depth >= _MAX_DEPTH:
-        return EVERYTHING
+        return UNKNOWN
     if language.lower() == "sql":
         return uses | _texts([s.text for s in statements.split(texts[0])], depth)
     found = bodies.plpgsql(texts[0])
     if found is None:
-        return EVERYTHING
+        return UNKNOWN
     uses |= _texts(found.executes, depth)
     for schema, name in found.writes:
         uses.add(Use(ref=Ref(schema=schema, name=name), mode=Mode.CHANGE))
@@ -116,7 +116,7 @@ def _texts(texts: Iterable[str], depth: int) -> set[Use]:
     uses: set[Use] = set()
     for text in texts:
         found = of_statement(text, depth + 1)
-        uses.update(EVERYTHING if found.links or found.transaction is not None else found.uses)
+        uses.update(UNKNOWN if found.links or found.transaction is not None else found.uses)
     return uses
 
 
