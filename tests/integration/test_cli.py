@@ -147,9 +147,13 @@ def test_plan_shows_the_graph_without_a_service(cli: CommandLine) -> None:
     assert {"from": "c4", "to": "c5", "through": ["t"]} in graph["edges"]
     upto = cli.json("plan", path, "--graph", "--head", "2")["graph"]
     assert [cell["id"] for cell in upto["cells"]] == ["c1", "c2"]
-    assert (
-        cli("plan", str(cli.notebook([])), "--graph").stdout == "The notebook has no SQL cells.\n"
-    )
+    empty = str(cli.notebook([], "empty"))
+    assert cli("plan", empty, "--graph").stdout == "The notebook has no SQL cells.\n"
+    cli.notebook(["create table t (a int); create view v as select a from t"], "base")
+    cells = ["\\base base.ipynb", "insert into t values (1)", "select * from v"]
+    graph = cli.json("plan", str(cli.notebook(cells, "on_base")), "--graph")["graph"]
+    assert graph["edges"] == [{"from": "c2", "to": "c3", "through": ["t"]}]
+    assert graph["cells"][2]["columns_read"] == ["v.a"]
     assert cli("plan", path, "--graph", "picture").returncode == 2
     assert cli.json("service", "status")["status"] == "not running"
 
