@@ -12,8 +12,9 @@ import signal
 import threading
 import time
 from collections.abc import Coroutine, Sequence
-from typing import Any
+from typing import Any, Literal
 
+import psycopg
 from tests import contents
 
 from pgcellar import app
@@ -41,6 +42,10 @@ class Ran:
     def sources(self) -> list[str]:
         """How every cell up to the head was dealt with."""
         return [cell.source for cell in self.done.cells]
+
+
+Locked = Literal["locked"]
+LOCKED: Locked = "locked"
 
 
 class Cellar:
@@ -122,10 +127,13 @@ class Cellar:
 
         self.call(wait())
 
-    def fingerprint(self, state: str, notebook: str = "n") -> dict[str, list[str]] | None:
-        """What the live instance at a state holds; None if none stands there."""
+    def fingerprint(self, state: str, notebook: str = "n") -> dict[str, list[str]] | Locked | None:
+        """What the live instance at a state holds; None if none stands there.
 
-        async def look() -> dict[str, list[str]] | None:
+        LOCKED where the notebook's own open transaction keeps others from looking.
+        """
+
+        async def look() -> dict[str, list[str]] | Locked | None:
             space = await self.runner.space(OWNER)
             held = space.notebook(notebook)
             async with held.lock:
@@ -138,7 +146,7 @@ class Cellar:
                             return await asyncio.to_thread(_look, address)
             return None
 
-        found: dict[str, list[str]] | None = self.call(look())
+        found: dict[str, list[str]] | Locked | None = self.call(look())
         return found
 
     async def address(self, database: str) -> contents.Address:
@@ -165,6 +173,10 @@ class Cellar:
             time.sleep(0.005)
 
 
-def _look(address: contents.Address) -> dict[str, list[str]]:
+def _look(address: contents.Address) -> dict[str, list[str]] | Locked:
     with address.connect() as connection:
-        return contents.fingerprint(connection)
+        connection.execute("set lock_timeout = '2s'")
+        try:
+            return contents.fingerprint(connection)
+        except psycopg.errors.LockNotAvailable:
+            return LOCKED

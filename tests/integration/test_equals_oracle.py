@@ -101,7 +101,8 @@ def check(
         same = below.head.state == ran.head.state
         assert same or below.head.effect == "pinning", (below.done, ran.done)
         held = cellar.fingerprint(below.head.state, key)
-    assert held == oracle.fingerprint(expected.dbname)
+    if held != cellars.LOCKED:
+        assert held == oracle.fingerprint(expected.dbname)
 
 
 def compare(ours: Sequence, theirs: Sequence[oracles.StatementResult]) -> None:
