@@ -177,7 +177,11 @@ class _Run:
         index = 0
         while (step := script.next()) is not None:
             follow = not script.static or _reads_follow(cell, index)
-            await self._step(index, step, reads_follow=follow)
+            try:
+                await self._step(index, step, reads_follow=follow)
+            except results.CellFailed as exc:
+                error = in_source(exc.error, cell)
+                raise results.CellFailed(error, unharmed=exc.unharmed) from exc
             if step.gset is not None and self.values is not None:
                 script.assign(step.gset, self.values)
             index += 1
@@ -189,7 +193,7 @@ class _Run:
             ms=(time.perf_counter() - begin) * 1000,
             rows=self.rows,
             loaded=tuple(self.loaded),
-            error=self.error,
+            error=None if self.error is None else in_source(self.error, cell),
             opaque=self.opaque,
         )
 
@@ -506,6 +510,17 @@ def refusal(step: cells.Step) -> records.SqlError:
         message=step.effect.refusal or "",
         hint=step.effect.hint,
         position=None if step.included else step.statement.start + 1,
+    )
+
+
+def in_source(error: records.SqlError, cell: cells.ParsedCell) -> records.SqlError:
+    """The error of a cell, which shows what was run where that is not the cell's source."""
+    if cell.translation is None or error.position is None:
+        return error
+    if error.query is not None:
+        return dataclasses.replace(error, position=None)
+    return dataclasses.replace(
+        error, position=None, query=cell.source, query_position=error.position
     )
 
 

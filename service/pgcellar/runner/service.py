@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from pgcellar.api import errors, records
-from pgcellar.notebook import cells, statements
+from pgcellar.notebook import cells, dialects, statements
 from pgcellar.runner import bases, executor, files, run, store, workspace
 
 logger = logging.getLogger(__name__)
@@ -282,9 +282,12 @@ def _nothing_ran(
 
 
 async def parse(request: records.RunRequest) -> list[cells.ParsedCell]:
-    """The cells up to the head, parsed; long ones in a thread, so that others' runs go on."""
+    """The cells up to the head, parsed.
+
+    Long ones, and those to be translated, in a thread, so that others' runs go on.
+    """
     texts = [cell.source for cell in request.cells[: request.head + 1]]
-    if max(map(len, texts)) < LONG_CELL:
+    if all(len(text) < LONG_CELL and dialects.declared(text) is None for text in texts):
         return [cells.parse(text) for text in texts]
     return await asyncio.to_thread(lambda: [cells.parse(text) for text in texts])
 
