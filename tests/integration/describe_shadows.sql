@@ -47,7 +47,7 @@ begin
         or p.proname in ('current_setting', 'current_database', 'lower', 'unnest', 'cardinality',
           'pg_table_size', 'pg_size_pretty', 'substr', 'rtrim', 'pg_encoding_to_char'))
       and p.proretset = false and p.provariadic = 0
-      and not (p.proargtypes::pg_catalog.oid[] && array['internal'::pg_catalog.regtype, 'any'::pg_catalog.regtype, 'cstring'::pg_catalog.regtype]::pg_catalog.oid[])
+      and not (p.proargtypes::pg_catalog.oid[] && array['internal'::pg_catalog.regtype, '"any"'::pg_catalog.regtype, 'cstring'::pg_catalog.regtype]::pg_catalog.oid[])
   loop
     execute pg_catalog.format(
       'create function evil.%I(%s) returns pg_catalog.text language sql as ''select evil.fail()::pg_catalog.text''',

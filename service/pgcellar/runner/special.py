@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 
-from pgspecial import help as syntax
+from pgspecial.help import commands as syntax
 
 from pgcellar.api import records
 from pgcellar.runner import executor

@@ -148,7 +148,7 @@ _POLICIES = (
     " || case when p.polroles <> '{0}'::oid[] then E'\\n  to: ' || array_to_string(array("
     "select r.rolname from pg_roles r where r.oid = any (p.polroles) order by 1), ', ')"
     " else '' end"
-    " from pg_policy p where p.polrelid = c.oid order by p.polname), E'\\n')"
+    " from pg_policy p where p.polrelid = c.oid order by p.oid), E'\\n')"
 )
 
 

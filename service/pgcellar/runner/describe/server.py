@@ -78,7 +78,13 @@ async def tablespaces(reader: catalog.Catalog, request: catalog.Request) -> cata
         items += [
             ("Access privileges", catalog.acl("s.spcacl")),
             ("Options", "array_to_string(s.spcoptions, ', ')"),
-            ("Size", "pg_size_pretty(pg_tablespace_size(s.oid))"),
+            (
+                "Size",
+                # Where one may not look, psql gives up on all of them.
+                "case when has_tablespace_privilege(s.oid, 'CREATE') or s.oid = ("
+                "select d.dattablespace from pg_database d where d.datname = current_database())"
+                " then pg_size_pretty(pg_tablespace_size(s.oid)) else 'No Access' end",
+            ),
             ("Description", "shobj_description(s.oid, 'pg_tablespace')"),
         ]
     condition = reader.where(request.pattern, pattern.Target(name="s.spcname"))
