@@ -1,4 +1,5 @@
--- What a search path may put before the catalog: whoever comes upon one of these fails.
+-- What a search path may put before the catalog: whoever comes upon one of these fails. Left out is
+-- what the server itself comes upon in pg_get_viewdef, and types that it would have to qualify.
 create function evil.fail() returns bool language plpgsql as 'begin raise exception ''shadowed''; end';
 create function evil.eq(oid, oid) returns bool language sql as 'select evil.fail()';
 create function evil.eq(name, name) returns bool language sql as 'select evil.fail()';
@@ -9,8 +10,6 @@ create function evil.eq(int2, int2) returns bool language sql as 'select evil.fa
 create function evil.eq(int4, int4) returns bool language sql as 'select evil.fail()';
 create function evil.cat(text, text) returns text language sql as 'select evil.fail()::text';
 create function evil.cat(anynonarray, text) returns text language sql as 'select evil.fail()::text';
-create operator evil.= (leftarg = oid, rightarg = oid, function = evil.eq);
-create operator evil.= (leftarg = name, rightarg = name, function = evil.eq);
 create operator evil.= (leftarg = name, rightarg = text, function = evil.eq);
 create operator evil.= (leftarg = "char", rightarg = "char", function = evil.eq);
 create operator evil.= (leftarg = text, rightarg = text, function = evil.eq);
@@ -25,10 +24,11 @@ create operator evil.!~ (leftarg = name, rightarg = text, function = evil.eq);
 create operator evil.~ (leftarg = text, rightarg = text, function = evil.eq);
 create operator evil.|| (leftarg = text, rightarg = text, function = evil.cat);
 create operator evil.|| (leftarg = anynonarray, rightarg = text, function = evil.cat);
-create domain evil.text as pg_catalog.text check (evil.fail());
 create domain evil.regclass as pg_catalog.regclass check (evil.fail());
-create domain evil.oid as pg_catalog.oid check (evil.fail());
-create domain evil."char" as pg_catalog."char" check (evil.fail());
+create domain evil.regproc as pg_catalog.regproc check (evil.fail());
+create domain evil.regprocedure as pg_catalog.regprocedure check (evil.fail());
+create domain evil.regoperator as pg_catalog.regoperator check (evil.fail());
+create domain evil.regdictionary as pg_catalog.regdictionary check (evil.fail());
 create table evil.pg_class (oid pg_catalog.oid); create table evil.pg_namespace (oid pg_catalog.oid);
 create table evil.pg_attribute (oid pg_catalog.oid); create table evil.pg_type (oid pg_catalog.oid);
 create table evil.pg_roles (oid pg_catalog.oid); create table evil.pg_proc (oid pg_catalog.oid);

@@ -15,6 +15,7 @@ They differ on purpose, besides what `DIFFERENT` lists:
 from __future__ import annotations
 
 import pathlib
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -47,8 +48,8 @@ SETTINGS = {
 }
 UNDER_SETTINGS = (
     "\\d t", "\\d+ t", "\\d+ public.t", "\\d+ public.part", "\\d+ public.part2a", "\\d public.sq",
-    "\\d+ s.child", "\\d+ public.ft", "\\d public.part_pkey", "\\d+ public.v", "\\dt", "\\dt+ s.*",
-    "\\dti public.*", "\\dPn+ public.*", "\\dp public.*", "\\ddp", "\\dd public.*",
+    "\\d+ s.child", "\\d+ public.ft", "\\d public.part_pkey", "\\d+ public.v", "\\dt public.*",
+    "\\dt+ s.*", "\\dti public.*", "\\dPn+ public.*", "\\dp public.*", "\\ddp", "\\dd public.*",
     "\\df+ public.f", "\\df public.* int", "\\da public.*", "\\do public.*", "\\dy",
     "\\sf public.f(text)", "\\sv+ public.v", "\\dT+ public.*", "\\dD+ public.*",
     "\\dC mood", "\\dc+ public.*",
@@ -117,7 +118,17 @@ def test_settings_change_nothing(described: oracles.ThrowawayServer, setting: st
     finally:
         with address.connect() as connection:
             connection.execute("drop schema evil cascade")
+    if setting == "shadowed":
+        ours, theirs = (
+            {name: _unqualified(said) for name, said in s.items()} for s in (ours, theirs)
+        )
     assert ours == theirs
+
+
+def _unqualified(lines: list[str]) -> list[str]:
+    """Lines without what the server puts before a name that the path hides, and their alignment."""
+    bare = (re.sub(r"OPERATOR\(pg_catalog\.([^)]+)\)", r"\1", line) for line in lines)
+    return [re.sub(r"[- ]+", " ", line.replace("pg_catalog.", "")) for line in bare]
 
 
 def test_few_round_trips(described: oracles.ThrowawayServer) -> None:
