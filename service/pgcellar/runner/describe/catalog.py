@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import re
 from collections.abc import AsyncIterator, Sequence
 from typing import Final
@@ -19,6 +20,8 @@ from pgcellar.runner import executor
 from pgcellar.runner.describe import pattern
 
 Row = tuple[str | None, ...]
+#: Stands in queries for the relations that they are about.
+OIDS = ":oids"
 #: A column of a list: its header, and the SQL expression of its values.
 Item = tuple[str, str]
 
@@ -121,12 +124,16 @@ class Catalog:
         #: Messages sent to the server.
         self.trips = 0
 
-    async def ask(self, *queries: str) -> list[list[Row]]:
+    async def ask(self, *queries: str, oids: Sequence[str] = ()) -> list[list[Row]]:
         """The rows of each query; all go in one message.
 
+        With `oids`, numbers that a query gave, `OIDS` in the queries stands for an array of them.
         Raises StatementFailed or SandboxLost. Cancelling the task cancels the queries.
         """
         parts = [qualified(query) for query in queries]
+        if oids:
+            listed = f"'{{{','.join(oids)}}}'::pg_catalog.oid[]"
+            parts = [part.replace(OIDS, listed) for part in parts]
         if self._begin:
             parts.insert(0, _BEGIN)
         self._begin = False
@@ -203,6 +210,7 @@ async def reading(session: executor.Session, emit: executor.Emit) -> AsyncIterat
             await session.query("ROLLBACK")
 
 
+@functools.lru_cache(maxsize=128)
 def qualified(query: str) -> str:
     """The query with `pg_catalog` before operators, functions, types and tables of the catalog.
 

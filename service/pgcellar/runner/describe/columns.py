@@ -36,9 +36,8 @@ _STORAGE = {"p": "plain", "m": "main", "x": "extended", "e": "external"}
 _COMPRESSION = {"p": "pglz", "l": "lz4"}
 
 
-def query(oids: str) -> str:
-    """The columns of relations: number of the relation, and then as `shown` reads them."""
-    return f"""
+#: The columns of relations: number of the relation, and then as `shown` reads them.
+COLUMNS = f"""
     select a.attrelid, a.attname, format_type(a.atttypid, a.atttypmod),
       case when a.attcollation <> t.typcollation then l.collname end,
       case when a.attnotnull then 'not null' else '' end,
@@ -54,18 +53,15 @@ def query(oids: str) -> str:
     left join pg_collation l on l.oid = a.attcollation
     left join pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum
     left join pg_index i on i.indexrelid = a.attrelid
-    where a.attrelid = any ({oids}) and a.attnum > 0 and not a.attisdropped
+    where a.attrelid = any (:oids) and a.attnum > 0 and not a.attisdropped
     order by a.attrelid, a.attnum"""
 
 
-def sequences(oids: str) -> str:
-    """What sequences count by, and the column they belong to, if they do."""
-    name = (
-        "quote_ident(n.nspname) || '.' || quote_ident(c.relname) || '.' || quote_ident(a.attname)"
-    )
-    return f"""
+_OWNER = "quote_ident(n.nspname) || '.' || quote_ident(c.relname) || '.' || quote_ident(a.attname)"
+#: What sequences count by, and the column they belong to, if they do.
+SEQUENCES = f"""
     select s.seqrelid, format_type(s.seqtypid, null), s.seqstart, s.seqmin, s.seqmax,
-      s.seqincrement, {catalog.yes("s.seqcycle")}, s.seqcache, d.deptype, {name}
+      s.seqincrement, {catalog.yes("s.seqcycle")}, s.seqcache, d.deptype, {_OWNER}
     from pg_sequence s
     left join pg_depend d on d.objid = s.seqrelid and d.classid = 'pg_catalog.pg_class'::regclass
       and d.refclassid = 'pg_catalog.pg_class'::regclass
@@ -73,7 +69,7 @@ def sequences(oids: str) -> str:
     left join pg_class c on c.oid = d.refobjid
     left join pg_namespace n on n.oid = c.relnamespace
     left join pg_attribute a on a.attrelid = d.refobjid and a.attnum = d.refobjsubid
-    where s.seqrelid = any ({oids})"""
+    where s.seqrelid = any (:oids)"""
 
 
 def title(kind: str, unlogged: bool, schema: str, name: str) -> str:
@@ -92,7 +88,7 @@ def shown(
     *,
     verbose: bool,
 ) -> catalog.Table:
-    """The columns of a relation; rows are those of `query` without the relation."""
+    """The columns of a relation; rows are those of `COLUMNS` without the relation."""
     index = kind in "iI"
     headers = ["Column", "Type"]
     if kind in _DEFAULTED:
@@ -117,7 +113,7 @@ def shown(
 
 
 def sequence(heading: str, row: catalog.Row) -> catalog.Table:
-    """What a sequence counts by; the row is one of `sequences` without the relation."""
+    """What a sequence counts by; the row is one of `SEQUENCES` without the relation."""
     *values, dependence, name = row
     owned = {"a": "Owned by", "i": "Sequence for identity column"}.get(dependence or "")
     return catalog.Table(

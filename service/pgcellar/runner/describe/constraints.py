@@ -8,28 +8,28 @@ from pgcellar.runner.describe import catalog
 
 #: Since PostgreSQL 18.
 _NOT_NULL_SINCE = 18
-_RULES = (
+_FIRING = (
     ("O", "Rules:"),
     ("D", "Disabled rules:"),
     ("A", "Rules firing always:"),
     ("R", "Rules firing on replica only:"),
 )
 _COMMANDS = {"r": " FOR SELECT", "a": " FOR INSERT", "w": " FOR UPDATE", "d": " FOR DELETE"}
-_STATISTICS = {"d": "ndistinct", "f": "dependencies", "m": "mcv"}
+_GATHERED = {"d": "ndistinct", "f": "dependencies", "m": "mcv"}
 
 
-def queries(oids: str, version: int) -> Mapping[str, str]:
+def queries(version: int) -> Mapping[str, str]:
     """Queries by name, of rows that begin with the relation's number."""
     return {
-        "indexes": _indexes(oids, version),
-        "checks": _constraints(oids, "c.contype = 'c'", "c.conname"),
-        "keys": _keys(oids),
-        "references": _references(oids),
-        "policies": _policies(oids),
-        "statistics": _statistics(oids),
-        "rules": _rules(oids),
-        "publications": _publications(oids),
-        "not_null": _not_null(oids) if version >= _NOT_NULL_SINCE else "select 0 where false",
+        "indexes": _indexes(version),
+        "checks": _CHECKS,
+        "keys": _KEYS,
+        "references": _REFERENCES,
+        "policies": _POLICIES,
+        "statistics": _STATISTICS,
+        "rules": _RULES,
+        "publications": _PUBLICATIONS,
+        "not_null": _NOT_NULL if version >= _NOT_NULL_SINCE else "select 0 where false",
     }
 
 
@@ -44,7 +44,7 @@ def lines(
     out += _secured(facts, found["policies"])
     out += titled("Statistics objects:", map(_statistic, found["statistics"]))
     if facts["kind"] != "m":
-        for letter, title in _RULES:
+        for letter, title in _FIRING:
             rules = [rule or "" for enabled, rule in found["rules"] if enabled == letter]
             out += titled(title, rules)
     out += titled("Publications:", (published(*row) for row in found["publications"]))
@@ -72,7 +72,7 @@ def titled(title: str, items: Iterable[str]) -> list[str]:
 # --- indexes and constraints -------------------------------------------------------------------
 
 
-def _indexes(oids: str, version: int) -> str:
+def _indexes(version: int) -> str:
     period = "k.conperiod" if version >= _NOT_NULL_SINCE else "false"
     return f"""
     select i.indrelid, c.relname, i.indisprimary, i.indisunique, i.indisclustered, i.indisvalid,
@@ -83,7 +83,7 @@ def _indexes(oids: str, version: int) -> str:
     left join pg_constraint k on k.conindid = i.indexrelid and k.conrelid = i.indrelid
       and {catalog.kinds("k.contype", "pux")}
     left join pg_tablespace ts on ts.oid = c.reltablespace
-    where i.indrelid = any ({oids})
+    where i.indrelid = any (:oids)
     order by i.indrelid, i.indisprimary desc, c.relname"""
 
 
@@ -107,27 +107,24 @@ def _index(row: catalog.Row) -> str:
     return f'{shown}, tablespace "{space}"' if space is not None else shown
 
 
-def _constraints(oids: str, condition: str, order: str) -> str:
-    return f"""
+_CHECKS = """
     select c.conrelid, c.conname, pg_get_constraintdef(c.oid, true) from pg_constraint c
-    where c.conrelid = any ({oids}) and {condition} order by c.conrelid, {order}"""
+    where c.conrelid = any (:oids) and c.contype = 'c' order by c.conrelid, c.conname"""
 
 
-def _line(oids: str) -> str:
-    """Each relation with itself and all that it is a partition of."""
-    return f"""
-    (select r.oid, r.oid as above from unnest({oids}) r (oid)
+# Each relation with itself and all that it is a partition of.
+_LINE = """
+    (select r.oid, r.oid as above from unnest(:oids) r (oid)
      union
      select r.oid, p.relid
-     from unnest({oids}) r (oid), pg_partition_ancestors(r.oid) p (relid)
+     from unnest(:oids) r (oid), pg_partition_ancestors(r.oid) p (relid)
     ) l"""
 
 
-def _keys(oids: str) -> str:
-    return f"""
+_KEYS = f"""
     select l.oid, c.conname, pg_get_constraintdef(c.oid, true), c.conrelid::regclass,
       c.conrelid = l.oid
-    from {_line(oids)} join pg_constraint c on c.conrelid = l.above
+    from {_LINE} join pg_constraint c on c.conrelid = l.above
     where c.contype = 'f' and c.conparentid = 0
     order by l.oid, (c.conrelid = l.oid) desc, c.conname"""
 
@@ -138,10 +135,9 @@ def _key(row: catalog.Row) -> str:
     return shown if own == "t" else f'TABLE "{table}" CONSTRAINT {shown}'
 
 
-def _references(oids: str) -> str:
-    return f"""
+_REFERENCES = f"""
     select l.oid, c.conname, c.conrelid::regclass, pg_get_constraintdef(c.oid, true)
-    from {_line(oids)} join pg_constraint c on c.confrelid = l.above
+    from {_LINE} join pg_constraint c on c.confrelid = l.above
     where c.contype = 'f' and c.conparentid = 0
     order by l.oid, c.conname"""
 
@@ -151,13 +147,12 @@ def _reference(row: catalog.Row) -> str:
     return f'TABLE "{table}" CONSTRAINT "{name}" {definition}'
 
 
-def _not_null(oids: str) -> str:
-    return f"""
+_NOT_NULL = """
     select c.conrelid, c.conname, a.attname, c.connoinherit, c.conislocal, c.coninhcount <> 0,
       c.convalidated
     from pg_constraint c
     join pg_attribute a on a.attrelid = c.conrelid and a.attnum = c.conkey[1]
-    where c.contype = 'n' and c.conrelid = any ({oids})
+    where c.contype = 'n' and c.conrelid = any (:oids)
     order by c.conrelid, a.attnum"""
 
 
@@ -176,13 +171,12 @@ def _never_null(row: catalog.Row) -> str:
 # --- policies, statistics, rules, publications -------------------------------------------------
 
 
-def _policies(oids: str) -> str:
-    return f"""
+_POLICIES = """
     select p.polrelid, p.polname, p.polpermissive, p.polcmd,
-      case when p.polroles <> '{{0}}'::oid[] then array_to_string(array(
+      case when p.polroles <> '{0}'::oid[] then array_to_string(array(
         select r.rolname from pg_roles r where r.oid = any (p.polroles) order by 1), ',') end,
       pg_get_expr(p.polqual, p.polrelid), pg_get_expr(p.polwithcheck, p.polrelid)
-    from pg_policy p where p.polrelid = any ({oids}) order by p.polrelid, p.polname"""
+    from pg_policy p where p.polrelid = any (:oids) order by p.polrelid, p.polname"""
 
 
 def _secured(facts: Mapping[str, str | None], policies: Sequence[catalog.Row]) -> list[str]:
@@ -212,41 +206,38 @@ def _policy(row: catalog.Row) -> str:
     return shown
 
 
-def _statistics(oids: str) -> str:
-    return f"""
+_STATISTICS = """
     select s.stxrelid, n.nspname, s.stxname, array_to_string(s.stxkind, ''),
       pg_get_statisticsobjdef_columns(s.oid), s.stxrelid::regclass,
       case when s.stxstattarget <> (0 - 1) then s.stxstattarget end
     from pg_statistic_ext s join pg_namespace n on n.oid = s.stxnamespace
-    where s.stxrelid = any ({oids}) order by s.stxrelid, n.nspname, s.stxname"""
+    where s.stxrelid = any (:oids) order by s.stxrelid, n.nspname, s.stxname"""
 
 
 def _statistic(row: catalog.Row) -> str:
     schema, name, kinds, names, table, target = row
-    some = [text for letter, text in _STATISTICS.items() if letter in (kinds or "")]
+    some = [text for letter, text in _GATHERED.items() if letter in (kinds or "")]
     shown = f'"{schema}.{name}"'
-    if 0 < len(some) < len(_STATISTICS):
+    if 0 < len(some) < len(_GATHERED):
         shown += f" ({', '.join(some)})"
     shown += f" ON {names} FROM {table}"
     return f"{shown}; STATISTICS {target}" if target is not None else shown
 
 
-def _rules(oids: str) -> str:
-    return f"""
+_RULES = """
     select r.ev_class, r.ev_enabled, substr(rtrim(pg_get_ruledef(r.oid, true), ';'), 13)
-    from pg_rewrite r where r.ev_class = any ({oids}) and r.rulename <> '_RETURN'
+    from pg_rewrite r where r.ev_class = any (:oids) and r.rulename <> '_RETURN'
     order by r.ev_class, r.rulename"""
 
 
-def _publications(oids: str) -> str:
-    return f"""
+_PUBLICATIONS = """
     select r.oid, p.pubname,
       case when pr.prattrs is not null then (
         select string_agg(a.attname, ', ' order by k.place)
         from unnest(pr.prattrs::int2[]) with ordinality k (number, place)
         join pg_attribute a on a.attrelid = pr.prrelid and a.attnum = k.number) end,
       pg_get_expr(pr.prqual, pr.prrelid)
-    from unnest({oids}) r (oid)
+    from unnest(:oids) r (oid)
     join pg_class c on c.oid = r.oid
     cross join pg_publication p
     left join pg_publication_rel pr on pr.prpubid = p.oid and pr.prrelid = r.oid

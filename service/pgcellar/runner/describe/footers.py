@@ -15,16 +15,6 @@ _TRIGGERS = (
 )
 
 
-def queries(oids: str) -> Mapping[str, str]:
-    """Queries by name, of rows that begin with the relation's number."""
-    return {
-        "index": _INDEX.replace(":oids", oids),
-        "triggers": _TRIGGER.replace(":oids", oids),
-        "parents": _PARENTS.replace(":oids", oids),
-        "children": _CHILDREN.replace(":oids", oids),
-    }
-
-
 _INDEX = """
 select i.indexrelid, i.indisprimary, i.indisunique, i.indnullsnotdistinct, i.indisclustered,
   i.indisvalid, i.indisreplident, k.condeferrable, k.condeferred,
@@ -138,3 +128,12 @@ def _child(
 def _indented(title: str, items: Sequence[str]) -> list[str]:
     """One line of all items, each below the other."""
     return [title + (",\n" + " " * len(title)).join(items)] if items else []
+
+
+#: Queries by name, of rows that begin with the relation's number.
+QUERIES: Mapping[str, str] = {
+    "index": _INDEX,
+    "triggers": _TRIGGER,
+    "parents": _PARENTS,
+    "children": _CHILDREN,
+}

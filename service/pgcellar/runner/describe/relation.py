@@ -78,15 +78,14 @@ async def describe(reader: catalog.Catalog, request: catalog.Request) -> catalog
 async def _described(
     reader: catalog.Catalog, oids: Sequence[str], *, verbose: bool
 ) -> catalog.Shown:
-    listed = f"'{{{','.join(oids)}}}'::oid[]"
     queries = {
-        "facts": _FACTS.replace(":oids", listed),
-        "columns": columns.query(listed),
-        "sequences": columns.sequences(listed),
-        **constraints.queries(listed, reader.version),
-        **footers.queries(listed),
+        "facts": _FACTS,
+        "columns": columns.COLUMNS,
+        "sequences": columns.SEQUENCES,
+        **constraints.queries(reader.version),
+        **footers.QUERIES,
     }
-    answers = await reader.ask(*queries.values())
+    answers = await reader.ask(*queries.values(), oids=oids)
     grouped = {name: _by_relation(rows) for name, rows in zip(queries, answers, strict=True)}
     out: catalog.Shown = []
     for oid in oids:
