@@ -84,21 +84,44 @@ def trips(address: contents.Address, command: str) -> int:
     return asyncio.run(count())
 
 
+def cancelled(address: contents.Address, command: str, setup: str = "") -> bool:
+    """Whether a command that waits can be cancelled, and the session goes on as before."""
+
+    async def wait() -> bool:
+        session = await _session(address)
+        if setup:
+            await session.run(setup, None)
+        before = session.in_transaction
+        task = asyncio.create_task(shown(session, command))
+        await asyncio.sleep(0.5)
+        assert not task.done()
+        task.cancel()
+        await asyncio.wait([task])
+        left = task.cancelled() and session.usable and session.in_transaction == before
+        await session.close()
+        return left
+
+    return asyncio.run(wait())
+
+
 def ours(
-    address: contents.Address, commands: Sequence[str], setup: str = ""
+    address: contents.Address,
+    commands: Sequence[str],
+    setup: str = "",
+    max_bytes: int = records.DEFAULT_MAX_BYTES,
 ) -> dict[str, list[str]]:
     """What we show for each command."""
-    return asyncio.run(_ours(address, commands, setup))
+    return asyncio.run(_ours(address, commands, setup, max_bytes))
 
 
 async def _ours(
-    address: contents.Address, commands: Sequence[str], setup: str
+    address: contents.Address, commands: Sequence[str], setup: str, max_bytes: int
 ) -> dict[str, list[str]]:
     session = await _session(address)
     try:
         for statement in filter(None, setup.split(";")):
             await session.run(statement, None)
-        return {command: _lines(await shown(session, command)) for command in commands}
+        return {command: _lines(await shown(session, command, max_bytes)) for command in commands}
     finally:
         await session.close()
 
@@ -119,14 +142,14 @@ class _Taken:
         self.results.take(event)
 
 
-async def shown(session: executor.Session, command: str) -> str:
+async def shown(
+    session: executor.Session, command: str, max_bytes: int = records.DEFAULT_MAX_BYTES
+) -> str:
     """What we show for one command, as text; a refusal in psql's words."""
     found = psqlscan.Scanner(command).next({})
     assert isinstance(found, psqlscan.MetaCommand), found
     taken = _Taken()
-    output = executor.Output(
-        emit=taken.take, statement=0, max_rows=1_000_000, max_bytes=records.DEFAULT_MAX_BYTES
-    )
+    output = executor.Output(emit=taken.take, statement=0, max_rows=1_000_000, max_bytes=max_bytes)
     try:
         await special.run(session, (found.name, *found.arguments), output)
     except executor.StatementFailed as exc:

@@ -131,6 +131,24 @@ def _unqualified(lines: list[str]) -> list[str]:
     return [re.sub(r"[- ]+", " ", line.replace("pg_catalog.", "")) for line in bare]
 
 
+def test_can_be_cancelled(described: oracles.ThrowawayServer) -> None:
+    """The size of a table that someone has locked is waited for."""
+    address = described.address("pgcellar", "postgres")
+    with address.connect() as connection:
+        connection.execute("begin; lock table t in access exclusive mode")
+        assert describing.cancelled(address, "\\dt+ t")
+        assert describing.cancelled(address, "\\dt+ t", "begin")
+        connection.execute("rollback")
+
+
+def test_is_bounded(described: oracles.ThrowawayServer) -> None:
+    """A description of everything is no longer than a result may be, and says so."""
+    address = described.address("pgcellar", "postgres")
+    (lines,) = describing.ours(address, ["\\d *.*"], max_bytes=2_000).values()
+    assert len(lines) < 200
+    assert lines[-1] == "What follows is left out: 2000 bytes are shown."
+
+
 def test_few_round_trips(described: oracles.ThrowawayServer) -> None:
     """What is found is asked for in one message, however many relations there are."""
     address = described.address("pgcellar", "postgres")

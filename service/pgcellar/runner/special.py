@@ -46,8 +46,9 @@ async def run(
     """Run a describing command, its name and arguments, and show what it gives.
 
     Each table comes with a `Completed`, its title in a `Text` before it and its footers in one
-    behind it. With `expanded`, each row of a list is shown as a table of its own. Raises
-    StatementFailed, or SandboxLost. Cancelling the task cancels the query at the server.
+    behind it. With `expanded`, each row of a list is shown as a table of its own. What goes beyond
+    the bounds of `output` is left out, and said to be. Raises StatementFailed, or SandboxLost.
+    Cancelling the task cancels the query at the server.
     """
     begin = time.perf_counter()
     name, *arguments = command
@@ -60,7 +61,12 @@ async def run(
         # Of these letters only those behind the command's own are modifiers.
         expanded = expanded or "x" in name[2 if name.startswith("d") else 1 :]
     ms = (time.perf_counter() - begin) * 1000
+    room = output.max_bytes
     for found in shown:
+        room -= _size(found)
+        if room < 0:
+            await _say(output, f"What follows is left out: {output.max_bytes} bytes are shown.")
+            break
         if isinstance(found, str):
             await _say(output, found)
         else:
@@ -82,6 +88,13 @@ async def _describe(
     async with catalog.reading(session, output.emit) as reader:
         shown = await found(reader, request)
     return [*shown, *(f'\\{name}: extra argument "{more}" ignored' for more in arguments[most:])]
+
+
+def _size(found: catalog.Table | str) -> int:
+    if isinstance(found, str):
+        return len(found)
+    values = sum(len(value or "") for row in found.rows for value in row)
+    return values + sum(map(len, found.footers))
 
 
 async def _say(output: executor.Output, text: str) -> None:

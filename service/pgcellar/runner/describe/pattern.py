@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 
 from pgcellar.api import errors, records
+from pgcellar.notebook import databases
 from pgcellar.runner import executor
 
 _SPECIAL = frozenset("|*+?()[]{}.^$\\")
@@ -55,7 +56,7 @@ class Target:
         found = parse(text, parts=_MOST if self.schema else 1)
         if found.dots >= self.parts and not self.dotted:
             raise _refused(f"improper qualified name (too many dotted names): {text}")
-        if found.dots and found.dots == self.parts - 1 and found.database != database:
+        if found.dots and found.dots == self.parts - 1 and not _same(found.database, database):
             raise _refused(f"cross-database references are not implemented: {text}")
         out = []
         if found.name != _ANY:
@@ -112,6 +113,13 @@ def parse(text: str, *, parts: int = _MOST) -> Pattern:
         database=database if len(names) == _MOST else None,
         dots=dots,
     )
+
+
+def _same(named: str | None, database: str) -> bool:
+    """Whether a database is meant; a notebook's goes by all names that it has ever had."""
+    if named is not None and databases.is_own(named) and databases.is_own(database):
+        return True
+    return named == database
 
 
 def literal(text: str) -> str:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from pgcellar.runner.describe import catalog, pattern
 
-#: A role of other states, and the one by which the service works.
-_HIDDEN = "'^(pgcellar_parked_[0-9]{1,10}_[0-9a-f]{8}|pgcellar_admin)$'"
 
-
-def _own(column: str) -> str:
-    return f"{column} !~ {_HIDDEN}"
+def _own(role: str) -> str:
+    """A condition: a row of pg_roles is a role of this state. A parked one's number is its own."""
+    return (
+        f"{role}.rolname <> 'pgcellar_admin' and {role}.rolname !~"
+        f" (('^pgcellar_parked_' || {role}.oid::text) || '_[0-9a-f]{{8}}$')"
+    )
 
 
 async def roles(reader: catalog.Catalog, request: catalog.Request) -> catalog.Shown:
@@ -43,7 +44,7 @@ async def roles(reader: catalog.Catalog, request: catalog.Request) -> catalog.Sh
     condition = reader.where(
         request.pattern,
         pattern.Target(name="r.rolname"),
-        _own("r.rolname"),
+        _own("r"),
         "r.rolname !~ '^pg_'" if request.unfiltered else None,
     )
     source = f"from pg_roles r {condition}"
@@ -67,8 +68,8 @@ async def grants(reader: catalog.Catalog, request: catalog.Request) -> catalog.S
     condition = reader.where(
         request.pattern,
         pattern.Target(name="m.rolname"),
-        _own("m.rolname"),
-        _own("r.rolname"),
+        _own("m"),
+        _own("r"),
         "m.rolname !~ '^pg_'" if request.unfiltered else None,
     )
     source = (
@@ -93,7 +94,7 @@ async def settings(reader: catalog.Catalog, request: catalog.Request) -> catalog
         ("Database", name),
         ("Settings", "array_to_string(s.setconfig, E'\\n')"),
     ]
-    conditions = [hidden, f"(r.rolname is null or {_own('r.rolname')})"]
+    conditions = [hidden, f"(r.rolname is null or {_own('r')})"]
     conditions += [reader.where(role, pattern.Target(name="r.rolname"), clause="")]
     conditions += [reader.where(database, pattern.Target(name=f"({name})"), clause="")]
     source = (
