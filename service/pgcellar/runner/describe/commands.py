@@ -32,7 +32,12 @@ async def _describe(reader: catalog.Catalog, request: catalog.Request) -> catalo
 #: Commands: their names, how they are listed, what serves them, and what they show. `+`, `S` and
 #: `x` may follow in any order.
 _COMMANDS: tuple[tuple[str, str, Command, str], ...] = (
-    (r"d[+S]*", "d", _describe, "tables, views, sequences, or everything about a relation"),
+    (
+        r"d(?:[+S][A-Za-z+]*)?",
+        "d",
+        _describe,
+        "relations, or everything about one",
+    ),
     (
         r"d[tvmsiE][tvmsiE+Sx]*",
         "dt, \\dv, \\dm, \\ds, \\di, \\dE",
@@ -92,7 +97,7 @@ _COMMANDS: tuple[tuple[str, str, Command, str], ...] = (
     (r"dX", "dX", publications.statistics, "extended statistics"),
 )
 _COMPILED = tuple(
-    (re.compile(name if name.endswith("*") else f"{name}[+Sx]*"), command)
+    (re.compile(name if name.endswith(("*", "?")) else f"{name}[+Sx]*"), command)
     for name, _, command, _ in _COMMANDS
 )
 #: Those that take more than one argument, and how many.

@@ -41,7 +41,9 @@ RELATION = pattern.Target(
 
 async def listed(reader: catalog.Catalog, request: catalog.Request) -> catalog.Shown:
     """`\\d` alone, and `\\dt`, `\\dv` … in any combination."""
-    letters = [letter for letter in request.command[1:] if letter in _LISTED] or list(_DEFAULT)
+    letters = [letter for letter in request.command[1:] if letter in _LISTED]
+    if not letters or request.command[1] not in _LISTED:
+        letters = list(_DEFAULT)
     wanted = set(letters)
     kinds = "".join(_LISTED[letter][0] for letter in sorted(wanted))
     filtered = not request.system and request.pattern is None

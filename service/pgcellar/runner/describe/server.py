@@ -94,7 +94,16 @@ async def tablespaces(reader: catalog.Catalog, request: catalog.Request) -> cata
 
 async def settings(reader: catalog.Catalog, request: catalog.Request) -> catalog.Shown:
     """`\\dconfig`: without a pattern, what is not as it is by default."""
-    items = [("Parameter", "s.name"), ("Value", "current_setting(s.name)")]
+    value, ours = "current_setting(s.name)", None
+    if reader.own:
+        # The transaction is our doing: what the user's next one will be is shown instead.
+        changed = "(s.name = 'transaction_read_only' or s.name = 'transaction_isolation')"
+        value = (
+            f"case when {changed} then current_setting('default_' || s.name)"
+            f" else current_setting(s.name) end"
+        )
+        ours = f"not {changed}"
+    items = [("Parameter", "s.name"), ("Value", value)]
     source = "from pg_settings s"
     if request.verbose:
         items += [
@@ -112,8 +121,7 @@ async def settings(reader: catalog.Catalog, request: catalog.Request) -> catalog
         "s.source <> 'default' and (s.setting <> s.boot_val or s.boot_val is null)"
         if request.pattern is None
         else None,
-        # That is our doing.
-        "s.name <> 'transaction_read_only'" if reader.own and request.pattern is None else None,
+        ours if request.pattern is None else None,
     )
     return [await reader.listing(title, items, f"{source} {condition}", "1")]
 
