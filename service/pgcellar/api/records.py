@@ -198,8 +198,9 @@ class Completed:
     """A statement of the head is done.
 
     `command` is PostgreSQL's command tag, `row_count` all rows returned or affected (None where
-    the tag has no number), `truncated` whether fewer rows were sent than returned. `expanded`: each
-    row is to be shown as a table of its own, as psql does after \\x.
+    the tag has no number, and for descriptions, whose rows nobody counts), `truncated` whether
+    fewer rows were sent than returned. `expanded`: each row is to be shown as a table of its own,
+    as psql does after \\x.
     """
 
     statement: int

@@ -18,7 +18,8 @@ class Step:
     `origin` is the query it was scanned as, if it was, and `included`: in another file. `data` is
     what a COPY FROM STDIN is fed. With `gset` the result goes into variables of that prefix.
     `expanded` and `timing` are switches of the display. `says` is what a meta-command shows.
-    `connects`: it begins a new session.
+    `describes` is a command that shows what the catalog says: its name and arguments. `connects`:
+    it begins a new session.
     """
 
     statement: statements.Statement
@@ -30,6 +31,7 @@ class Step:
     expanded: bool = False
     timing: bool = False
     says: str | None = None
+    describes: tuple[str, ...] = ()
     connects: bool = False
 
 

@@ -26,7 +26,7 @@ MAX_VALUE = 1 << 20
 #: Files within files within …
 MAX_DEPTH = 10
 _NAME = re.compile(r"[\w\x80-\U0010ffff]+")
-_DESCRIBES = re.compile(r"(?:d[A-Za-z]*[S+]*|l\+?|list\+?|zS?|s[fv]\+?|h|help|\?|lo_list\+?)\Z")
+_DESCRIBES = re.compile(r"(?:d[A-Za-z]*[S+x]*|(?:l|list|z|lo_list)[S+x]*|s[fv]\+?|h|help|\?)\Z")
 _INCLUDES = frozenset({"i", "ir", "include", "include_relative"})
 _INCLUDE = re.compile(
     r"\\(?:ir|i|include_relative|include)[ \t]+(?:'(?P<quoted>[^'\n]*)'|(?P<name>\S+))"
@@ -183,7 +183,12 @@ class Script:
         if name == "conninfo":
             return _says(command, f"You are connected to {_PLACE}\n")
         if _DESCRIBES.match(name):
-            return _says(command, None)
+            step = _says(command, None)
+            return dataclasses.replace(
+                step,
+                describes=(name, *command.arguments),
+                expanded=EXPANDED in self.variables,
+            )
         return _refused(_unknown(command))
 
     def _set(self, command: psqlscan.MetaCommand) -> cells.Step | None:

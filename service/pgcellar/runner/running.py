@@ -336,7 +336,8 @@ class _Run:
             await self._check_copied(command)
             with self._context.files.create(self._context.directory, command.file) as file:
                 return await self._read_only(command.sql, dataclasses.replace(output, sink=file))
-        return await special.run(self._session, step.statement.text, output)
+        await special.run(self._session, step.describes, output, expanded=step.expanded)
+        return None
 
     async def _check_copied(self, command: copying.Copy) -> None:
         """A `\\copy … to` is skipped in the tail, so it must be certain to change nothing."""
