@@ -103,6 +103,27 @@ class Plans(_RunnerHandler):
         self.answer(records.to_json(await self.runner.plan(self.owner, request)))
 
 
+class Pages(_RunnerHandler):
+    """`POST /pages`: some rows of a long result."""
+
+    _task: asyncio.Task[records.Page] | None = None
+
+    async def post(self) -> None:
+        """Give a page. The first one may take as long as the statement does."""
+        request = self.record(records.PageRequest)
+        self._task = asyncio.create_task(self.runner.page(self.owner, request))
+        try:
+            page = await self._task
+        except asyncio.CancelledError:
+            return
+        self.answer(records.to_json(page))
+
+    def on_connection_close(self) -> None:
+        """Nobody waits for it any more."""
+        if self._task is not None:
+            self._task.cancel()
+
+
 class Forget(_RunnerHandler):
     """`POST /notebooks/forget`: a kernel ends."""
 

@@ -76,6 +76,7 @@ class Target:
     emit: executor.Emit
     max_rows: int
     max_bytes: int
+    rows_first: bool = False
 
     def output(self, statement: int) -> executor.Output:
         """The output of one statement."""
@@ -84,6 +85,7 @@ class Target:
             statement=statement,
             max_rows=self.max_rows,
             max_bytes=self.max_bytes,
+            rows_first=self.rows_first,
         )
 
 

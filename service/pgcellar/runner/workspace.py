@@ -16,6 +16,7 @@ from pgcellar.runner import (
     instances,
     planning,
     probes,
+    purity,
     results,
     running,
     sessions,
@@ -290,14 +291,13 @@ class Workspace:
 
     def pure(self, before: states.Mark, parsed: cells.ParsedCell) -> bool:
         """Whether the cell's results are functions of the state it runs in."""
-        facts = self.knowledge.facts(before.state)
-        if facts is None or before.transaction or not parsed.steps:
-            return False
-        if before.concerns_sessions(parsed):
-            return False
-        if parsed.scanned != "nothing" and before.variables:
-            return False
-        return all(step.effect.name == "read" and facts.pure(step.effect) for step in parsed.steps)
+        return purity.reason(before, parsed, self.knowledge.facts(before.state)) is None
+
+    def result_key(
+        self, before: states.Mark, parsed: cells.ParsedCell, context: running.Context
+    ) -> str | None:
+        """By what the results of a cell are known, if they are functions of the state."""
+        return _outcome_key(before, parsed, context) if self.pure(before, parsed) else None
 
     def remembered(
         self,

@@ -26,6 +26,8 @@ STATUS: dict[type[errors.PgcellarError], int] = {
     errors.Unsupported: 400,
     errors.FileRefused: 403,
     errors.NotFound: 404,
+    errors.NoPages: 409,
+    errors.Cancelled: 409,
     errors.PostgresNotFound: 503,
     errors.PostgresFailed: 503,
     errors.SandboxLost: 503,
