@@ -17,6 +17,9 @@ from tests import oracle as oracles
 from pgcellar.api import errors
 from pgcellar.notebook import cells
 
+#: Many notebooks, each run several times; a machine may be slow.
+pytestmark = pytest.mark.timeout(900)
+
 
 @pytest.fixture(scope="module")
 def cellar(cellar_home_module) -> Iterator[cellars.Cellar]:

@@ -16,6 +16,9 @@ from tests import oracle as oracles
 from pgcellar.api import records
 from pgcellar.runner import sessions
 
+#: Many notebooks, each run several times; a machine may be slow.
+pytestmark = pytest.mark.timeout(900)
+
 Cell = tuple[str, str]
 MAIN = "main"
 TABLE = "create table t (a int primary key, b int); insert into t values (1, 1), (2, 2), (3, 3)"
