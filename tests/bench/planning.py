@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from tests.bench import measure
 
 from pgcellar.notebook import cells, states
+from pgcellar.notebook.lineage import graphs
 from pgcellar.runner import planning
 
 SECTION = "planning, by cells"
@@ -84,6 +85,24 @@ def plans(table: measure.Table, rounds: int) -> None:
     for (what, length), samples in sorted(took.items(), key=lambda item: _ORDER[item[0][0]]):
         aim = "a few ms" if length == 1_000 and what.startswith("edit") else ""
         table.add(SECTION, f"{what}, {length:,}", samples, aim=aim)
+
+
+def lineage(table: measure.Table, rounds: int) -> None:
+    """The graph of a notebook after an edit, and what that affects."""
+    edits = itertools.count(10_000_000)
+    for length in LENGTHS[1:3]:
+        notebook = [_KINDS[n % len(_KINDS)].format(n=n) for n in range(length)]
+        graphs.graph(notebook)
+        for name, at in (("edit in the middle", length // 2), ("edit at the top", 0)):
+            samples = []
+            for _ in range(rounds):
+                # Of four cells the second: it writes.
+                notebook[at + 1] = _KINDS[1].format(n=at) + f" limit {next(edits)}"
+                begin = time.perf_counter()
+                graphs.affected(graphs.graph(notebook), at + 1)
+                samples.append((time.perf_counter() - begin) * 1000)
+            aim = "20 ms" if length == 1_000 else ""
+            table.add(SECTION, f"graph, {name}, {length:,}", samples, aim=aim)
 
 
 _ORDER = {"first time": 0, "unchanged": 1, "edit in the middle": 2, "edit at the top": 3}

@@ -184,6 +184,31 @@ def test_plan_foresees_the_run_and_names_what_changed(cli: CommandLine) -> None:
         assert step["state"] in (None, cell["state"])
 
 
+def test_plan_shows_the_graph_without_a_service(cli: CommandLine) -> None:
+    """As text, Mermaid and JSON."""
+    cli("service", "stop")
+    path = str(cli.notebook(CELLS))
+    assert "[4] c4: writes t (b)" in cli("plan", path, "--graph").stdout
+    drawn = cli("plan", path, "--graph", "mermaid").stdout
+    assert drawn.startswith("flowchart TD\n")
+    assert 'c1 -->|"t"| c2\n' in drawn
+    graph = cli.json("plan", path, "--graph")["graph"]
+    assert [cell["id"] for cell in graph["cells"]] == ["c1", "c2", "c3", "c4", "c5"]
+    assert graph["cells"][0]["affects"] == ["c2", "c4", "c5"]
+    assert {"from": "c4", "to": "c5", "through": ["t"]} in graph["edges"]
+    upto = cli.json("plan", path, "--graph", "--head", "2")["graph"]
+    assert [cell["id"] for cell in upto["cells"]] == ["c1", "c2"]
+    empty = str(cli.notebook([], "empty"))
+    assert cli("plan", empty, "--graph").stdout == "The notebook has no SQL cells.\n"
+    cli.notebook(["create table t (a int); create view v as select a from t"], "base")
+    cells = ["\\base base.ipynb", "insert into t values (1)", "select * from v"]
+    graph = cli.json("plan", str(cli.notebook(cells, "on_base")), "--graph")["graph"]
+    assert graph["edges"] == [{"from": "c2", "to": "c3", "through": ["t"]}]
+    assert graph["cells"][2]["columns_read"] == ["v.a"]
+    assert cli("plan", path, "--graph", "picture").returncode == 2
+    assert cli.json("service", "status")["status"] == "not running"
+
+
 def test_the_other_commands_answer(cli: CommandLine) -> None:
     """For people and for programs."""
     cli.run(CELLS)

@@ -17,6 +17,9 @@ from tests import oracle as oracles
 from pgcellar.api import errors
 from pgcellar.notebook import cells
 
+#: Many notebooks, each run several times; a machine may be slow.
+pytestmark = pytest.mark.timeout(900)
+
 
 @pytest.fixture(scope="module")
 def cellar(cellar_home_module) -> Iterator[cellars.Cellar]:
@@ -115,9 +118,13 @@ def check(
     sources: Sequence[str],
     head: int,
     directory: str | None = None,
+    run_as: Sequence[str] | None = None,
 ) -> None:
-    """One head against the oracle: results, errors, and what the database holds."""
-    expected = oracle.evaluate(list(sources[: head + 1]), directory)
+    """One head against the oracle: results, errors, and what the database holds.
+
+    The oracle runs `run_as` in place of `sources`, if they are given.
+    """
+    expected = oracle.evaluate(list((run_as or sources)[: head + 1]), directory)
     ran = cellar.run(sources[: head + 1], head, notebook=key, directory=directory)
     error = ran.done.error
     failed = [index for index in expected.failed if index != head]

@@ -39,6 +39,9 @@ select g as id, nullif(g % 3, 0) as n,
   repeat('x', g % 700) as w, null::text as z
 from generate_series(1, 7001) g"""
 
+#: Many notebooks, each run several times; a machine may be slow.
+pytestmark = pytest.mark.timeout(900)
+
 
 @contextlib.contextmanager
 def heads(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:

@@ -154,10 +154,14 @@ class Client:
             status = await self._request("POST", path, body, take, start=True)
             if status >= 400:
                 raise _problem(status, bytes(first))
-        finally:
-            # The reader may have left, and the queue be full, if this was cancelled.
-            with contextlib.suppress(asyncio.QueueFull):
-                chunks.put_nowait(None)
+        except asyncio.CancelledError:
+            # Nobody reads any more.
+            raise
+        except BaseException:
+            await chunks.put(None)
+            raise
+        # A slow reader may have left the queue full.
+        await chunks.put(None)
 
     async def _request(
         self,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,6 +17,10 @@ SKIP = "skip"
 PARAMETERS = "parameters"
 #: The code cell with this tag names what the notebook starts from.
 BASE = "base"
+#: Followed by the name of the dialect that the cell is written in.
+DIALECT = "dialect:"
+_HEADER = re.compile(r"\s*(?:%%session\b[^\n]*\n)?")
+_COMMENT = re.compile(r"(?:--|/\*)[ \t]*dialect[ \t]*:", re.I)
 #: The largest notebook file that is read.
 MAX_BYTES = 512 * 1024 * 1024
 _EMPTY = "empty"
@@ -82,8 +87,23 @@ def as_tagged(source: str, tagged: Sequence[str]) -> str:
     """The text of a cell as the runner knows it.
 
     One tagged `base` may name another notebook without a command, also in a comment; `empty`, or
-    nothing, is the empty database.
+    nothing, is the empty database. One tagged `dialect:mysql` says so in a comment, on its first
+    line so that lines keep their numbers, unless it says so itself.
     """
+    return _in_dialect(_naming_base(source, tagged), tagged)
+
+
+def _in_dialect(source: str, tagged: Sequence[str]) -> str:
+    names = (tag for tag in tagged if isinstance(tag, str) and tag.startswith(DIALECT))
+    name = next(names, None)
+    header = _HEADER.match(source)
+    at = header.end() if header is not None else 0
+    if name is None or not source[at:].strip() or _COMMENT.match(source, at):
+        return source
+    return f"{source[:at]}/* {DIALECT} {name.removeprefix(DIALECT).strip()} */ {source[at:]}"
+
+
+def _naming_base(source: str, tagged: Sequence[str]) -> str:
     lines = [line.strip() for line in source.splitlines() if line.strip()]
     if BASE not in tagged or any(line.startswith("\\base") for line in lines):
         return source

@@ -79,7 +79,8 @@ class SqlError:
 
     `position` is a 1-based character position in the source of the cell `cell`, or None.
     `sqlstate` is PostgreSQL's, or one of ours, which begin with `PC` (see `errors`).
-    `query` is the statement of a function that failed, `query_position` a position in it.
+    `query` is the statement of a function that failed, or what a cell of another dialect was
+    translated to; `query_position` is a position in it.
     """
 
     sqlstate: str
@@ -101,6 +102,7 @@ class CellReport:
     `pinned` says why the state can't be kept, as far as is known when the cell is done: what the
     cell itself left in its session is found out right afterwards. `volatile`: what it wrote came
     from a clock, from chance or the like, and is frozen until the cell is rolled again.
+    `translated` is the SQL that a cell of another dialect was translated to.
     """
 
     id: str
@@ -112,6 +114,7 @@ class CellReport:
     error: SqlError | None = None
     pinned: str | None = None
     volatile: bool = False
+    translated: str | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -197,8 +200,9 @@ class Completed:
     """A statement of the head is done.
 
     `command` is PostgreSQL's command tag, `row_count` all rows returned or affected (None where
-    the tag has no number), `truncated` whether fewer rows were sent than returned. `expanded`: each
-    row is to be shown as a table of its own, as psql does after \\x.
+    the tag has no number, and for descriptions, whose rows nobody counts), `truncated` whether
+    fewer rows were sent than returned. `expanded`: each row is to be shown as a table of its own,
+    as psql does after \\x.
     """
 
     statement: int

@@ -56,6 +56,13 @@ def parser() -> argparse.ArgumentParser:
     plan = commands.add_parser("plan", help="say what a run would do, and why")
     plan.add_argument("notebook")
     plan.add_argument("--head", metavar="ID|N", help="the cell to run; the last by default")
+    plan.add_argument(
+        "--graph",
+        nargs="?",
+        const="text",
+        choices=("text", "mermaid"),
+        help="print what each cell reads and writes, and which cells depend on which",
+    )
     plan.add_argument("--json", action="store_true", help="print one JSON object")
     plan.set_defaults(run=_plan)
 
@@ -140,6 +147,10 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _plan(arguments: argparse.Namespace) -> int:
+    if arguments.graph:
+        from pgcellar.cli import graph
+
+        return graph.graph(arguments)
     from pgcellar.cli import running
 
     return running.interruptible(running.plan(arguments))

@@ -11,13 +11,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pgcellar.api import documents, errors
+from pgcellar.notebook import dialects
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class NotebookFile(documents.Document):
-    """A notebook and its path."""
+    """A notebook and its path. `parameters` are set before its first cell."""
 
     path: pathlib.Path
+    parameters: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     def head(self, named: str) -> int:
         """The index of the cell that `--head` names: its id, or its number counting from 1.
@@ -56,7 +58,7 @@ def read(path: pathlib.Path) -> NotebookFile:
 def given(notebook: NotebookFile, parameters: Mapping[str, str]) -> NotebookFile:
     """The notebook with these parameters: set below what the cell tagged `parameters` sets.
 
-    Without such a cell they are set above the first one that names no base.
+    Without such a cell they are set above the first one, or below the base, which may set others.
     """
     if not parameters:
         return notebook
@@ -71,12 +73,19 @@ def given(notebook: NotebookFile, parameters: Mapping[str, str]) -> NotebookFile
     if tagged:
         source = f"{cells[tagged[0]].source}\n{lines}"
         cells[tagged[0]] = dataclasses.replace(cells[tagged[0]], source=source)
+    elif all(documents.base_named(cell.source) is None for cell in cells):
+        return dataclasses.replace(notebook, parameters=parameters)
     else:
-        bases = (documents.base_named(cell.source) is None for cell in cells)
-        first = next((index for index, plain in enumerate(bases) if plain), None)
+        first = next((index for index, cell in enumerate(cells) if _is_plain(cell.source)), None)
         if first is not None:
             cells[first] = dataclasses.replace(cells[first], source=lines + cells[first].source)
     return dataclasses.replace(notebook, cells=tuple(cells))
+
+
+def _is_plain(source: str) -> bool:
+    """Whether lines may be put above the first of a cell: it names no base, session or dialect."""
+    named = documents.base_named(source) is not None or dialects.declared(source) is not None
+    return not named and not source.lstrip().startswith("%%")
 
 
 def _quoted(value: str) -> str:

@@ -66,6 +66,7 @@ async def run_heads(
         directory=str(notebook.path.resolve().parent),
         rerun=rerun,
         reroll=reroll,
+        parameters=notebook.parameters,
         max_rows=max_rows,
         brief=len(heads) > 1,
     )

@@ -8,7 +8,7 @@ import hashlib
 import re
 from collections.abc import Iterable
 
-from pgcellar.notebook import effects, psqlscan, scanning, statements
+from pgcellar.notebook import dialects, effects, psqlscan, scanning, statements
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -18,7 +18,8 @@ class Step:
     `origin` is the query it was scanned as, if it was, and `included`: in another file. `data` is
     what a COPY FROM STDIN is fed. With `gset` the result goes into variables of that prefix.
     `expanded` and `timing` are switches of the display. `says` is what a meta-command shows.
-    `connects`: it begins a new session.
+    `describes` is a command that shows what the catalog says: its name and arguments. `connects`:
+    it begins a new session.
     """
 
     statement: statements.Statement
@@ -30,6 +31,7 @@ class Step:
     expanded: bool = False
     timing: bool = False
     says: str | None = None
+    describes: tuple[str, ...] = ()
     connects: bool = False
 
 
@@ -43,7 +45,8 @@ class ParsedCell:
     `roles`: a statement may change the set of roles. `scanned`: whether its steps depend on
     variables and meta-commands (see `scripts`); where they always do, `steps` is empty.
     `session` is the one that its first line names, and `cancels`: what waits there is cancelled.
-    `digest` is that of its canonical text: equal for cells that mean the same.
+    `digest` is that of its canonical text: equal for cells that mean the same. `source` is what is
+    run: with a `translation`, what the cell was translated to.
     """
 
     source: str
@@ -57,6 +60,7 @@ class ParsedCell:
     digest: str
     session: str | None = None
     cancels: bool = False
+    translation: dialects.Translation | None = None
 
 
 #: A `\\copy` that may read a file: its digest is worked out before the plan.
@@ -70,10 +74,24 @@ _NAMED = re.compile(r"[ \t]+(?P<name>[A-Za-z_]\w{0,30})(?P<cancel>[ \t]+cancel)?
 # A notebook of thousands of cells is planned at every run; only the edited cell is parsed anew.
 @functools.lru_cache(maxsize=20_000)
 def parse(source: str) -> ParsedCell:
-    """Split and classify a cell. Never raises: what can't be parsed is left to the server."""
+    """Split and classify a cell. Never raises: what can't be parsed is left to the server, and what
+    can't be translated is a refused step.
+    """
     header = _SESSION.match(source)
-    if header is not None:
-        return _in_session(source, header)
+    return _in_dialect(source) if header is None else _in_session(source, header)
+
+
+def _in_dialect(source: str) -> ParsedCell:
+    try:
+        translation = dialects.to_postgres(source)
+    except dialects.DialectError as failure:
+        return _untranslated(source, failure)
+    if translation is not None:
+        return dataclasses.replace(_parse(translation.sql), translation=translation)
+    return _parse(source)
+
+
+def _parse(source: str) -> ParsedCell:
     scanned = scanning.needs(source) if statements.readable(source) else "nothing"
     steps: tuple[Step, ...] = ()
     always = scanned == "always"
@@ -98,7 +116,7 @@ def parse(source: str) -> ParsedCell:
 def _in_session(source: str, header: re.Match[str]) -> ParsedCell:
     named = _NAMED.fullmatch(header["rest"])
     # Blanked, so that positions stay.
-    parsed = parse(" " * header.end() + source[header.end() :])
+    parsed = _in_dialect(" " * header.end() + source[header.end() :])
     if named is None:
         return dataclasses.replace(
             parsed, refused=_misnamed(source, header.start("rest") - len("%%session"))
@@ -110,6 +128,27 @@ def _in_session(source: str, header: re.Match[str]) -> ParsedCell:
         cancels=cancels,
         reads_only=False,
         digest=_digest([f"%%session {name} {cancels}", parsed.digest]),
+    )
+
+
+def _untranslated(source: str, failure: dialects.DialectError) -> ParsedCell:
+    """A cell that can't run, for what the translator says."""
+    step = Step(
+        statement=statements.Statement(kind="meta", text="", start=failure.start, canonical=source),
+        effect=effects.Effect(
+            name="write", words=frozenset(), refusal=failure.message, hint=failure.hint
+        ),
+    )
+    return ParsedCell(
+        source=source,
+        steps=(step,),
+        files=(),
+        reads_only=False,
+        refused=step,
+        needs_base=False,
+        roles=False,
+        scanned="nothing",
+        digest=_digest([source]),
     )
 
 

@@ -102,20 +102,20 @@ class Session:
         """Connect. Raises SandboxLost if the server does not answer."""
         return cls(await _connection(parameters), types, parameters)
 
+    @classmethod
+    async def another(cls, parameters: Mapping[str, Any], types: Mapping[int, str]) -> Session:
+        """Connect as a person would: the server may refuse it.
+
+        Raises StatementFailed where it does, or SandboxLost.
+        """
+        return cls(await _admitted(parameters), types, parameters)
+
     async def renew(self) -> None:
         """Begin a new session in place of this one, as psql's `\\c` does, and see this one gone.
 
         Raises StatementFailed where the server refuses it, or SandboxLost.
         """
-        try:
-            conn = await _connection(self._parameters)
-        except errors.SandboxLost as exc:
-            refusal = _REFUSED.search(str(exc.__cause__))
-            if refusal is None:
-                raise
-            raise StatementFailed(
-                records.SqlError(sqlstate=_REJECTED, severity="FATAL", message=refusal[1])
-            ) from exc
+        conn = await _admitted(self._parameters)
         conn.add_notice_handler(self._note)
         old, pid = self._conn, self.pid
         self._conn, self._pg = conn, conn.pgconn
@@ -615,6 +615,18 @@ async def _connection(parameters: Mapping[str, Any]) -> psycopg.AsyncConnection[
         )
     except psycopg.OperationalError as exc:
         raise errors.SandboxLost(f"The sandbox's PostgreSQL does not answer: {exc}") from exc
+
+
+async def _admitted(parameters: Mapping[str, Any]) -> psycopg.AsyncConnection[Any]:
+    try:
+        return await _connection(parameters)
+    except errors.SandboxLost as exc:
+        refusal = _REFUSED.search(str(exc.__cause__))
+        if refusal is None:
+            raise
+        raise StatementFailed(
+            records.SqlError(sqlstate=_REJECTED, severity="FATAL", message=refusal[1])
+        ) from exc
 
 
 def _heard(notify: pq.misc.PGnotify) -> str:

@@ -7,7 +7,7 @@ import dataclasses
 from collections.abc import Sequence
 
 from pgcellar.api import records
-from pgcellar.notebook import states
+from pgcellar.notebook import cells, states
 
 
 @dataclasses.dataclass(slots=True)
@@ -27,8 +27,11 @@ class Report:
 class Reports:
     """The cells of one run. Those above its start cost nothing until they are asked for."""
 
-    def __init__(self, cells: Sequence[records.Cell]) -> None:
-        self._cells = cells
+    def __init__(
+        self, notebook: Sequence[records.Cell], parsed: Sequence[cells.ParsedCell]
+    ) -> None:
+        self._cells = notebook
+        self._parsed = parsed
         self._touched: dict[int, Report] = collections.defaultdict(Report)
         self._above: Sequence[states.Link] = ()
         self.replayed = 0
@@ -76,6 +79,7 @@ class Reports:
                 report.effect, report.volatile = link.effect, link.volatile
                 report.source = "hit" if link.runs else "skipped"
                 report.state = link.after.state if link.after else None
+        translation = self._parsed[index].translation
         return records.CellReport(
             id=self._cells[index].id,
             state=report.state,
@@ -86,4 +90,5 @@ class Reports:
             error=report.error,
             pinned=report.pinned,
             volatile=report.volatile,
+            translated=None if translation is None else translation.sql,
         )

@@ -35,6 +35,7 @@ TERMINATE_AFTER = 3.0
 #: A server that was killed is seen dead a moment after its connections break.
 DEATH_SECONDS = 2.0
 _DEATH_POLL = 0.02
+_WARNING = "01000"
 
 
 class LostBeforeHead(Exception):
@@ -77,7 +78,7 @@ class Run:
         self._variables = tuple(sorted(request.parameters.items()))
         self._reroll = {i for i, cell in enumerate(self._cells) if cell.id in request.reroll}
         self._parsed = parsed
-        self._reports = reports.Reports(self._cells)
+        self._reports = reports.Reports(self._cells, parsed)
         self._head_begun = False
         self._cancelled = False
         self._task: asyncio.Task[None] | None = None
@@ -501,6 +502,7 @@ class Run:
                 events.append(event)
             await self._emit(event)
 
+        await self._show_translation()
         begin = time.perf_counter()
         try:
             self._refuse(parsed)
@@ -592,7 +594,8 @@ class Run:
         """A cell with a statement that can't run in a notebook does not begin."""
         step = parsed.refused
         if step is not None:
-            raise results.CellFailed(running.refusal(step), unharmed=True)
+            error = running.in_source(running.refusal(step), parsed)
+            raise results.CellFailed(error, unharmed=True)
 
     # --- outcomes ----------------------------------------------------------------------------
 
@@ -607,7 +610,7 @@ class Run:
         if self._request.rerun or len(links) < len(self._cells):
             return None
         link = links[-1]
-        if link.after is None:
+        if link.after is None or link.after.sessions:
             return None
         if not link.runs and not self._space.pure(link.before, self._parsed[-1]):
             # What was kept under other rules, by another version, say.
@@ -620,7 +623,20 @@ class Run:
             return None
         return self._space.remembered(link.before, self._parsed[-1], self._request, context)
 
+    async def _show_translation(self) -> None:
+        """What is run in place of a head in another dialect; no part of what is remembered."""
+        translation = self._parsed[-1].translation
+        if translation is None:
+            return
+        text = f"Run as PostgreSQL:\n{translation.sql}\n"
+        await self._emit(records.Text(statement=0, text=text))
+        for warning in translation.warnings:
+            await self._emit(
+                records.Notice(statement=0, severity="WARNING", sqlstate=_WARNING, message=warning)
+            )
+
     async def _give_again(self, link: states.Link, events: Sequence[records.Event]) -> None:
+        await self._show_translation()
         for event in events:
             await self._emit(event)
         report = self._reports.head

@@ -43,6 +43,8 @@ _REFUSED_AS_WRITE = "25006"
 #: dependent_objects_still_exist; its detail also counts objects in the databases of other states.
 _NEEDED = "2BP01"
 _ELSEWHERE = r"\d+ objects? in database |(?:owner of|privileges for) database (?!{database}$)"
+#: One of these says a trigger or default that changes what belongs to the database.
+_REACHES_DATABASE = frozenset({"database", "execute"})
 #: undefined_database
 _NO_DATABASE = "3D000"
 #: Bytes of the values that `\\gset` keeps.
@@ -177,7 +179,11 @@ class _Run:
         index = 0
         while (step := script.next()) is not None:
             follow = not script.static or _reads_follow(cell, index)
-            await self._step(index, step, reads_follow=follow)
+            try:
+                await self._step(index, step, reads_follow=follow)
+            except results.CellFailed as exc:
+                error = in_source(exc.error, cell)
+                raise results.CellFailed(error, unharmed=exc.unharmed) from exc
             if step.gset is not None and self.values is not None:
                 script.assign(step.gset, self.values)
             index += 1
@@ -189,7 +195,7 @@ class _Run:
             ms=(time.perf_counter() - begin) * 1000,
             rows=self.rows,
             loaded=tuple(self.loaded),
-            error=self.error,
+            error=None if self.error is None else in_source(self.error, cell),
             opaque=self.opaque,
         )
 
@@ -332,7 +338,8 @@ class _Run:
             await self._check_copied(command)
             with self._context.files.create(self._context.directory, command.file) as file:
                 return await self._read_only(command.sql, dataclasses.replace(output, sink=file))
-        return await special.run(self._session, step.statement.text, output)
+        await special.run(self._session, step.describes, output, expanded=step.expanded)
+        return None
 
     async def _check_copied(self, command: copying.Copy) -> None:
         """A `\\copy … to` is skipped in the tail, so it must be certain to change nothing."""
@@ -432,7 +439,10 @@ class _Run:
 
     def _advance(self, step: cells.Step) -> None:
         """An effective statement ran."""
-        if step.effect.definition or step.effect.name == "read":
+        effect = step.effect
+        if effect.definition and (effect.words is None or effect.words & _REACHES_DATABASE):
+            self._instance.redefines = True
+        if effect.definition or effect.name == "read" or self._instance.redefines:
             # A read that counts has called something.
             self._instance.redefined = True
         self.opaque = self.opaque or step.effect.opaque
@@ -503,6 +513,17 @@ def refusal(step: cells.Step) -> records.SqlError:
         message=step.effect.refusal or "",
         hint=step.effect.hint,
         position=None if step.included else step.statement.start + 1,
+    )
+
+
+def in_source(error: records.SqlError, cell: cells.ParsedCell) -> records.SqlError:
+    """The error of a cell, which shows what was run where that is not the cell's source."""
+    if cell.translation is None or error.position is None:
+        return error
+    if error.query is not None:
+        return dataclasses.replace(error, position=None)
+    return dataclasses.replace(
+        error, position=None, query=cell.source, query_position=error.position
     )
 
 

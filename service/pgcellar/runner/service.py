@@ -8,11 +8,12 @@ import contextlib
 import dataclasses
 import logging
 import secrets
-from collections.abc import Awaitable, Callable, Sequence
+import types
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from pgcellar.api import errors, records
-from pgcellar.notebook import cells
+from pgcellar.notebook import cells, dialects, statements
 from pgcellar.runner import bases, executor, files, gates, pages, run, slices, store, workspace
 
 logger = logging.getLogger(__name__)
@@ -42,6 +43,16 @@ class Environments(Protocol):
 #: Characters; parsing takes about a second for ten million of them.
 LONG_CELL = 200_000
 _CANCELLED = "57014"
+_TYPES: Mapping[str, Any] = {
+    "notebook": str,
+    "head": int,
+    "directory": (str, types.NoneType),
+    "first": (int, types.NoneType),
+    "rerun": bool,
+    "max_rows": int,
+    "max_bytes": int,
+    "brief": bool,
+}
 #: More rows, and more bytes, than any result has.
 _ALL = (1 << 63) - 1
 _UNFORESEEN = "The service met an error it did not foresee; the cell left no trace."
@@ -330,6 +341,7 @@ def _check_statement(statement: int, head: cells.ParsedCell) -> None:
 
 def check(request: records.RunRequest) -> None:
     """Raise BadRequest for a request that makes no sense."""
+    _check_types(request)
     if not request.notebook:
         raise errors.BadRequest("The request names no notebook.")
     if not 0 <= request.head < len(request.cells):
@@ -341,6 +353,40 @@ def check(request: records.RunRequest) -> None:
         raise errors.BadRequest(f"The first head is cell {request.first}, the last {request.head}.")
     if request.max_rows < 0 or request.max_bytes < 0:
         raise errors.BadRequest("`max_rows` and `max_bytes` can't be negative.")
+
+
+def _check_types(request: records.RunRequest) -> None:
+    """What came over the wire may be anything."""
+    wrong = [
+        name
+        for name, wanted in _TYPES.items()
+        if not isinstance(value := getattr(request, name), wanted)
+        or (isinstance(value, bool) and wanted is not bool)
+    ]
+    if not all(
+        type(cell) is records.Cell and isinstance(cell.id, str) and isinstance(cell.source, str)
+        for cell in (request.cells if isinstance(request.cells, tuple) else (None,))
+    ):
+        wrong.append("cells")
+    texts = [*_strings(request.reroll, "reroll", wrong)]
+    if isinstance(request.parameters, Mapping):
+        texts += _strings((*request.parameters, *request.parameters.values()), "parameters", wrong)
+    else:
+        wrong.append("parameters")
+    if not all(statements.readable(text) for text in texts):
+        wrong.append("parameters")
+    if wrong:
+        raise errors.BadRequest(
+            f"Not of its type in the request: {', '.join(dict.fromkeys(wrong))}.",
+            hint="See `RunRequest` in pgcellar.api.records.",
+        )
+
+
+def _strings(values: object, name: str, wrong: list[str]) -> list[str]:
+    if isinstance(values, tuple) and all(isinstance(value, str) for value in values):
+        return list(values)
+    wrong.append(name)
+    return []
 
 
 def _nothing_ran(
@@ -358,9 +404,12 @@ def _nothing_ran(
 
 
 async def parse(request: records.RunRequest) -> list[cells.ParsedCell]:
-    """The cells up to the head, parsed; long ones in a thread, so that others' runs go on."""
+    """The cells up to the head, parsed.
+
+    Long ones, and those to be translated, in a thread, so that others' runs go on.
+    """
     texts = [cell.source for cell in request.cells[: request.head + 1]]
-    if max(map(len, texts)) < LONG_CELL:
+    if all(len(text) < LONG_CELL and dialects.declared(text) is None for text in texts):
         return [cells.parse(text) for text in texts]
     return await asyncio.to_thread(lambda: [cells.parse(text) for text in texts])
 

@@ -63,6 +63,9 @@ class Notebook:
         for instance in self.instances:
             if instance.mark != mark or (needs_base and not instance.since_base):
                 continue
+            if instance.sessions is not None:
+                # A session that has ended begins anew in the cell that names it.
+                return instance
             connected = instance.session is not None and instance.session.usable
             if connected or (instance.pinned is None and not needs_base):
                 return instance
@@ -193,7 +196,7 @@ class Workspace:
 
     async def _end_role_changes(self, spared: str | None) -> None:
         """Discard instances whose open transactions may hold roles; they can be replayed."""
-        for notebook in self._notebooks.values():
+        for notebook in list(self._notebooks.values()):
             for instance in list(notebook.instances):
                 held = instance.changes_roles and instance.in_transaction
                 if held and notebook.key != spared and not notebook.lock.locked():

@@ -66,7 +66,7 @@ class BaseHandler(tornado.web.RequestHandler):
         """The request's body, a JSON object. Raises BadRequest."""
         try:
             found = json.loads(self.request.body)
-        except ValueError as exc:
+        except (ValueError, RecursionError) as exc:
             raise errors.BadRequest(f"The request's body is not JSON: {exc}") from exc
         if not isinstance(found, dict):
             raise errors.BadRequest("The request's body is not a JSON object.")
