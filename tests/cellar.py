@@ -111,6 +111,23 @@ class Cellar:
         assert isinstance(done, records.Done)
         return Ran(done=done, results=gathered.results(), events=events)
 
+    def page(self, cells: Sequence[str], *, notebook: str = "n", **more: Any) -> records.Page:
+        """A page of what the last cell gives."""
+        found: records.Page = self.start_page(cells, notebook=notebook, **more).result(TIMEOUT)
+        return found
+
+    def start_page(
+        self, cells: Sequence[str], *, notebook: str = "n", **more: Any
+    ) -> concurrent.futures.Future[records.Page]:
+        """Begin to ask for a page."""
+        request = records.PageRequest(
+            notebook=notebook,
+            cells=tuple(records.Cell(id=f"c{i}", source=text) for i, text in enumerate(cells)),
+            head=len(cells) - 1,
+            **more,
+        )
+        return self.submit(self.runner.page(OWNER, request))
+
     def space(self) -> workspace.Workspace:
         """What the runner holds of the sandbox."""
         found: workspace.Workspace = self.call(self.runner.space(OWNER))

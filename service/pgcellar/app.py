@@ -31,7 +31,7 @@ from pgcellar.environments import service as environments
 from pgcellar.environments import store as sandboxes
 from pgcellar.postgres import folders
 from pgcellar.runner import handlers as run_handlers
-from pgcellar.runner import instances, workspace
+from pgcellar.runner import instances, slices, workspace
 from pgcellar.runner import service as runner
 from pgcellar.runner import store as knowledge
 from pgcellar.snapshots import driver, eviction
@@ -66,6 +66,11 @@ class ServiceApp(traitlets.config.Application):
     ).tag(config=True)
     snapshot_count = traitlets.Int(
         eviction.Limits().count, help="How many snapshots one sandbox may keep."
+    ).tag(config=True)
+    page_bytes = traitlets.Int(
+        slices.DEFAULT_BYTES,
+        min=0,
+        help="Bytes that results kept for pages may take, compressed; one of them half of it.",
     ).tag(config=True)
     extensions = traitlets.List(
         traitlets.Unicode(), help="Extensions that the base of every notebook has."
@@ -135,7 +140,9 @@ class ServiceApp(traitlets.config.Application):
         stack.push_async_callback(self._environments.close)
         self._index = index.SnapshotStore(db)
         self._learned = learned
-        self._runner = runner.Runner(self._environments, self._workspace, learned)
+        kept = slices.SliceStore(db, max_bytes=self.page_bytes)
+        stack.push_async_callback(kept.close)
+        self._runner = runner.Runner(self._environments, self._workspace, learned, kept)
         stack.push_async_callback(self._runner.close)
 
     def _listen(self) -> tornado.httpserver.HTTPServer:
@@ -217,6 +224,7 @@ class ServiceApp(traitlets.config.Application):
                 (f"{at}/runs", run_handlers.Runs, running),
                 (f"{at}/runs/([0-9a-f]+)/cancel", run_handlers.Cancel, running),
                 (f"{at}/plans", run_handlers.Plans, running),
+                (f"{at}/pages", run_handlers.Pages, running),
                 (f"{at}/notebooks/forget", run_handlers.Forget, running),
                 (f"{at}/states", state_handlers.States, keeping),
                 (f"{at}/gc", state_handlers.Collect, keeping),

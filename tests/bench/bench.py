@@ -1,8 +1,8 @@
 """`make bench`: what pgcellar costs and saves, side by side with its neighbours, in one run.
 
-Kernels against ipykernel and JupySQL, the runner against psycopg, an edit against running from
-the top, planning by length, and the edit once more where files share extents. Prints one table;
-asserts nothing about time.
+Kernels against ipykernel and JupySQL, the runner and its pages against psycopg, an edit against
+running from the top, planning by length, and the edit once more where files share extents. Prints
+one table; asserts nothing about time.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ sys.path.pop(0)
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))
 
 from tests import cellar
-from tests.bench import heads, kernels, measure, places, planning, rerun
+from tests.bench import heads, kernels, measure, paging, places, planning, rerun
 
-PARTS = ("kernels", "reads", "writes", "reruns", "planning", "xfs")
+PARTS = ("kernels", "reads", "writes", "pages", "reruns", "planning", "xfs")
 _HERE = "an edit below a load of seconds, on this file system"
 _XFS = "an edit below a load of seconds, on XFS with reflinks"
 
@@ -44,7 +44,7 @@ class Bench:
     def run(self) -> None:
         """Measure everything that is wanted."""
         with kernels.prepared(self._home / "jupyter"):
-            if self._parts & {"kernels", "reads", "writes"}:
+            if self._parts & {"kernels", "reads", "writes", "pages"}:
                 asyncio.run(self._small())
             if self._wants("reruns", "a few loads of seconds"):
                 home = self._home / "here"
@@ -64,6 +64,9 @@ class Bench:
             server = await stack.enter_async_context(plain)
             if self._wants("kernels", "kernels"):
                 kernels.round_trips(self.table, server, self._n(100, 20))
+            if self._wants("pages", "pages of a million rows"):
+                conn = await stack.enter_async_context(await server.connect())
+                await paging.pages(self.table, service, conn, self._n(40, 10))
             if not self._parts & {"reads", "writes"}:
                 return
             inside = stack.enter_context(cellar.Cellar(at / "inside", spares=0))

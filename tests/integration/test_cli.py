@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import pathlib
+import signal
+import time
 
 import nbformat
 from tests.fixtures_service import CommandLine
@@ -78,6 +80,55 @@ def test_max_rows_bounds_rows_and_not_the_count(cli: CommandLine) -> None:
         "results"
     ][0]
     assert (len(result["rows"]), result["row_count"], result["truncated"]) == (3, 500, True)
+
+
+def test_pages_of_a_long_result(cli: CommandLine) -> None:
+    """By offset, of any length, and with a reason where there are none."""
+    cells = [
+        "create table long as select generate_series(1, 25000) as a",
+        "select 1; select a, null as b from long order by a",
+        "select now()",
+    ]
+    path = str(cli.notebook(cells, "pages"))
+    page = cli.json("page", path, "--head", "2", "--statement", "2", "--offset", "24990")
+    assert page["rows"] == [[str(i), None] for i in range(24991, 25001)]
+    assert page["columns"] == [{"name": "a", "type": "integer"}, {"name": "b", "type": "text"}]
+    assert (page["offset"], page["row_count"], page["kept"]) == (24990, 25000, 25000)
+    assert page["complete"]
+    more = ("--statement", "2", "--rows", "20001", "--offset", "7")
+    page = cli.json("page", path, "--head", "c2", *more)
+    assert [row[0] for row in page["rows"]] == [str(i) for i in range(8, 20009)]
+    shown = cli("page", path, "--head", "2", "--statement", "2", "--rows", "2", "--offset", "5")
+    expected = " a | b \n---+---\n 6 | \n 7 | \n(rows 6 to 7 of 25000)\n"
+    assert (shown.stdout, shown.stderr, shown.returncode) == (expected, "", 0)
+    shown = cli("page", path, "--head", "2", "--statement", "2", "--offset", "25000")
+    assert shown.stdout == " a | b \n---+---\n(no rows from 25000 on, of 25000)\n"
+    refused = cli("page", path, "--head", "3")
+    assert (refused.stdout, refused.returncode) == ("", 2)
+    assert "CREATE TABLE" in refused.stderr
+    for wrong in (["--head", "2", "--statement", "3"], ["--head", "9"]):
+        assert cli("page", path, *wrong).returncode == 2
+        assert cli.json("page", path, *wrong)["error"]["sqlstate"].startswith("PC")
+    for wrong in (["--head", "2", "--offset", "-1"], ["--head", "2", "--statement", "0"], []):
+        assert cli("page", path, *wrong).returncode == 2
+
+
+def test_a_page_that_nobody_waits_for_is_given_up(cli: CommandLine) -> None:
+    """Ctrl-C, and a second later the cell does not run any more."""
+    slow = "select sum(a # b) from generate_series(1, 10000000) a, generate_series(1, 1000) b"
+    asking = cli.popen("page", str(cli.notebook([slow], "slow")), "--head", "1")
+
+    def until_active(number: int) -> None:
+        while cli.json("service", "status")["active_runs"] != number:
+            time.sleep(0.1)
+
+    # The request, and the run for it.
+    until_active(2)
+    asking.send_signal(signal.SIGINT)
+    out, told = asking.communicate(timeout=30)
+    assert (asking.returncode, out) == (130, "")
+    assert told == "Interrupted.\n"
+    until_active(0)
 
 
 def test_write_puts_outputs_into_the_notebook(cli: CommandLine) -> None:

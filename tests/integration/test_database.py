@@ -67,7 +67,7 @@ def test_it_stays_in_its_state(cellar: cellars.Cellar) -> None:
     cells = ["create table t()", "alter database pgcellar set work_mem = '6MB'", SETTINGS]
     there = (("-", "{work_mem=6MB}"),)
     shown = cellar.run([*cells[:2], "\\drds"], notebook="a").results[0].rows
-    assert shown == ((None, "pgcellar", "work_mem=6MB"),)
+    assert shown == (("", "pgcellar", "work_mem=6MB"),)
     assert cellar.run(cells, notebook="a").results[0].rows == there
     cellar.quiet("a")
     assert cellar.run([cells[0], SETTINGS], notebook="a").results[0].rows == ()

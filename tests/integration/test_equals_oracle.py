@@ -14,7 +14,11 @@ from tests import cellar as cellars
 from tests import generators
 from tests import oracle as oracles
 
+from pgcellar.api import errors
 from pgcellar.notebook import cells
+
+#: Many notebooks, each run several times; a machine may be slow.
+pytestmark = pytest.mark.timeout(900)
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +63,52 @@ def test_heads_equal_the_oracle(
         if edit.head is not None:
             check(cellar, oracle, key, edit.notebook.sources, edit.head)
     cellar.call(cellar.runner.forget(cellars.OWNER, key))
+
+
+@hypothesis.settings(SETTINGS, max_examples=max(5, SETTINGS.max_examples // 5))
+@hypothesis.given(session=generators.sessions(max_edits=3), happenings=HAPPENINGS)
+def test_pages_equal_the_oracle(
+    cellar: cellars.Cellar,
+    oracle: oracles.Oracle,
+    session: generators.Session,
+    happenings: Sequence[str],
+) -> None:
+    """Of whatever cell, whether it ran or not; and asking for them changes nothing."""
+    key = f"n{next(NUMBERS)}"
+    notebooks = [session.notebook, *(edit.notebook for edit in session.edits)]
+    for notebook, happening in zip(notebooks, happenings, strict=False):
+        if happening == "killed":
+            cellar.kill_sandbox()
+        last = len(notebook.sources) - 1
+        for head in range(last, -1, -1):
+            check_pages(cellar, oracle, key, notebook.sources[: head + 1])
+        if last >= 0:
+            check(cellar, oracle, key, notebook.sources, last)
+    cellar.call(cellar.runner.forget(cellars.OWNER, key))
+
+
+def check_pages(
+    cellar: cellars.Cellar, oracle: oracles.Oracle, key: str, sources: Sequence[str]
+) -> None:
+    """The pages of the last cell, if it has any."""
+    outcome = oracle.evaluate(list(sources)).cells[-1]
+    for statement in range(len(cells.parse(sources[-1]).steps)):
+        try:
+            pages = [
+                cellar.page(sources, notebook=key, statement=statement, offset=offset, limit=3)
+                for offset in (3, 0)
+            ]
+        except errors.NoPages:
+            return
+        assert outcome.ok
+        expected = outcome.results[statement]
+        assert [column.name for column in pages[0].columns] == list(expected.columns or ())
+        assert {page.row_count for page in pages} == {len(expected.rows)}
+        rest = pages[0].row_count - 6
+        rows = [*pages[1].rows, *pages[0].rows]
+        if rest > 0:
+            rows += cellar.page(sources, notebook=key, statement=statement, offset=6).rows
+        assert collections.Counter(rows) == collections.Counter(expected.rows)
 
 
 def check(

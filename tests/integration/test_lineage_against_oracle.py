@@ -10,11 +10,15 @@ from __future__ import annotations
 import os
 
 import hypothesis
+import pytest
 from hypothesis import strategies as st
 from tests import generators
 from tests import oracle as oracles
 
 from pgcellar.notebook.lineage import graphs
+
+#: Many notebooks, each run several times; a machine may be slow.
+pytestmark = pytest.mark.timeout(900)
 
 SETTINGS = hypothesis.settings(
     deadline=None,

@@ -57,6 +57,9 @@ select proname, coalesce((select array_agg(format_type(t, null) order by n)
                           from unnest(proargtypes) with ordinality as _ (t, n)), '{}'),
        prokind::text
 from pg_proc where pronamespace = 'pg_catalog'::regnamespace and proname !~ %s
+
+#: Many notebooks, each run several times; a machine may be slow.
+pytestmark = pytest.mark.timeout(900)
   and prorettype not in ('internal'::regtype, 'trigger'::regtype, 'event_trigger'::regtype)
   and not ('internal'::regtype = any(proargtypes::oid[]))
   and not ('cstring'::regtype = any(proargtypes::oid[]))

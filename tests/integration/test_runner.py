@@ -55,6 +55,13 @@ def test_kept_states_below_a_read_of_which_nothing_is_known(cellar: cellars.Cell
     assert ran.results[0].rows == (("6",),)
 
 
+def test_a_result_with_a_value_that_was_cut_is_not_given_again(cellar: cellars.Cellar) -> None:
+    """To who takes more of it."""
+    cells = ["select repeat('y', 100)"]
+    assert cellar.run(cells, notebook="cut", max_bytes=10).results[0].rows == (("y" * 10,),)
+    assert cellar.run(cells, notebook="cut").results[0].rows == (("y" * 100,),)
+
+
 class TestTransactions:
     """Over several cells, as every course on transactions does it."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import fcntl
 import os
 import pathlib
@@ -237,3 +238,57 @@ def test_another_user_is_refused(fresh_cli: CommandLine) -> None:
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert "PermissionError" in asked.stderr
+
+
+@pytest.mark.parametrize("slow", [0.0, 0.05])
+async def test_a_large_result_comes_whole(fresh_cli: CommandLine, slow: float) -> None:
+    """However it is cut, and however slow its reader is."""
+    service = client.Client(where(fresh_cli))
+    try:
+        for text in (
+            "select repeat('x', 3000000)",
+            "select repeat('x', 1000) as a, i from generate_series(1, 3000) i",
+            "do $$ begin for i in 1..200 loop raise notice '%', repeat('x', 9000);"
+            " if i % 50 = 0 then perform pg_sleep(0.02); end if; end loop; end $$",
+        ):
+            size = 0
+            async with (
+                asyncio.timeout(30),
+                contextlib.aclosing(
+                    service.run(dataclasses.replace(request(text), max_rows=5000))
+                ) as events,
+            ):
+                async for event in events:
+                    await asyncio.sleep(slow if size < 1 << 20 else 0.0)
+                    size += len(str(event))
+            assert size > 1_500_000
+    finally:
+        service.close()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"[" * 200_000,
+        b'{"notebook": "n", "cells": [{"id": 5, "source": 5}], "head": 0}',
+        b'{"notebook": "n", "cells": [{"id": "a", "source": null}], "head": 0}',
+        b'{"notebook": "n", "cells": [{"id": "a", "source": "select 1"}], "head": "0"}',
+        b'{"notebook": {"a": 1}, "cells": [{"id": "a", "source": "select 1"}], "head": 0}',
+        b'{"notebook": "n", "cells": 5, "head": 0}',
+        b'{"notebook": "n", "cells": [{"id": "a", "source": "x"}], "head": 0, "max_rows": null}',
+        b'{"notebook": "n", "cells": [{"id": "a", "source": "x"}], "head": 0, "reroll": 5}',
+        b'{"notebook": "n", "cells": [{"id": "a", "source": "x"}], "head": 0, "parameters": [1]}',
+        b'{"notebook": "n", "cells": [{"id": "a", "source": "x"}], "head": 0,'
+        b' "parameters": {"a": "\\ud800"}}',
+    ],
+)
+async def test_a_request_that_is_none(cli: CommandLine, body: bytes) -> None:
+    """Is answered as one, without a traceback."""
+    cli.run(["select 1"])
+    reader, writer = await asyncio.open_unix_connection(str(where(cli).socket))
+    head = f"POST /api/v1/runs HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n"
+    writer.write(head.encode() + body)
+    async with asyncio.timeout(20):
+        status = await reader.readline()
+    writer.close()
+    assert b" 400 " in status, status

@@ -16,6 +16,9 @@ from tests import oracle as oracles
 from pgcellar.api import records
 from pgcellar.runner import sessions
 
+#: Many notebooks, each run several times; a machine may be slow.
+pytestmark = pytest.mark.timeout(900)
+
 Cell = tuple[str, str]
 MAIN = "main"
 TABLE = "create table t (a int primary key, b int); insert into t values (1, 1), (2, 2), (3, 3)"
@@ -311,3 +314,141 @@ def test_an_edit_above(cellar: cellars.Cellar) -> None:
     cells[2] = cells[2].replace("b = 20", "b = b + 1")
     ran = cellar.run(cells, notebook="edited")
     assert ran.results[0].rows[0] == ("1", "51")
+
+
+# --- found by a hostile reviewer -----------------------------------------------------------------
+
+
+def test_nothing_is_answered_from_another_session(cellar: cellars.Cellar) -> None:
+    """The same text in the same state, in another session."""
+    text = "create table u as select current_setting('work_mem') as w; select w from u"
+    above = "set work_mem = '9MB'"
+    assert cellar.run([above, text], notebook="own").results[-1].rows == (("9MB",),)
+    for _ in range(2):
+        ran = cellar.run([above, f"%%session b\n{text}"], notebook="own")
+        assert ran.results[-1].rows == (("4MB",),)
+
+
+def test_variables_are_the_notebooks(cellar: cellars.Cellar) -> None:
+    """Whichever session set them, also where the cells are replayed."""
+    cells = ["%%session b\nselect 7 as y \\gset", "\\set x 5", "%%session c\nselect :x + :y"]
+    for head in range(len(cells)):
+        assert cellar.run(cells, head, notebook="variables").done.error is None
+    for notebook in ("variables", "variables alone"):
+        assert cellar.run(cells, notebook=notebook).results[0].rows == (("12",),)
+
+
+def test_files_that_change(cellar: cellars.Cellar, tmp_path: pathlib.Path) -> None:
+    """What is loaded or included below a session is part of what a cell is."""
+    (tmp_path / "f.csv").write_text("1\n2\n")
+    (tmp_path / "g.sql").write_text("insert into f values (100);")
+    cells = [
+        "create table f (a int)",
+        "%%session b\nselect 1",
+        "\\copy f from 'f.csv'",
+        "\\i g.sql",
+        "select count(*), max(a) from f",
+    ]
+    for head in range(len(cells)):
+        ran = cellar.run(cells, head, notebook="files", directory=str(tmp_path))
+        assert ran.done.error is None
+    assert ran.results[0].rows == (("3", "100"),)
+    (tmp_path / "f.csv").write_text("1\n2\n3\n")
+    (tmp_path / "g.sql").write_text("insert into f values (200);")
+    ran = cellar.run(cells, notebook="files", directory=str(tmp_path))
+    assert ran.results[0].rows == (("4", "200"),)
+
+
+TERMINATE = (
+    "select count(pg_terminate_backend(pid)) from pg_stat_activity"
+    " where datname = current_database() and pid <> pg_backend_pid()"
+)
+
+
+def test_a_terminated_session_begins_anew(cellar: cellars.Cellar) -> None:
+    """Idle or pending; the others go on."""
+    cells = [
+        TABLE,
+        "%%session b\nbegin; update t set b = 10 where a = 1",
+        TERMINATE,
+        "%%session c\nselect 'c'",
+        "%%session b\nselect b from t where a = 1",
+    ]
+    for head in range(len(cells)):
+        ran = cellar.run(cells, head, notebook="terminated")
+        assert ran.done.error is None, (head, ran.done.error)
+    assert ran.results[0].rows == (("1",),)
+    assert [e.sqlstate for e in ran.events if isinstance(e, records.Notice)] == ["08006"]
+    pending = [*BLOCKED, TERMINATE, "%%session b\nselect 'again'"]
+    for head in range(len(pending)):
+        ran = cellar.run(pending, head, notebook="terminated pending")
+        assert ran.done.error is None, (head, ran.done.error)
+    assert ran.results[0].rows == (("again",),)
+
+
+def test_the_main_session_begins_anew(cellar: cellars.Cellar) -> None:
+    """Terminated by another one."""
+    cells = [TABLE, f"%%session b\n{TERMINATE}", "select count(*) from t", "select 'main'"]
+    for head in range(len(cells)):
+        ran = cellar.run(cells, head, notebook="main")
+        assert ran.done.error is None, (head, ran.done.error)
+    assert ran.results[0].rows == (("main",),)
+
+
+def test_an_interrupt_spares_what_waits(cellar: cellars.Cellar) -> None:
+    """What was let go on and runs long is ended, and nothing else."""
+    cells = [
+        TABLE,
+        "begin; lock t; select pg_advisory_lock(1)",
+        "%%session b\nselect pg_advisory_lock(1)",
+        "%%session c\nselect count(*) from t; select pg_sleep(25)",
+        "commit",
+        "select pg_advisory_unlock(1)",
+    ]
+    for head in range(4):
+        assert cellar.run(cells, head, notebook="spared").done.error is None
+    begin = time.monotonic()
+    started = cellar.start(cells, 4, notebook="spared")
+    time.sleep(1.5)
+    for run in list(cellar.runner._runs.values()):
+        cellar.call(run.cancel())
+    started.result(30)
+    assert time.monotonic() - begin < 10
+    ran = cellar.run(cells, 5, notebook="spared")
+    assert ran.done.error is None
+    assert not any(isinstance(e, records.Notice) and e.sqlstate == "57014" for e in ran.events)
+
+
+def test_settings_of_another_notebooks_role_are_not_taken_over(cellar: cellars.Cellar) -> None:
+    """A session begins as this notebook's state has it."""
+    cells = ["create table z (i int)", "%%session main\nselect 1", "%%session b\nshow work_mem"]
+    assert cellar.run(cells, 1, notebook="taken").done.error is None
+    alter = "do $$ begin alter role pgcellar set work_mem = '9MB'; end $$"
+    assert cellar.run(["create temp table tmp (i int)", alter], notebook="giver").done.error is None
+    assert cellar.run(cells, notebook="taken").results[0].rows == (("4MB",),)
+
+
+def test_a_session_that_the_server_refuses(cellar: cellars.Cellar) -> None:
+    """Fails its cell, and nothing else."""
+    cells = ["alter database pgcellar connection limit 1", "%%session b\nselect 1"]
+    ran = cellar.run(cells, notebook="refused")
+    assert ran.done.error is not None
+    assert ran.done.error.sqlstate == "08004"
+    assert cellar.run([cells[0], "select 1"], notebook="refused").done.error is None
+
+
+def test_notices_of_a_pending_cell_are_bounded(cellar: cellars.Cellar) -> None:
+    """As its rows are."""
+    loud = "do $$ begin for i in 1..500 loop raise notice '%', repeat('x', 16000); end loop; end $$"
+    cells = [*BLOCKED[:2], f"{BLOCKED[2]}; {'; '.join([loud] * 3)}", "commit"]
+    ran = cellar.run(cells, notebook="notices")
+    said = [event.message for event in ran.events if isinstance(event, records.Notice)]
+    assert 0 < sum(map(len, said)) <= sessions.MAX_HELD
+
+
+def test_a_header_below_a_header(cellar: cellars.Cellar) -> None:
+    """Is no SQL."""
+    for text in ("%%session b\n%%session c\nselect 1", "%%session b\n" * 3000 + "select 1"):
+        ran = cellar.run([text], notebook="nested")
+        assert ran.done.error is not None
+        assert ran.done.error.sqlstate == "42601"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import json
 import logging
 import pathlib
@@ -46,7 +47,7 @@ def rows(statement: int = 0) -> list[records.Event]:
     return [
         records.Columns(statement=statement, columns=(COLUMN,)),
         records.Rows(statement=statement, rows=(("1",),)),
-        completed("SELECT 1", statement),
+        dataclasses.replace(completed("SELECT 1", statement), row_count=1),
     ]
 
 

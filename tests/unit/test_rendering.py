@@ -365,3 +365,10 @@ def test_notices_before_an_error_are_kept() -> None:
     results = rendering.Results()
     assert results.take(notice) is None
     assert results.results() == [rendering.Result(command="", notices=(notice,))]
+
+
+def test_rows_that_nobody_counts() -> None:
+    """As in what `\\d` shows of a table."""
+    result = table([("a", "text")], [("x",)], row_count=None)
+    assert rendering.as_text(result) == " a \n---\n x"
+    assert "row" not in rendering.as_html(result)

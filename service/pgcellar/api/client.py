@@ -80,6 +80,15 @@ class Client:
             records.Plan, await self._json("POST", "/plans", records.to_json(request))
         )
 
+    async def page(self, request: records.PageRequest) -> records.Page:
+        """Some rows of a long result; the first page may take as long as the statement does.
+
+        Cancelling this ends the run for it, if nobody else asks for the result soon. Raises
+        PgcellarError.
+        """
+        body = await self._json("POST", "/pages", records.to_json(request), within=None)
+        return records.from_json(records.Page, body)
+
     async def states(self) -> list[records.StateInfo]:
         """The snapshots of this user's sandbox."""
         body = await self._json("GET", "/states")
@@ -104,7 +113,13 @@ class Client:
     # --- transport ---------------------------------------------------------------------------
 
     async def _json(
-        self, method: str, path: str, body: dict[str, Any] | None = None, *, start: bool = True
+        self,
+        method: str,
+        path: str,
+        body: dict[str, Any] | None = None,
+        *,
+        start: bool = True,
+        within: float | None = REQUEST_TIMEOUT,
     ) -> dict[str, Any]:
         data = None if body is None else json.dumps(body).encode()
         answer = bytearray()
@@ -113,7 +128,7 @@ class Client:
             answer.extend(chunk)
 
         try:
-            async with asyncio.timeout(REQUEST_TIMEOUT):
+            async with asyncio.timeout(within):
                 status = await self._request(method, path, data, take, start=start)
         except TimeoutError:
             raise errors.ServiceUnavailable(
@@ -139,10 +154,14 @@ class Client:
             status = await self._request("POST", path, body, take, start=True)
             if status >= 400:
                 raise _problem(status, bytes(first))
-        finally:
-            # The reader may have left, and the queue be full, if this was cancelled.
-            with contextlib.suppress(asyncio.QueueFull):
-                chunks.put_nowait(None)
+        except asyncio.CancelledError:
+            # Nobody reads any more.
+            raise
+        except BaseException:
+            await chunks.put(None)
+            raise
+        # A slow reader may have left the queue full.
+        await chunks.put(None)
 
     async def _request(
         self,

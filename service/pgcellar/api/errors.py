@@ -97,6 +97,12 @@ class RolesLost(PgcellarError):
     code = "PC011"
 
 
+class NoPages(PgcellarError):
+    """The result can't be given by pages."""
+
+    code = "PC012"
+
+
 def from_code(code: str, message: str, hint: str | None) -> PgcellarError:
     """The error whose class has this code (as it came over HTTP); PgcellarError if none has."""
     for cls in PgcellarError.__subclasses__():

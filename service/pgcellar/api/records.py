@@ -24,6 +24,8 @@ EffectName = Literal["none", "read", "write", "session", "pinning", "global"]
 DEFAULT_MAX_ROWS = 1_000
 #: A result is a page for a person, not an export: 8 MiB of text is more than anyone reads.
 DEFAULT_MAX_BYTES = 8 * 1024 * 1024
+#: Rows of one page at most: a grid shows some tens, and fetches some hundreds ahead.
+MAX_PAGE_ROWS = 10_000
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -198,8 +200,9 @@ class Completed:
     """A statement of the head is done.
 
     `command` is PostgreSQL's command tag, `row_count` all rows returned or affected (None where
-    the tag has no number), `truncated` whether fewer rows were sent than returned. `expanded`: each
-    row is to be shown as a table of its own, as psql does after \\x.
+    the tag has no number, and for descriptions, whose rows nobody counts), `truncated` whether
+    fewer rows were sent than returned. `expanded`: each row is to be shown as a table of its own,
+    as psql does after \\x.
     """
 
     statement: int
@@ -255,6 +258,47 @@ class Plan:
     steps: tuple[PlanStep, ...]
     first_miss: str | None
     planning_ms: float
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class PageRequest:
+    """Rows `offset`, `offset` + 1, … of what a statement of the head gives; both count from 0.
+
+    `notebook`, `cells`, `head`, `directory` and `parameters` are as in a `RunRequest`. A page has
+    at most `limit` rows, and no more than `MAX_PAGE_ROWS` or about `max_bytes` of text, but at
+    least one row where there is one: the next page begins at `offset` + its number of rows.
+    """
+
+    notebook: str
+    cells: tuple[Cell, ...]
+    head: int
+    directory: str | None = None
+    parameters: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    statement: int = 0
+    offset: int = 0
+    limit: int = DEFAULT_MAX_ROWS
+    max_bytes: int = DEFAULT_MAX_BYTES
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Page:
+    """Some rows of a result.
+
+    `state` is the state id it belongs to: where it is not that of the report on the head, a cell
+    above has changed since. Pages with one number `execution` fit together; a result that was
+    evicted is given by another execution, and rows without ORDER BY may then come in another order.
+    `row_count` counts all rows of the result, `kept` those, from the first on, that pages are given
+    of; `complete`: that is all of them.
+    """
+
+    state: str
+    execution: int
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[str | None, ...], ...]
+    offset: int
+    row_count: int
+    kept: int
+    complete: bool
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -354,6 +398,8 @@ _NESTED: Mapping[tuple[type[Any], str], type[Any]] = {
     (Done, "sandbox"): SandboxInfo,
     (Done, "error"): SqlError,
     (Plan, "steps"): PlanStep,
+    (PageRequest, "cells"): Cell,
+    (Page, "columns"): Column,
 }
 
 

@@ -39,6 +39,7 @@ _HEAD = (
     "{name}</th>"
 )
 _CELL = '<td style="text-align:{align};padding:2px 8px;white-space:pre-wrap">{value}</td>'
+_BELOW = '<div style="opacity:.7">{text}</div>'
 _NULL = '<span style="opacity:.5;font-style:italic">NULL</span>'
 
 
@@ -143,7 +144,7 @@ def as_text(result: Result) -> str:
         out += _row(row, widths, right)
     if result.command.startswith(("INSERT", "UPDATE", "DELETE", "MERGE")):
         return "\n".join([*out, _footer(result), "", result.command])
-    return "\n".join([*out, _footer(result)])
+    return "\n".join([*out, *_counted(result)])
 
 
 def _expanded(result: Result) -> str:
@@ -165,7 +166,7 @@ def _expanded(result: Result) -> str:
             for index, line in enumerate(_lines(value or "")):
                 shown = name[index] if index < len(name) else ""
                 out.append(f"{shown}{' ' * (left - _width(shown))} | {line}")
-    return "\n".join([*out, _footer(result)])
+    return "\n".join([*out, *_counted(result)])
 
 
 def _row(
@@ -194,6 +195,11 @@ def _pad(text: str, width: int, right: bool | None, *, bare: bool) -> str:
     if right:
         return " " * space + text
     return text if bare else text + " " * space
+
+
+def _counted(result: Result) -> list[str]:
+    """The line that counts the rows, where they are counted."""
+    return [] if result.row_count is None else [_footer(result)]
 
 
 def _footer(result: Result) -> str:
@@ -268,11 +274,8 @@ def as_html(result: Result) -> str:
         + "</tr>"
         for row in result.rows
     )
-    footer = html.escape(_footer(result))
-    return (
-        f"{_TABLE}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
-        f'<div style="opacity:.7">{footer}</div>'
-    )
+    below = "".join(_BELOW.format(text=html.escape(line)) for line in _counted(result))
+    return f"{_TABLE}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>{below}"
 
 
 # --- errors and notices ----------------------------------------------------------------------

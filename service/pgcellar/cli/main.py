@@ -40,15 +40,7 @@ def parser() -> argparse.ArgumentParser:
     run = commands.add_parser("run", help="run a notebook, or one cell of it")
     run.add_argument("notebook")
     run.add_argument("--head", metavar="ID|N", help="run only this cell, as if all above had run")
-    run.add_argument(
-        "-P",
-        dest="parameters",
-        type=_parameter,
-        metavar="NAME=VALUE",
-        action="append",
-        default=[],
-        help="set a parameter of the notebook, :NAME in its cells",
-    )
+    _take_parameters(run)
     run.add_argument(
         "--reroll",
         metavar="ID|N",
@@ -73,6 +65,18 @@ def parser() -> argparse.ArgumentParser:
     )
     plan.add_argument("--json", action="store_true", help="print one JSON object")
     plan.set_defaults(run=_plan)
+
+    page = commands.add_parser("page", help="show some rows of a long result")
+    page.add_argument("notebook")
+    page.add_argument("--head", metavar="ID|N", required=True, help="the cell that gives it")
+    page.add_argument(
+        "--statement", type=_place, default=1, metavar="N", help="of its statements; the first"
+    )
+    page.add_argument("--offset", type=_count, default=0, metavar="N", help="rows to leave out")
+    page.add_argument("--rows", type=_count, default=100, metavar="N", help="rows to show")
+    _take_parameters(page)
+    page.add_argument("--json", action="store_true", help="print one JSON object")
+    page.set_defaults(run=_page)
 
     demo = commands.add_parser("demo", help="run the quickstart notebook three times and compare")
     demo.add_argument("--json", action="store_true", help="print one JSON object")
@@ -110,6 +114,25 @@ def _count(text: str) -> int:
     return number
 
 
+def _place(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ValueError
+    return number
+
+
+def _take_parameters(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "-P",
+        dest="parameters",
+        type=_parameter,
+        metavar="NAME=VALUE",
+        action="append",
+        default=[],
+        help="set a parameter of the notebook, :NAME in its cells",
+    )
+
+
 def _parameter(text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not equals or not name.isidentifier() or "\0" in value:
@@ -131,6 +154,12 @@ def _plan(arguments: argparse.Namespace) -> int:
     from pgcellar.cli import running
 
     return running.interruptible(running.plan(arguments))
+
+
+def _page(arguments: argparse.Namespace) -> int:
+    from pgcellar.cli import paging, running
+
+    return running.interruptible(paging.page(arguments))
 
 
 def _demo(arguments: argparse.Namespace) -> int:

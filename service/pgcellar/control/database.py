@@ -61,7 +61,7 @@ class ControlDatabase:
         try:
             if self._embedded is not None:
                 await self._embedded.start()
-                with _translated():
+                with translated():
                     await _ensure_database(self._embedded.conninfo("postgres"))
             async with self.connection() as conn:
                 await migrations.migrate(conn)
@@ -84,7 +84,7 @@ class ControlDatabase:
         was under way then may or may not have happened.
         """
         async with self._slots:
-            with _translated():
+            with translated():
                 conn = await self._take()
                 try:
                     yield conn
@@ -177,7 +177,7 @@ def _lost(conn: Connection) -> bool:
 
 
 @contextlib.contextmanager
-def _translated() -> Iterator[None]:
+def translated() -> Iterator[None]:
     """The one place where the driver's loss of the server becomes our error."""
     try:
         yield

@@ -17,7 +17,7 @@ from pgcellar.postgres import account, binaries, server
 #: nothing moves by itself (no autovacuum); equal queries give equal sums (no parallel workers).
 SETTINGS: Mapping[str, str] = {
     "listen_addresses": "",
-    "max_connections": "40",
+    "max_connections": "80",
     "shared_buffers": "16MB",
     "fsync": "off",
     "synchronous_commit": "off",

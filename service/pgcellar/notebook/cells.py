@@ -18,7 +18,8 @@ class Step:
     `origin` is the query it was scanned as, if it was, and `included`: in another file. `data` is
     what a COPY FROM STDIN is fed. With `gset` the result goes into variables of that prefix.
     `expanded` and `timing` are switches of the display. `says` is what a meta-command shows.
-    `connects`: it begins a new session.
+    `describes` is a command that shows what the catalog says: its name and arguments. `connects`:
+    it begins a new session.
     """
 
     statement: statements.Statement
@@ -30,6 +31,7 @@ class Step:
     expanded: bool = False
     timing: bool = False
     says: str | None = None
+    describes: tuple[str, ...] = ()
     connects: bool = False
 
 
@@ -76,8 +78,10 @@ def parse(source: str) -> ParsedCell:
     can't be translated is a refused step.
     """
     header = _SESSION.match(source)
-    if header is not None:
-        return _in_session(source, header)
+    return _in_dialect(source) if header is None else _in_session(source, header)
+
+
+def _in_dialect(source: str) -> ParsedCell:
     try:
         translation = dialects.to_postgres(source)
     except dialects.DialectError as failure:
@@ -112,7 +116,7 @@ def _parse(source: str) -> ParsedCell:
 def _in_session(source: str, header: re.Match[str]) -> ParsedCell:
     named = _NAMED.fullmatch(header["rest"])
     # Blanked, so that positions stay.
-    parsed = parse(" " * header.end() + source[header.end() :])
+    parsed = _in_dialect(" " * header.end() + source[header.end() :])
     if named is None:
         return dataclasses.replace(
             parsed, refused=_misnamed(source, header.start("rest") - len("%%session"))

@@ -26,8 +26,11 @@ MAX_VALUE = 1 << 20
 #: Files within files within …
 MAX_DEPTH = 10
 _NAME = re.compile(r"[\w\x80-\U0010ffff]+")
-_DESCRIBES = re.compile(r"(?:d[A-Za-z]*[S+]*|l\+?|list\+?|zS?|s[fv]\+?|h|help|\?|lo_list\+?)\Z")
+_DESCRIBES = re.compile(r"(?:d[A-Za-z]*[S+x]*|(?:l|list|z|lo_list)[S+x]*|s[fv]\+?|h|help|\?)\Z")
 _INCLUDES = frozenset({"i", "ir", "include", "include_relative"})
+_INCLUDE = re.compile(
+    r"\\(?:ir|i|include_relative|include)[ \t]+(?:'(?P<quoted>[^'\n]*)'|(?P<name>\S+))"
+)
 _ECHOES = frozenset({"echo", "qecho", "warn"})
 _KNOWN = (
     "Notebooks know \\d and its family, \\l, \\z, \\sf, \\sv, \\h, \\?, \\copy, \\i, \\set, "
@@ -180,7 +183,12 @@ class Script:
         if name == "conninfo":
             return _says(command, f"You are connected to {_PLACE}\n")
         if _DESCRIBES.match(name):
-            return _says(command, None)
+            step = _says(command, None)
+            return dataclasses.replace(
+                step,
+                describes=(name, *command.arguments),
+                expanded=EXPANDED in self.variables,
+            )
         return _refused(_unknown(command))
 
     def _set(self, command: psqlscan.MetaCommand) -> cells.Step | None:
@@ -229,6 +237,24 @@ class Script:
             return _refused(dataclasses.replace(text, start=command.start))
         self._scanners.append(psqlscan.Scanner(text))
         return None
+
+
+def included(source: str, include: Include, depth: int = 0) -> list[str] | None:
+    """The texts of all files that a text may include, and those that these do; None if a variable
+    names one.
+    """
+    found: list[str] = []
+    for match in _INCLUDE.finditer(source):
+        name = match["quoted"] or match["name"] or ""
+        if ":" in name:
+            return None
+        text = include(name) if depth <= MAX_DEPTH else ""
+        if isinstance(text, str):
+            more = included(text, include, depth + 1)
+            if more is None:
+                return None
+            found += [text, *more]
+    return found
 
 
 def _to_file(ending: psqlscan.MetaCommand) -> bool:

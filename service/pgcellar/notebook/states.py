@@ -102,20 +102,22 @@ class Mark:
         """
         if self.transaction or self.sessions:
             return True
-        return self.binding == "pinned" and step.effect.volatile
+        return self.binding == "pinned" and self.volatile(step)
 
     def concerns_sessions(self, cell: cells.ParsedCell) -> bool:
-        """Whether a cell below runs in one of several sessions."""
-        return self.sessions or cell.session is not None
+        """Whether a cell below runs in one of several sessions; an empty one runs nowhere."""
+        if cell.session is not None:
+            return True
+        return self.sessions and (bool(cell.steps) or cell.scanned == "always")
 
-    def in_session(self, cell: cells.ParsedCell, roll: str) -> Mark:
-        """The mark after a cell that runs in one of several sessions.
+    def in_session(self, key: str, roll: str, variables: scripts.Variables) -> Mark:
+        """The mark after a cell that runs in one of several sessions (see `session_key`).
 
         What such a cell does hangs on what the others do at the same time, so the roll of each
         execution tells it from any other.
         """
         return dataclasses.replace(
-            self, state=next_id(self.state, session_key(self, cell), roll), sessions=True
+            self, state=next_id(self.state, key, roll), sessions=True, variables=variables
         )
 
 
@@ -152,9 +154,18 @@ def next_id(parent: str, canonical: str, digest: str = "") -> str:
     return hashed.hexdigest()
 
 
-def session_key(mark: Mark, cell: cells.ParsedCell) -> str:
-    """By what the roll of a cell in one of several sessions is known."""
-    return f"{cell.session or MAIN} {cell.digest} {json.dumps(mark.variables)}"
+def session_key(
+    mark: Mark, cell: cells.ParsedCell, digests: Mapping[str, str], include: scripts.Include
+) -> str | None:
+    """By what the roll and the variables of a cell in one of several sessions are known.
+
+    None if a variable names a file: then it is not known what the cell reads.
+    """
+    files = [digests.get(name, "") for name in cell.files]
+    texts = scripts.included(cell.source, include)
+    if texts is None:
+        return None
+    return json.dumps([cell.session or MAIN, cell.digest, mark.variables, files, texts])
 
 
 def advance(mark: Mark, step: cells.Step, digest: str = "", roll: str = "") -> Mark:
@@ -188,8 +199,13 @@ def link(
 ) -> Link:
     """The link of one cell, as far as knowledge reaches."""
     if before.concerns_sessions(cell):
-        roll = knowledge.roll(before.state, session_key(before, cell))
-        after = None if roll is None else before.in_session(cell, roll)
+        key = session_key(before, cell, digests, include or _nothing)
+        roll = None if key is None else knowledge.roll(before.state, key)
+        held = None if key is None else knowledge.values(before.state, key)
+        after = None
+        if key is not None and roll is not None and held is not None:
+            variables = tuple((name, value or "") for name, value in held.items())
+            after = before.in_session(key, roll, variables)
         return Link(before=before, after=after, effect="pinning", runs=True)
     walk = _Walk(cell=cell, digests=digests, knowledge=knowledge, include=include or _nothing)
     writes_only = cell.scanned != "always" and not cell.reads_only

@@ -30,6 +30,10 @@ COPY_BLOCK = 256 * 1024
 MAX_NOTICES = 500
 #: Characters of a notice that are shown.
 MAX_NOTICE = 16 * 1024
+#: Bytes after which decoded rows leave, though their chunk has more.
+BATCH_BYTES = 1024 * 1024
+#: Bytes of a single value that are taken: what is longer is cut.
+MAX_VALUE = records.DEFAULT_MAX_BYTES
 #: Probes are small catalog queries; one that takes longer meets a lock or a setting of the user's.
 PROBE_TIMEOUT = 15.0
 CANCEL_TIMEOUT = 5.0
@@ -59,7 +63,10 @@ class StatementFailed(Exception):
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Output:
-    """Where the results of a statement go, and how much of them; `sink` is for COPY TO STDOUT."""
+    """Where the results of a statement go, and how much of them; `sink` is for COPY TO STDOUT.
+
+    `rows_first`: no row waits for the names of the columns' types, so the columns may come last.
+    """
 
     emit: Emit
     statement: int
@@ -67,6 +74,7 @@ class Output:
     max_bytes: int
     name_types: bool = True
     sink: BinaryIO | None = None
+    rows_first: bool = False
 
 
 class Session:
@@ -94,20 +102,20 @@ class Session:
         """Connect. Raises SandboxLost if the server does not answer."""
         return cls(await _connection(parameters), types, parameters)
 
+    @classmethod
+    async def another(cls, parameters: Mapping[str, Any], types: Mapping[int, str]) -> Session:
+        """Connect as a person would: the server may refuse it.
+
+        Raises StatementFailed where it does, or SandboxLost.
+        """
+        return cls(await _admitted(parameters), types, parameters)
+
     async def renew(self) -> None:
         """Begin a new session in place of this one, as psql's `\\c` does, and see this one gone.
 
         Raises StatementFailed where the server refuses it, or SandboxLost.
         """
-        try:
-            conn = await _connection(self._parameters)
-        except errors.SandboxLost as exc:
-            refusal = _REFUSED.search(str(exc.__cause__))
-            if refusal is None:
-                raise
-            raise StatementFailed(
-                records.SqlError(sqlstate=_REJECTED, severity="FATAL", message=refusal[1])
-            ) from exc
+        conn = await _admitted(self._parameters)
         conn.add_notice_handler(self._note)
         old, pid = self._conn, self.pid
         self._conn, self._pg = conn, conn.pgconn
@@ -485,10 +493,13 @@ class _ResultReader:
             return
         if self._fields is None:
             await self._send_columns(result, output)
-        room = output.max_rows - self._sent_rows
-        if room > 0 and self._sent_bytes < output.max_bytes and result.ntuples:
-            rows = self._decode(result, min(room, result.ntuples), output.max_bytes)
-            await self._send_or_hold(records.Rows(statement=output.statement, rows=rows))
+        wanted = min(output.max_rows - self._sent_rows, result.ntuples)
+        taken = 0
+        while taken < wanted and self._sent_bytes < output.max_bytes:
+            rows = self._decode(result, range(taken, wanted), output.max_bytes)
+            taken += len(rows)
+            if rows:
+                await self._send_or_hold(records.Rows(statement=output.statement, rows=rows))
 
     async def _send_columns(self, result: pq.abc.PGresult, output: Output) -> None:
         encoding = self._session.encoding
@@ -509,12 +520,16 @@ class _ResultReader:
         )
 
     def _decode(
-        self, result: pq.abc.PGresult, count: int, max_bytes: int
+        self, result: pq.abc.PGresult, wanted: range, max_bytes: int
     ) -> tuple[tuple[str | None, ...], ...]:
         encoding = self._session.encoding
+        longest = min(max_bytes, MAX_VALUE)
         width = range(result.nfields)
         rows = []
-        for index in range(count):
+        batch = 0
+        for index in wanted:
+            if batch > BATCH_BYTES:
+                break
             values = [result.get_value(index, column) for column in width]
             size = sum(map(len, filter(None, values)))
             if self._sent_bytes + size > max_bytes and self._sent_rows:
@@ -522,10 +537,11 @@ class _ResultReader:
                 self._sent_bytes = max_bytes
                 break
             self._sent_bytes += size
+            batch += size
             self._sent_rows += 1
             rows.append(
                 tuple(
-                    None if value is None else value[:max_bytes].decode(encoding, "replace")
+                    None if value is None else value[:longest].decode(encoding, "replace")
                     for value in values
                 )
             )
@@ -549,7 +565,8 @@ class _ResultReader:
         )
 
     async def _send_or_hold(self, event: records.Event) -> None:
-        if self._unnamed:
+        rows_first = self._output is not None and self._output.rows_first
+        if self._unnamed and not (rows_first and isinstance(event, records.Rows)):
             self._held.append(event)
         else:
             await self._send(event)
@@ -571,6 +588,18 @@ async def _connection(parameters: Mapping[str, Any]) -> psycopg.AsyncConnection[
         )
     except psycopg.OperationalError as exc:
         raise errors.SandboxLost(f"The sandbox's PostgreSQL does not answer: {exc}") from exc
+
+
+async def _admitted(parameters: Mapping[str, Any]) -> psycopg.AsyncConnection[Any]:
+    try:
+        return await _connection(parameters)
+    except errors.SandboxLost as exc:
+        refusal = _REFUSED.search(str(exc.__cause__))
+        if refusal is None:
+            raise
+        raise StatementFailed(
+            records.SqlError(sqlstate=_REJECTED, severity="FATAL", message=refusal[1])
+        ) from exc
 
 
 def _heard(notify: pq.misc.PGnotify) -> str:

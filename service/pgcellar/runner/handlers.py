@@ -30,6 +30,7 @@ class Runs(_RunnerHandler):
 
     _task: asyncio.Task[None] | None = None
     _timer: asyncio.TimerHandle | None = None
+    _flushing: asyncio.Future[None] | None = None
     _unsent = 0
 
     async def post(self) -> None:
@@ -55,19 +56,33 @@ class Runs(_RunnerHandler):
 
     def _flush_soon(self) -> None:
         self._timer = None
-        if not self._finished and self._task is not None and not self._task.done():
+        # Tornado keeps one flush in mind: of two at once the first would be waited for for ever.
+        busy = self._flushing is not None and not self._flushing.done()
+        if not self._finished and self._task is not None and not self._task.done() and not busy:
             self._unsent = 0
-            self.flush()
+            self._flushing = asyncio.ensure_future(self.flush())
+            self._flushing.add_done_callback(_seen)
 
     async def _flush_now(self) -> None:
         """Waits while the reader is slow, and the run with it."""
-        self._unsent = 0
-        await self.flush()
+        while self._flushing is not None and not self._flushing.done():
+            await asyncio.wait([self._flushing])
+        if self._unsent:
+            self._unsent = 0
+            self._flushing = asyncio.ensure_future(self.flush())
+            self._flushing.add_done_callback(_seen)
+            await asyncio.shield(self._flushing)
 
     def on_connection_close(self) -> None:
         """Nobody reads any more."""
         if self._task is not None:
             self._task.cancel()
+
+
+def _seen(flushed: asyncio.Future[None]) -> None:
+    """That the reader left is seen elsewhere, too."""
+    if not flushed.cancelled():
+        flushed.exception()
 
 
 class Cancel(_RunnerHandler):
@@ -86,6 +101,27 @@ class Plans(_RunnerHandler):
         """Plan a head."""
         request = self.record(records.RunRequest)
         self.answer(records.to_json(await self.runner.plan(self.owner, request)))
+
+
+class Pages(_RunnerHandler):
+    """`POST /pages`: some rows of a long result."""
+
+    _task: asyncio.Task[records.Page] | None = None
+
+    async def post(self) -> None:
+        """Give a page. The first one may take as long as the statement does."""
+        request = self.record(records.PageRequest)
+        self._task = asyncio.create_task(self.runner.page(self.owner, request))
+        try:
+            page = await self._task
+        except asyncio.CancelledError:
+            return
+        self.answer(records.to_json(page))
+
+    def on_connection_close(self) -> None:
+        """Nobody waits for it any more."""
+        if self._task is not None:
+            self._task.cancel()
 
 
 class Forget(_RunnerHandler):

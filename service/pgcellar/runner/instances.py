@@ -122,7 +122,8 @@ class Instance:
     keep its state from being kept. `custom` names the settings of the user's own naming that it may
     hold; `roles` is its state's set. `attributes` is what belonged to its database when it was last
     without a session, and `began` the settings that its session began with; `redefined`: a
-    statement since may have changed the former. `plans`: whether prepared statements, if there are
+    statement since may have changed the former, and `redefines`: any below may, by what a
+    definition runs. `plans`: whether prepared statements, if there are
     any, would mean the same prepared again. `changes_roles`: a cell that ran here may have changed
     roles, perhaps in a transaction.
     """
@@ -140,6 +141,7 @@ class Instance:
     attributes: Mapping[str, Any] | None = None
     began: Sequence[Mapping[str, Any]] = ()
     redefined: bool = False
+    redefines: bool = False
     plans: Literal["none", "kept", "spoilt"] = "none"
     changes_roles: bool = False
     replay_ms: float = 0.0
@@ -208,6 +210,7 @@ class Instances:
             roles=snapshot.session.get("roles"),
             attributes=snapshot.session.get("attributes"),
             began=snapshot.session.get("began", ()),
+            redefines=bool(snapshot.session.get("redefines")),
             plans="kept" if held.prepared else "none",
         )
         try:
@@ -245,18 +248,17 @@ class Instances:
         return session
 
     async def sessions(self, instance: Instance) -> sessions.Sessions:
-        """All sessions of an instance. Raises SandboxLost if one has ended by itself."""
-        main = await self.connect(instance)
+        """All sessions of an instance. Raises SandboxLost."""
         if instance.sessions is None:
+            main = await self.connect(instance)
 
             async def another() -> executor.Session:
-                return await executor.Session.connect(
-                    self._place.conninfo(instance.database), self.types
-                )
+                attributes, database = self._control.attributes, instance.database
+                # Settings of the user's role that are for all databases are of no state.
+                await attributes.write(database, await attributes.read(database))
+                return await executor.Session.another(self._place.conninfo(database), self.types)
 
             instance.sessions = sessions.Sessions(main, another, self._control.waits)
-        if not instance.sessions.usable:
-            raise errors.SandboxLost("A session of the notebook has ended.")
         return instance.sessions
 
     async def disconnect(self, instance: Instance) -> None:
@@ -292,6 +294,7 @@ class Instances:
                 "roles": instance.roles,
                 "attributes": instance.attributes,
                 "began": list(instance.began),
+                "redefines": instance.redefines,
             },
         )
         snapshot = self._snapshots.find(instance.mark.state)

@@ -16,8 +16,10 @@ from pgcellar.runner import (
     beside,
     executor,
     files,
+    gates,
     instances,
     planning,
+    purity,
     reports,
     results,
     running,
@@ -63,8 +65,10 @@ class Run:
         *,
         parsed: Sequence[cells.ParsedCell],
         alive: Callable[[], bool],
+        gate: gates.Gate | None = None,
     ) -> None:
         self._request = request
+        self._gate = gate
         self._emit = emit
         self._space = space
         self._files = opener
@@ -204,6 +208,33 @@ class Run:
             steps=tuple(steps),
             first_miss=None if missed is None else self._why(missed),
             planning_ms=round((time.perf_counter() - begin) * 1000, 3),
+        )
+
+    async def standing(self) -> gates.Standing | None:
+        """Where the head would begin; None where only running the tail tells.
+
+        Raises NoPages where the head's results are no functions of the state.
+        """
+        parsed = self._parsed[-1]
+        reason = purity.by_text(parsed)
+        if reason is None:
+            context = await self._context()
+            links, _ = self._plan(context)
+            if len(links) < len(self._cells):
+                return None
+            before = links[-1].before
+            facts = self._space.knowledge.facts(before.state)
+            if facts is None and not before.transaction and not before.sessions:
+                return None
+            reason = purity.reason(before, parsed, facts)
+            key = self._space.result_key(before, parsed, context)
+            if key is not None:
+                events = self._space.remembered(before, parsed, self._request, context)
+                return gates.Standing(state=before.state, key=key, events=events)
+        raise errors.NoPages(
+            f"Cell {self._cells[-1].id} has no pages: {reason}.",
+            hint="Make what it gives a table, by CREATE TABLE … AS in a cell of its own, and page"
+            " through that: select * from it.",
         )
 
     def _foresee(
@@ -384,7 +415,10 @@ class Run:
         """Run a cell, and show what it gives if it is the head."""
         request = self._request
         target = running.Target(
-            emit=emit or _nowhere, max_rows=request.max_rows, max_bytes=request.max_bytes
+            emit=emit or _nowhere,
+            max_rows=request.max_rows,
+            max_bytes=request.max_bytes,
+            rows_first=self._gate is not None,
         )
         if instance.mark.concerns_sessions(parsed):
             held = await self._space.sessions(self._notebook, instance)
@@ -452,8 +486,10 @@ class Run:
         self, instance: instances.Instance, context: running.Context
     ) -> records.SqlError | None:
         head, parsed, report = self._cells[-1], self._parsed[-1], self._reports.head
-        report.source = "head"
         before = instance.mark
+        if self._gate is not None and not await self._opens(self._gate, instance, context):
+            return None
+        report.source = "head"
         self._head_begun = True
         events: list[records.Event] = []
         size = 0
@@ -462,7 +498,7 @@ class Run:
             nonlocal size
             if isinstance(event, records.Rows):
                 size += sum(len(v) for row in event.rows for v in row if v is not None)
-            if size <= store.MAX_OUTCOME_BYTES:
+            if size <= store.MAX_OUTCOME_BYTES and self._gate is None:
                 events.append(event)
             await self._emit(event)
 
@@ -489,10 +525,10 @@ class Run:
             instance.replay_ms += done.ms
             self._space.learn_cost(before.state, parsed, done.ms)
         kept = done.mark != before or self._space.pure(before, parsed)
-        if kept and done.error is None and not done.mark.sessions:
-            self._space.remember(
-                before, parsed, context, done, events if size <= store.MAX_OUTCOME_BYTES else None
-            )
+        if kept and done.error is None and not done.mark.sessions and self._gate is None:
+            # With a lower bound a value may have been cut, which no event tells.
+            whole = self._request.max_bytes >= store.MAX_OUTCOME_BYTES >= size
+            self._space.remember(before, parsed, context, done, events if whole else None)
         link = self._space.chain.link(before, parsed, context.digests, context.include)
         report.volatile = link.volatile
         self._save_chain()
@@ -506,6 +542,16 @@ class Run:
             self._foresee_edit,
         )
         return None if done.error is None else dataclasses.replace(done.error, cell=head.id)
+
+    async def _opens(
+        self, gate: gates.Gate, instance: instances.Instance, context: running.Context
+    ) -> bool:
+        """Whether the head shall begin; the instance stands before it all the same."""
+        session = await self._connect(instance)
+        await running.know_facts(session, instance.mark, context)
+        key = self._space.result_key(instance.mark, self._parsed[-1], context)
+        gate.opened = key is not None and key == gate.key
+        return gate.opened
 
     async def _foresee_edit(self) -> None:
         """Have an instance stand where the head began, in idle time: there it is edited next.
@@ -564,7 +610,7 @@ class Run:
         if self._request.rerun or len(links) < len(self._cells):
             return None
         link = links[-1]
-        if link.after is None:
+        if link.after is None or link.after.sessions:
             return None
         if not link.runs and not self._space.pure(link.before, self._parsed[-1]):
             # What was kept under other rules, by another version, say.

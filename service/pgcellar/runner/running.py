@@ -43,6 +43,8 @@ _REFUSED_AS_WRITE = "25006"
 #: dependent_objects_still_exist; its detail also counts objects in the databases of other states.
 _NEEDED = "2BP01"
 _ELSEWHERE = r"\d+ objects? in database |(?:owner of|privileges for) database (?!{database}$)"
+#: One of these says a trigger or default that changes what belongs to the database.
+_REACHES_DATABASE = frozenset({"database", "execute"})
 #: undefined_database
 _NO_DATABASE = "3D000"
 #: Bytes of the values that `\\gset` keeps.
@@ -74,6 +76,7 @@ class Target:
     emit: executor.Emit
     max_rows: int
     max_bytes: int
+    rows_first: bool = False
 
     def output(self, statement: int) -> executor.Output:
         """The output of one statement."""
@@ -82,6 +85,7 @@ class Target:
             statement=statement,
             max_rows=self.max_rows,
             max_bytes=self.max_bytes,
+            rows_first=self.rows_first,
         )
 
 
@@ -334,7 +338,8 @@ class _Run:
             await self._check_copied(command)
             with self._context.files.create(self._context.directory, command.file) as file:
                 return await self._read_only(command.sql, dataclasses.replace(output, sink=file))
-        return await special.run(self._session, step.statement.text, output)
+        await special.run(self._session, step.describes, output, expanded=step.expanded)
+        return None
 
     async def _check_copied(self, command: copying.Copy) -> None:
         """A `\\copy … to` is skipped in the tail, so it must be certain to change nothing."""
@@ -434,7 +439,10 @@ class _Run:
 
     def _advance(self, step: cells.Step) -> None:
         """An effective statement ran."""
-        if step.effect.definition or step.effect.name == "read":
+        effect = step.effect
+        if effect.definition and (effect.words is None or effect.words & _REACHES_DATABASE):
+            self._instance.redefines = True
+        if effect.definition or effect.name == "read" or self._instance.redefines:
             # A read that counts has called something.
             self._instance.redefined = True
         self.opaque = self.opaque or step.effect.opaque

@@ -8,12 +8,13 @@ import contextlib
 import dataclasses
 import logging
 import secrets
-from collections.abc import Awaitable, Callable, Sequence
+import types
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from pgcellar.api import errors, records
-from pgcellar.notebook import cells, dialects
-from pgcellar.runner import bases, executor, files, run, store, workspace
+from pgcellar.notebook import cells, dialects, statements
+from pgcellar.runner import bases, executor, files, gates, pages, run, slices, store, workspace
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +43,18 @@ class Environments(Protocol):
 #: Characters; parsing takes about a second for ten million of them.
 LONG_CELL = 200_000
 _CANCELLED = "57014"
+_TYPES: Mapping[str, Any] = {
+    "notebook": str,
+    "head": int,
+    "directory": (str, types.NoneType),
+    "first": (int, types.NoneType),
+    "rerun": bool,
+    "max_rows": int,
+    "max_bytes": int,
+    "brief": bool,
+}
+#: More rows, and more bytes, than any result has.
+_ALL = (1 << 63) - 1
 _UNFORESEEN = "The service met an error it did not foresee; the cell left no trace."
 _LOGGED = "Its log has the details: `pgcellar service status` names it."
 
@@ -57,10 +70,12 @@ class Runner:
         environments: Environments,
         open_workspace: OpenWorkspace,
         knowledge: store.KnowledgeStore,
+        kept: slices.SliceStore,
     ) -> None:
         self._environments = environments
         self._open_workspace = open_workspace
         self._knowledge = knowledge
+        self._pages = pages.Pages(kept)
         self._files = files.Files()
         self._bases = bases.Bases(self._files)
         self._workspaces: dict[str, tuple[Sandbox, workspace.Workspace]] = {}
@@ -70,6 +85,7 @@ class Runner:
 
     async def close(self) -> None:
         """Cancel what runs, and end every session."""
+        await self._pages.close()
         for current in list(self._runs.values()):
             await current.cancel()
         for _, space in self._workspaces.values():
@@ -117,6 +133,7 @@ class Runner:
         emit: executor.Emit,
         identity: str,
         parsed: Sequence[cells.ParsedCell],
+        gate: gates.Gate | None = None,
     ) -> bool:
         """Run one head up to its `Done`; whether it left a state, so that the next may run."""
         left = False
@@ -129,7 +146,7 @@ class Runner:
             await emit(event)
 
         try:
-            await self._attempts(owner, request, watch, identity, parsed[: request.head + 1])
+            await self._attempts(owner, request, watch, identity, parsed[: request.head + 1], gate)
         except errors.PgcellarError as exc:
             await emit(_nothing_ran(request, exc))
         except Exception:
@@ -145,12 +162,19 @@ class Runner:
         emit: executor.Emit,
         identity: str,
         parsed: Sequence[cells.ParsedCell],
+        gate: gates.Gate | None,
     ) -> None:
         for last in (False, True):
             sandbox, space = await self._workspace(owner, emit)
             with sandbox.in_use():
                 current = run.Run(
-                    request, emit, space, self._files, parsed=parsed, alive=sandbox.alive
+                    request,
+                    emit,
+                    space,
+                    self._files,
+                    parsed=parsed,
+                    alive=sandbox.alive,
+                    gate=gate,
                 )
                 self._runs[identity] = current
                 try:
@@ -180,6 +204,61 @@ class Runner:
             )
             return await planned.plan()
 
+    async def page(self, owner: str, request: records.PageRequest) -> records.Page:
+        """A page of what a statement of the head gives.
+
+        Raises BadRequest, NoPages, or whatever kept the head from running.
+        """
+        wanted = check_page(request)
+        self.active += 1
+        try:
+            expanded = await self._expand(wanted)
+            parsed = await parse(expanded.request)
+            _check_statement(request.statement, parsed[-1])
+            return await self._pages.page(request, _Head(self, owner, expanded, parsed))
+        finally:
+            self.active -= 1
+
+    async def standing(
+        self, owner: str, request: records.RunRequest, parsed: Sequence[cells.ParsedCell]
+    ) -> gates.Standing | None:
+        """Where a head would begin; see `run.Run.standing`."""
+        # What is known of a sandbox that has ended is still true.
+        known = self._workspaces.get(owner) or await self._workspace(owner, _silent)
+        sandbox, space = known
+        planned = run.Run(request, _silent, space, self._files, parsed=parsed, alive=sandbox.alive)
+        return await planned.standing()
+
+    async def run_gated(
+        self,
+        owner: str,
+        expanded: bases.Expanded,
+        parsed: Sequence[cells.ParsedCell],
+        emit: executor.Emit,
+        gate: gates.Gate,
+    ) -> records.Done:
+        """Run a head where a gate lets it; see `pages.Head`."""
+        identity = secrets.token_hex(8)
+        done: records.Done | None = None
+
+        async def tell(event: records.Event) -> None:
+            nonlocal done
+            if isinstance(event, records.Done):
+                told = expanded.event(event)
+                assert isinstance(told, records.Done)
+                done = told
+            else:
+                await emit(event)
+
+        self.active += 1
+        try:
+            await self._head(owner, expanded.request, tell, identity, parsed, gate)
+        finally:
+            self.active -= 1
+            self._runs.pop(identity, None)
+        assert done is not None
+        return done
+
     async def forget(self, owner: str, notebook: str) -> None:
         """Give a notebook's instances back, if its sandbox runs."""
         found = self._workspaces.get(owner)
@@ -206,8 +285,63 @@ class Runner:
             return sandbox, space
 
 
+class _Head:
+    """The head of an owner's notebook; satisfies `pages.Head`."""
+
+    def __init__(
+        self,
+        runner: Runner,
+        owner: str,
+        expanded: bases.Expanded,
+        parsed: Sequence[cells.ParsedCell],
+    ) -> None:
+        self._runner = runner
+        self._owner = owner
+        self._expanded = expanded
+        self._parsed = parsed
+
+    async def standing(self) -> gates.Standing | None:
+        return await self._runner.standing(self._owner, self._expanded.request, self._parsed)
+
+    async def run(self, emit: executor.Emit, gate: gates.Gate) -> records.Done:
+        return await self._runner.run_gated(self._owner, self._expanded, self._parsed, emit, gate)
+
+
+def check_page(request: records.PageRequest) -> records.RunRequest:
+    """The run that gives all rows of a page's head. Raises BadRequest."""
+    numbers = (request.statement, request.offset, request.limit, request.max_bytes)
+    if not all(isinstance(number, int) and 0 <= number <= _ALL for number in numbers):
+        raise errors.BadRequest(
+            "`statement`, `offset`, `limit` and `max_bytes` are whole numbers from 0 on."
+        )
+    if not isinstance(request.head, int):
+        raise errors.BadRequest("`head` is a whole number from 0 on.")
+    wanted = records.RunRequest(
+        notebook=request.notebook,
+        cells=request.cells,
+        head=request.head,
+        directory=request.directory,
+        parameters=request.parameters,
+        rerun=True,
+        brief=True,
+        max_rows=_ALL,
+        max_bytes=_ALL,
+    )
+    check(wanted)
+    return wanted
+
+
+def _check_statement(statement: int, head: cells.ParsedCell) -> None:
+    if head.steps and statement >= len(head.steps):
+        raise errors.BadRequest(
+            f"Statement {statement} is asked for, but the cell has {len(head.steps)}.",
+            hint="`statement` counts from 0.",
+        )
+
+
 def check(request: records.RunRequest) -> None:
     """Raise BadRequest for a request that makes no sense."""
+    _check_types(request)
     if not request.notebook:
         raise errors.BadRequest("The request names no notebook.")
     if not 0 <= request.head < len(request.cells):
@@ -219,6 +353,40 @@ def check(request: records.RunRequest) -> None:
         raise errors.BadRequest(f"The first head is cell {request.first}, the last {request.head}.")
     if request.max_rows < 0 or request.max_bytes < 0:
         raise errors.BadRequest("`max_rows` and `max_bytes` can't be negative.")
+
+
+def _check_types(request: records.RunRequest) -> None:
+    """What came over the wire may be anything."""
+    wrong = [
+        name
+        for name, wanted in _TYPES.items()
+        if not isinstance(value := getattr(request, name), wanted)
+        or (isinstance(value, bool) and wanted is not bool)
+    ]
+    if not all(
+        type(cell) is records.Cell and isinstance(cell.id, str) and isinstance(cell.source, str)
+        for cell in (request.cells if isinstance(request.cells, tuple) else (None,))
+    ):
+        wrong.append("cells")
+    texts = [*_strings(request.reroll, "reroll", wrong)]
+    if isinstance(request.parameters, Mapping):
+        texts += _strings((*request.parameters, *request.parameters.values()), "parameters", wrong)
+    else:
+        wrong.append("parameters")
+    if not all(statements.readable(text) for text in texts):
+        wrong.append("parameters")
+    if wrong:
+        raise errors.BadRequest(
+            f"Not of its type in the request: {', '.join(dict.fromkeys(wrong))}.",
+            hint="See `RunRequest` in pgcellar.api.records.",
+        )
+
+
+def _strings(values: object, name: str, wrong: list[str]) -> list[str]:
+    if isinstance(values, tuple) and all(isinstance(value, str) for value in values):
+        return list(values)
+    wrong.append(name)
+    return []
 
 
 def _nothing_ran(

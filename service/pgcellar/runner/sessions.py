@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from pgcellar.api import errors, records
 from pgcellar.notebook import states
@@ -27,6 +27,7 @@ _CANCEL_SECONDS = 10.0
 
 
 #: For whom server processes wait, where it has been too long for a deadlock.
+Place = Literal["its own", "new", "another's"]
 Waits = Callable[[Collection[int]], Awaitable[Mapping[int, Sequence[int]]]]
 
 
@@ -67,7 +68,11 @@ class Outlet:
             self._size += sum(len(v) for row in event.rows for v in row if v is not None)
         elif isinstance(event, records.Text):
             self._size += len(event.text)
-        if self._size > MAX_HELD and isinstance(event, records.Rows | records.Text):
+        elif isinstance(event, records.Notice):
+            self._size += sum(len(v or "") for v in (event.message, event.detail, event.hint))
+        if self._size > MAX_HELD and isinstance(
+            event, records.Rows | records.Text | records.Notice
+        ):
             self._cut.add(event.statement)
             return
         if isinstance(event, records.Completed) and event.statement in self._cut:
@@ -111,7 +116,7 @@ class Sessions:
         self._connect = connect
         self._waits = waits
         self._pending: dict[str, _Pending] = {}
-        self._running: str | None = None
+        self._awaited: set[str] = set()
 
     @property
     def in_transaction(self) -> bool:
@@ -119,39 +124,38 @@ class Sessions:
         return any(session.in_transaction for session in self._sessions.values())
 
     @property
-    def usable(self) -> bool:
-        """Whether all of them stand."""
-        return all(session.check() for session in self._sessions.values())
-
-    @property
     def pid(self) -> int:
-        """The server process of the session in which something runs that is waited for."""
-        return self._current.pid
+        """The server process of a session in which something runs that is waited for."""
+        return self._sessions[next(iter(self._awaited), states.MAIN)].pid
 
     async def cancel(self) -> None:
-        """Cancel what is waited for."""
-        await self._current.cancel()
-
-    @property
-    def _current(self) -> executor.Session:
-        name = self._running or next(iter(self._pending), states.MAIN)
-        return self._sessions[name]
+        """Cancel what is waited for, but nothing that waits itself."""
+        for name in sorted(self._awaited):
+            await self._sessions[name].cancel()
 
     def waits(self, name: str) -> bool:
         """Whether a cell is pending in a session."""
         return name in self._pending
 
-    async def session(self, name: str) -> executor.Session:
-        """A session by its name, made when it is named first. Raises BadRequest, SandboxLost."""
+    async def session(self, name: str) -> tuple[executor.Session, Place]:
+        """A session by its name, made when it is named first; and whether it stands in its own
+        place, is new, or stands in another's that has ended by itself, as psql connects again.
+
+        Raises BadRequest, StatementFailed where the server refuses it, or SandboxLost.
+        """
         found = self._sessions.get(name)
-        if found is None:
-            if len(self._sessions) == MAX_SESSIONS:
-                raise errors.BadRequest(
-                    f"A notebook has at most {MAX_SESSIONS} sessions.",
-                    hint=f"Use one of: {', '.join(self._sessions)}.",
-                )
-            found = self._sessions[name] = await self._connect()
-        return found
+        if found is not None and found.check():
+            return found, "its own"
+        if found is None and len(self._sessions) == MAX_SESSIONS:
+            raise errors.BadRequest(
+                f"A notebook has at most {MAX_SESSIONS} sessions.",
+                hint=f"Use one of: {', '.join(self._sessions)}.",
+            )
+        made = self._sessions[name] = await self._connect()
+        if found is not None:
+            await found.close()
+            return made, "another's"
+        return made, "new"
 
     async def close(self) -> None:
         """End what is pending, and every session but the main one."""
@@ -179,14 +183,13 @@ class Sessions:
         """
         outlet = Outlet(emit, first)
         task = asyncio.create_task(work(outlet))
-        self._running = name
+        self._awaited = {name}
         try:
             waits = await self._settle({name: task})
             if not task.done():
                 await outlet.tell(f"Session {name} waits for {self._names(waits[name])}.\n")
                 outlet.hold()
                 self._pending[name] = _Pending(task, outlet)
-            self._running = None
             done = task.result() if task.done() else None
             await self._deliver(emit, first + outlet.count)
             return done
@@ -196,7 +199,7 @@ class Sessions:
                 await asyncio.gather(task, return_exceptions=True)
             raise
         finally:
-            self._running = None
+            self._awaited = set()
 
     async def cancel_pending(self, name: str, emit: executor.Emit) -> int:
         """Cancel what waits in a session, and show how it ended; the number of statements shown."""
@@ -247,6 +250,7 @@ class Sessions:
                 for pid, blockers in (await self._waits(pids)).items()
                 if ours.intersection(blockers)
             }
+            self._awaited = left.keys() - found.keys()
             if found.keys() == left.keys():
                 return found
 
@@ -264,6 +268,9 @@ async def _tell_failure(
         error = task.result().error
     except results.CellFailed as exc:
         error = exc.error
+    except errors.SandboxLost as exc:
+        # Of its own session: whether the server is there shows the next statement.
+        error = records.SqlError(sqlstate="08006", severity="FATAL", message=exc.message)
     if error is not None:
         await emit(
             records.Notice(

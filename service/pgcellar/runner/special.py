@@ -1,32 +1,21 @@
-"""psql's describing commands (`\\d` and its family), by pgspecial.
+"""psql's describing commands (`\\d` and its family), `\\h` and `\\?`.
 
-pgspecial wants a synchronous cursor: it gets one over the session's own connection, so that it sees
-what the session sees, and works in a thread while the session waits. Only commands that look at the
-catalog are let through; what pgspecial has besides would touch the host.
+They are queries of ours: see `describe`. Only the texts of `\\h` are pgspecial's, of which nothing
+else is used.
 """
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import Iterable
-from typing import Any
 
-import pgspecial
-import psycopg
-from psycopg import pq
+from pgspecial.help import commands as syntax
 
-from pgcellar.api import errors, records
-from pgcellar.notebook import databases
+from pgcellar.api import records
 from pgcellar.runner import executor
+from pgcellar.runner.describe import catalog, commands
 
-#: As psql names them; each may have a `+`.
-DESCRIBING = frozenset(
-    {
-        "\\d", "\\l", "\\list", "\\du", "\\dp", "\\z", "\\ddp", "\\db", "\\dn", "\\dx", "\\dt",
-        "\\dv", "\\dm", "\\ds", "\\di", "\\df", "\\dT", "\\dD", "\\dF", "\\sf", "\\dE", "\\h",
-    }
-)  # fmt: skip
+#: Characters of a pattern; a name has 63 bytes.
+MAX_PATTERN = 1_000
 #: Handled before they come here; listed by `\\?`.
 _OTHERS = (
     ("\\copy TABLE from|to 'FILE'", "Load or save a file beside the notebook."),
@@ -40,162 +29,139 @@ _OTHERS = (
     ("\\echo TEXT", "Show a text."),
     ("\\x [on|off]", "Show each row as a table of its own."),
     ("\\timing [on|off]", "Show how long statements take."),
-    ("\\drds", "List the settings that new sessions begin with."),
     ("\\c", "Begin a new session."),
     ("\\conninfo", "Show the name of the database, and who is connected."),
+    ("\\h [STATEMENT]", "Show the syntax of SQL."),
 )
-_SETTINGS = f"""
-select r.rolname, case when d.oid is not null then '{databases.NAME}' end,
-       pg_catalog.array_to_string(s.setconfig, E'\\n')
-from pg_catalog.pg_db_role_setting s
-left join pg_catalog.pg_database d on d.oid = s.setdatabase
-left join pg_catalog.pg_roles r on r.oid = s.setrole
-where s.setdatabase = 0 or d.datname = pg_catalog.current_database()
-order by 1, 2
-"""
-_MAX_PATTERN = 1_000
-_Result = tuple[str | None, list[tuple[Any, ...]] | None, list[str], str | None]
+_HELP_WIDTH = 33
 
 
 async def run(
-    session: executor.Session, text: str, output: executor.Output
-) -> records.Completed | None:
-    """Run a describing command and show what it gives, each of its tables with a `Completed`.
+    session: executor.Session,
+    command: tuple[str, ...],
+    output: executor.Output,
+    *,
+    expanded: bool = False,
+) -> None:
+    """Run a describing command, its name and arguments, and show what it gives.
 
-    Raises StatementFailed, or SandboxLost. Cancelling the task cancels the query at the server.
+    Each table comes with a `Completed`, its title in a `Text` before it and its footers in one
+    behind it. With `expanded`, each row of a list is shown as a table of its own. What goes beyond
+    the bounds of `output` is left out, and said to be. Raises StatementFailed, or SandboxLost.
+    Cancelling the task cancels the query at the server.
     """
     begin = time.perf_counter()
-    name = text.split(None, 1)[0]
-    if name == "\\?":
-        shown: list[_Result] = [(None, _commands(), ["Command", "Description"], None)]
-    elif text == "\\drds":
-        shown = [await _settings(session)]
-    elif name.rstrip("+") not in DESCRIBING or len(text) > _MAX_PATTERN:
-        raise _unknown(name)
+    name, *arguments = command
+    if name == "?":
+        shown: catalog.Shown = [_commands()]
+    elif name in ("h", "help"):
+        shown = [_syntax(" ".join(arguments))]
     else:
-        shown = await _describe(session, text)
+        shown = await _describe(session, name, arguments, output)
+        # Of these letters only those behind the command's own are modifiers.
+        expanded = expanded or "x" in name[2 if name.startswith("d") else 1 :]
     ms = (time.perf_counter() - begin) * 1000
+    room = output.max_bytes
     for found in shown:
-        await _show(output, found, name, ms)
-    return None
+        room -= _size(found)
+        if room < 0:
+            await _say(output, f"What follows is left out: {output.max_bytes} bytes are shown.")
+            break
+        if isinstance(found, str):
+            await _say(output, found)
+        else:
+            await _show(output, found, f"\\{name}", ms, expanded=expanded and found.expandable)
 
 
-async def _settings(session: executor.Session) -> _Result:
-    """psql's `\\drds`, but for the settings of other databases of the sandbox."""
-    rows = await session.query(_SETTINGS)
-    return "List of settings", [tuple(row) for row in rows], ["Role", "Database", "Settings"], None
+async def _describe(
+    session: executor.Session, name: str, arguments: list[str], output: executor.Output
+) -> catalog.Shown:
+    found = commands.find(name)
+    if found is None:
+        raise catalog.failed(
+            f"The meta-command \\{name} is not known to notebooks.", "\\? lists those that are."
+        )
+    if any(len(argument) > MAX_PATTERN for argument in arguments):
+        raise catalog.failed(f"A pattern of \\{name} is too long.", "Names have up to 63 bytes.")
+    most = commands.arguments(name)
+    request = catalog.Request(command=name, arguments=tuple(arguments[:most]))
+    async with catalog.reading(session, output.emit) as reader:
+        shown = await found(reader, request)
+    return [*shown, *(f'\\{name}: extra argument "{more}" ignored' for more in arguments[most:])]
 
 
-async def _describe(session: executor.Session, text: str) -> list[_Result]:
-    """What pgspecial finds, read in a READ ONLY transaction unless the user's own is open."""
-    wrapped = not session.in_transaction
-    if wrapped:
-        await session.query("BEGIN READ ONLY")
-    work = asyncio.ensure_future(asyncio.to_thread(_ask, session.connection, text))
-    try:
-        return await asyncio.shield(work)
-    except asyncio.CancelledError:
-        await session.cancel()
-        await asyncio.gather(work, return_exceptions=True)
-        raise
-    except psycopg.OperationalError as exc:
-        if not session.usable:
-            raise errors.SandboxLost(str(exc).strip()) from exc
-        raise _failure(exc) from exc
-    except psycopg.Error as exc:
-        raise _failure(exc) from exc
-    except pgspecial.CommandNotFound as exc:
-        raise _unknown(text.split(None, 1)[0]) from exc
-    except (ValueError, TypeError, LookupError, AttributeError) as exc:
-        # pgspecial stumbles over patterns that are none.
-        hint = "\\d [PATTERN], for example \\dt public.*"
-        raise _refusal(f"{text[:80]} can't be read: {exc}", hint) from exc
-    finally:
-        if wrapped and session.usable and session.in_transaction:
-            await session.query("ROLLBACK")
+def _size(found: catalog.Table | str) -> int:
+    if isinstance(found, str):
+        return len(found)
+    values = sum(len(value or "") for row in found.rows for value in row)
+    return values + sum(map(len, found.footers))
 
 
-def _ask(connection: pq.abc.PGconn, text: str) -> list[_Result]:
-    handlers = connection.notice_handler, connection.notify_handler
-    wrapper = psycopg.Connection(connection)
-    # It owns nothing, so there is nothing to warn of when it goes.
-    wrapper._pool = None
-    try:
-        cursor = psycopg.ClientCursor(wrapper)
-        found = pgspecial.PGSpecial().execute(cursor, text)
-        return [
-            (
-                title,
-                None if rows is None else [tuple(row) for row in rows],
-                [str(header) for header in headers or ()],
-                status,
-            )
-            for title, rows, headers, status in found
-        ]
-    finally:
-        connection.notice_handler, connection.notify_handler = handlers
+async def _say(output: executor.Output, text: str) -> None:
+    await output.emit(records.Text(statement=output.statement, text=f"{text}\n"))
 
 
-async def _show(output: executor.Output, found: _Result, command: str, ms: float) -> None:
-    title, rows, headers, status = found
+async def _show(
+    output: executor.Output, table: catalog.Table, command: str, ms: float, *, expanded: bool
+) -> None:
     statement = output.statement
-    if title:
-        await output.emit(records.Text(statement=statement, text=f"{title}\n"))
-    if rows is not None:
-        width = max((len(row) for row in rows), default=len(headers))
-        names = [*headers, *[""] * (width - len(headers))]
-        columns = tuple(records.Column(name=name, type="text") for name in names)
-        await output.emit(records.Columns(statement=statement, columns=columns))
-        kept = rows[: output.max_rows]
-        await output.emit(
-            records.Rows(statement=statement, rows=tuple(_texts(row, width) for row in kept))
+    if table.title:
+        await _say(output, table.title)
+    types = dict(table.types)
+    columns = tuple(records.Column(name=n, type=types.get(n, "text")) for n in table.columns)
+    await output.emit(records.Columns(statement=statement, columns=columns))
+    kept = table.rows[: output.max_rows]
+    # psql shows nothing for what is null here.
+    rows = tuple(tuple(value or "" for value in row) for row in kept)
+    await output.emit(records.Rows(statement=statement, rows=rows))
+    truncated = len(kept) < len(table.rows)
+    counted = truncated or (table.counted and not table.footers)
+    await output.emit(
+        records.Completed(
+            statement=statement,
+            command=command,
+            row_count=len(table.rows) if counted else None,
+            truncated=truncated,
+            ms=round(ms, 3),
+            expanded=expanded,
         )
-        await output.emit(
-            records.Completed(
-                statement=statement,
-                command=command,
-                row_count=len(rows),
-                truncated=len(kept) < len(rows),
-                ms=round(ms, 3),
-            )
-        )
-    if status and not (rows is not None and status.startswith("SELECT ")):
-        await output.emit(records.Text(statement=statement, text=f"{status.rstrip()}\n"))
+    )
+    if table.footers:
+        await _say(output, "\n".join(table.footers))
 
 
-def _texts(row: Iterable[Any], width: int) -> tuple[str | None, ...]:
-    texts = [None if value is None else str(value) for value in row]
-    return tuple(texts + [None] * (width - len(texts)))
+def _commands() -> catalog.Table:
+    listed = sorted([*commands.described(), *_OTHERS])
+    return catalog.Table(title=None, columns=("Command", "Description"), rows=tuple(listed))
 
 
-def _commands() -> list[tuple[Any, ...]]:
-    known = pgspecial.PGSpecial().commands
-    ours = {
-        (command.syntax, command.description)
-        for name, command in known.items()
-        if name in DESCRIBING and not command.hidden
-    }
-    return [*sorted(ours), *_OTHERS]
-
-
-def _unknown(name: str) -> executor.StatementFailed:
-    return _refusal(
-        f"The meta-command {name} is not known to notebooks.", "\\? lists those that are."
+def _syntax(wanted: str) -> str:
+    """What `\\h` shows: the statements there are, or the syntax of those that begin so."""
+    known = syntax.helpcommands
+    words = wanted.strip().rstrip(";").upper().split()
+    if not words:
+        return _available(sorted(known))
+    # As psql does: of too many words those at the end are no part of the command's name.
+    while words:
+        name = " ".join(words)
+        found = [name] if name in known else [n for n in sorted(known) if n.startswith(name)]
+        if found or name == "*":
+            return "\n".join(map(_statement, found or sorted(known)))
+        words.pop()
+    return (
+        f'No help available for "{wanted.strip()}".\n'
+        "Try \\h with no arguments to see available help."
     )
 
 
-def _refusal(message: str, hint: str) -> executor.StatementFailed:
-    return executor.StatementFailed(
-        records.SqlError(sqlstate=errors.Unsupported.code, message=message, hint=hint)
-    )
+def _statement(name: str) -> str:
+    text = syntax.helpcommands[name]
+    description = " ".join(text["description"].split()).removeprefix("Description ")
+    return f"Command:     {name}\nDescription: {description}\nSyntax:{text['synopsis']}"
 
 
-def _failure(exc: psycopg.Error) -> executor.StatementFailed:
-    return executor.StatementFailed(
-        records.SqlError(
-            sqlstate=exc.sqlstate or "XX000",
-            message=exc.diag.message_primary or str(exc).strip(),
-            detail=exc.diag.message_detail,
-            hint=exc.diag.message_hint,
-        )
-    )
+def _available(names: list[str]) -> str:
+    half = (len(names) + 1) // 2
+    rows = zip(names[:half], [*names[half:], ""], strict=False)
+    lines = (f"  {left:<{_HELP_WIDTH}}{right}".rstrip() for left, right in rows)
+    return "\n".join(["Available help:", *lines])

@@ -16,6 +16,7 @@ from pgcellar.runner import (
     instances,
     planning,
     probes,
+    purity,
     results,
     running,
     sessions,
@@ -62,6 +63,9 @@ class Notebook:
         for instance in self.instances:
             if instance.mark != mark or (needs_base and not instance.since_base):
                 continue
+            if instance.sessions is not None:
+                # A session that has ended begins anew in the cell that names it.
+                return instance
             connected = instance.session is not None and instance.session.usable
             if connected or (instance.pinned is None and not needs_base):
                 return instance
@@ -192,7 +196,7 @@ class Workspace:
 
     async def _end_role_changes(self, spared: str | None) -> None:
         """Discard instances whose open transactions may hold roles; they can be replayed."""
-        for notebook in self._notebooks.values():
+        for notebook in list(self._notebooks.values()):
             for instance in list(notebook.instances):
                 held = instance.changes_roles and instance.in_transaction
                 if held and notebook.key != spared and not notebook.lock.locked():
@@ -287,14 +291,13 @@ class Workspace:
 
     def pure(self, before: states.Mark, parsed: cells.ParsedCell) -> bool:
         """Whether the cell's results are functions of the state it runs in."""
-        facts = self.knowledge.facts(before.state)
-        if facts is None or before.transaction or not parsed.steps:
-            return False
-        if before.concerns_sessions(parsed):
-            return False
-        if parsed.scanned != "nothing" and before.variables:
-            return False
-        return all(step.effect.name == "read" and facts.pure(step.effect) for step in parsed.steps)
+        return purity.reason(before, parsed, self.knowledge.facts(before.state)) is None
+
+    def result_key(
+        self, before: states.Mark, parsed: cells.ParsedCell, context: running.Context
+    ) -> str | None:
+        """By what the results of a cell are known, if they are functions of the state."""
+        return _outcome_key(before, parsed, context) if self.pure(before, parsed) else None
 
     def remembered(
         self,

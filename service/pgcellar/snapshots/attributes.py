@@ -17,22 +17,32 @@ from pgcellar.api import errors
 from pgcellar.snapshots import roles
 
 #: `settings` are rows of pg_db_role_setting, roles by number; grants are by name, as PostgreSQL
-#: writes them, so both are read and written under the roles of the state.
+#: writes them, so both are read and written under the roles of the state. What roles of other
+#: states have to do with it is of no state, and left out.
 _READ = """
-select d.datdba::int8 as owner, d.datacl::text[] as grants, d.datconnlimit as connection_limit,
+with parked as (select oid from pg_authid where rolname ~ %(parked)s)
+select d.datdba::int8 as owner,
+       case when not exists (select from aclexplode(d.datacl) where grantee in (table parked))
+         then d.datacl::text[]
+         -- As if they had never been granted anything.
+         else nullif(array(
+           select item::text from unnest(d.datacl) as _ (item)
+           where not exists (select from aclexplode(array[item]) e
+                             where e.grantee in (table parked))),
+           acldefault('d', d.datdba)::text[]) end as grants,
+       d.datconnlimit as connection_limit,
        d.datistemplate as template, shobj_description(d.oid, 'pg_database') as comment,
        (select coalesce(json_agg(json_build_object('role', setrole::int8, 'values', setconfig)
                                  order by setrole), '[]')
-        from pg_db_role_setting where setdatabase = d.oid) as settings,
+        from pg_db_role_setting
+        where setdatabase = d.oid and setrole not in (table parked)) as settings,
        u.oid = d.datdba as own,
        d.datallowconn and not exists (select from pg_db_role_setting
-                                      where setdatabase = 0 and setrole = u.oid) as clean,
-       exists (select from pg_authid r
-               where r.rolname ~ %(parked)s
-                 and (r.oid = d.datdba
-                      or r.oid in (select grantee from aclexplode(d.datacl))
-                      or r.oid in (select setrole from pg_db_role_setting
-                                   where setdatabase = d.oid))) as foreign
+                                      where setdatabase = 0 and setrole = u.oid)
+         and not exists (select from aclexplode(d.datacl) where grantee in (table parked))
+         and not exists (select from pg_db_role_setting
+                         where setdatabase = d.oid and setrole in (table parked)) as clean,
+       d.datdba in (table parked) as foreign
 from pg_database d, pg_authid u
 where d.datname = %(database)s and u.rolname = %(user)s
 """
@@ -108,8 +118,8 @@ class Attributes:
     async def read(self, database: str) -> dict[str, Any] | None:
         """What belongs to a database now.
 
-        Raises RolesLost if roles of other states have to do with it: whoever runs under those must
-        have reached over from another database.
+        Raises RolesLost if a role of another state owns it: whoever runs under that must have
+        reached over from another database.
         """
         found, _, foreign = await self._look(database)
         if foreign:
@@ -136,8 +146,8 @@ class Attributes:
         )
 
     async def _look(self, database: str) -> tuple[dict[str, Any] | None, bool, bool]:
-        """What belongs to a database, whether all the rest is as it should be, and whether roles
-        of other states have to do with it.
+        """What belongs to a database, whether all the rest is as it should be, and whether a role
+        of another state owns it.
         """
         rows = await self._sessions.fetch(
             _READ, {"database": database, "user": self._user, "parked": f"^{roles.PARKED}"}

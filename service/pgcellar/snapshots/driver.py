@@ -41,6 +41,13 @@ _TERMINATE_MS = 5000
 #: What a user's open transaction holds must not hold up the sandbox.
 _LOCK_TIMEOUT = "set lock_timeout = '10s'"
 #: _IOW(0x94, 9, int): share one file's extents with another, or fail.
+#: Seconds that a statement of ours waits before it is looked who holds it up.
+_PATIENCE = 0.5
+_END_BLOCKERS = """
+select pg_terminate_backend(pid)
+from unnest(pg_blocking_pids(%(pid)s)) as blocking (pid) join pg_stat_activity using (pid)
+where usename <> current_user
+"""
 #: PostgreSQL looks for a deadlock once, when a process has waited for deadlock_timeout.
 _WAITS = """
 select pid, pg_blocking_pids(pid) || pg_safe_snapshot_blocking_pids(pid)
@@ -250,8 +257,20 @@ class DatabaseDriver:
             return await (await cursor.execute(query, parameters)).fetchall()
 
     async def _execute(self, statement: sql.Composed) -> None:
+        """Run a statement; an open transaction of the user's that holds it up is ended.
+
+        What such a session did is replayed when it is asked for again.
+        """
         async with self._session() as conn:
-            await conn.execute(statement)
+            work = asyncio.create_task(conn.execute(statement))
+            try:
+                while not (await asyncio.wait({work}, timeout=_PATIENCE))[0]:
+                    await self._fetch(_END_BLOCKERS, {"pid": conn.info.backend_pid})
+            except BaseException:
+                work.cancel()
+                await asyncio.gather(work, return_exceptions=True)
+                raise
+            await work
 
     async def _fetch(self, query: Any, parameters: Mapping[str, Any]) -> list[Any]:
         async with self._session() as conn:

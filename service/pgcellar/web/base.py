@@ -26,6 +26,8 @@ STATUS: dict[type[errors.PgcellarError], int] = {
     errors.Unsupported: 400,
     errors.FileRefused: 403,
     errors.NotFound: 404,
+    errors.NoPages: 409,
+    errors.Cancelled: 409,
     errors.PostgresNotFound: 503,
     errors.PostgresFailed: 503,
     errors.SandboxLost: 503,
@@ -64,7 +66,7 @@ class BaseHandler(tornado.web.RequestHandler):
         """The request's body, a JSON object. Raises BadRequest."""
         try:
             found = json.loads(self.request.body)
-        except ValueError as exc:
+        except (ValueError, RecursionError) as exc:
             raise errors.BadRequest(f"The request's body is not JSON: {exc}") from exc
         if not isinstance(found, dict):
             raise errors.BadRequest("The request's body is not a JSON object.")
