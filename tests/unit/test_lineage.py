@@ -272,6 +272,9 @@ def test_who_reads_the_catalog_depends_on_all_that_acts(source: str) -> None:
         ("declare c cursor with hold for select 1", "", "fetch c"),
         ("create index i on t (id)", "", "drop index i"),
         ("create view v as select * from t", "", "drop table t"),
+        ("create materialized view m as select * from t", "", "drop table t cascade"),
+        ("create table u as select m from t", "create table t (m mood)", "drop type mood cascade"),
+        ("alter table t alter n set default f()", "", "drop function f"),
     ],
 )  # fmt: skip
 def test_dependencies(changes: str, between: str, reader: str) -> None:

@@ -60,7 +60,7 @@ def _create_table_as(node: Node) -> Uses:
     ref = relation(node["into"]["rel"])
     inner = collect(node["query"])
     refresh = linked(ref, inner, Mode.CHANGE)
-    return Uses(uses=uses, links=refresh + linked(ref, _without_calls(inner)))
+    return Uses(uses=uses | referred(inner), links=refresh + linked(ref, _without_calls(inner)))
 
 
 def _without_calls(uses: Iterable[Use]) -> frozenset[Use]:
@@ -82,7 +82,8 @@ def _type_made(node: Node) -> Uses:
 def _type_altered(node: Node) -> Uses:
     ref = ref_of(node["typeName"])
     inner = collect(node.get("def", {}))
-    return Uses(uses=inner | {define(ref, "alter", "type")}, links=linked(ref, inner))
+    own = inner | referred(inner) | {define(ref, "alter", "type")}
+    return Uses(uses=own, links=linked(ref, inner))
 
 
 def _hidden(node: Node) -> Uses:

@@ -267,14 +267,15 @@ class _Walk:
             self._referrers.clear()
             self._acting = []
             return
-        if own.referred or found.written:
+        referred = own.referred | found.kept if found.kept else own.referred
+        if referred or found.written:
             self._acting.append(self._count)
         for ref, mode in found.written:
             self._writers[ref.name][ref] = self._count
             if mode is Mode.DEFINE:
                 # It depends on those that refer to it, so those below reach them through it.
                 self._referrers[ref.name].pop(ref, None)
-        for ref in own.referred:
+        for ref in referred:
             self._referrers[ref.name].setdefault(ref, set()).add(self._count)
 
 

@@ -51,10 +51,14 @@ Reached = dict[Key, bool]
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Found:
-    """All that a cell reaches, what of it is written, and its lineage."""
+    """All that a cell reaches, what of it is written, and its lineage.
+
+    `kept` are the types that what it creates may have, without their being named.
+    """
 
     reached: Reached
     written: tuple[Key, ...]
+    kept: frozenset[Ref]
     lineage: CellLineage
 
 
@@ -192,7 +196,10 @@ def _step(step: cells.Step) -> objects.Uses:
 def found(used: frozenset[Use], reaches: Iterable[Use]) -> Found:
     """What a cell reaches that uses these objects itself."""
     reached: Reached = {}
+    types: set[Ref] = set()
     for use in reaches:
+        if use.kind == "type":
+            types.add(use.ref)
         key = use.ref, use.mode
         reached[key] = reached.get(key, False) or not use.guess
     verbs: dict[str, set[Ref]] = collections.defaultdict(set)
@@ -212,4 +219,5 @@ def found(used: frozenset[Use], reaches: Iterable[Use]) -> Found:
         variables=(objects.VARIABLES, Mode.CHANGE) in reached,
     )
     written = tuple(key for key in reached if key[1] >= Mode.INSERT)
-    return Found(reached=reached, written=written, lineage=lineage)
+    kept = frozenset(types if verbs["create"] else ())
+    return Found(reached=reached, written=written, kept=kept, lineage=lineage)

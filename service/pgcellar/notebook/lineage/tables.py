@@ -103,7 +103,13 @@ def _alter_table(node: Node) -> Uses:
     commands = [command["AlterTableCmd"] for command in node["cmds"]]
     elements = [c["def"] for c in commands if "def" in c]
     parts = _table_parts(ref, elements, commands)
-    own = {*parts.uses, define(ref, "alter"), Use(ref=ref, mode=Mode.CHANGE), *in_schema(ref)}
+    own = {
+        *parts.uses,
+        *referred(parts.uses),
+        define(ref, "alter"),
+        Use(ref=ref, mode=Mode.CHANGE),
+        *in_schema(ref),
+    }
     links = list(parts.links)
     for command in commands:
         other = command.get("def", {})
