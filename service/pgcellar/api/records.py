@@ -361,6 +361,8 @@ def to_json(record: Any) -> dict[str, Any]:
         value = getattr(record, name)
         if nested is not None and value is not None:
             value = [to_json(v) for v in value] if isinstance(value, tuple) else to_json(value)
+        elif isinstance(value, Mapping):
+            value = dict(value)
         out[name] = value
     return out
 
