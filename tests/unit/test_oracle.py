@@ -326,8 +326,8 @@ def test_generated_notebooks_run_and_run_alike(
     run = oracle.evaluate(notebook.sources)
     # With roles a run's database is gone when the next one begins.
     before = oracle.fingerprint(run.dbname)
-    # Without the cells that fail there is nothing else to see: they leave no trace, but for those in
-    # an open transaction, which they abort.
+    # Without the cells that fail there is nothing else to see: they leave no trace, unless in an
+    # open transaction, which they abort.
     seen = [one.ok or one.inside for one in run.cells]
     kept = [cell.source for cell, stays in zip(notebook.cells, seen, strict=True) if stays]
     again = oracle.evaluate([*kept, "-- another run"])
