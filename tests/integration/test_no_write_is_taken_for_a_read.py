@@ -20,6 +20,8 @@ from tests import oracle as oracles
 
 from pgcellar.api import errors
 
+#: Many notebooks, each run several times; a machine may be slow.
+pytestmark = pytest.mark.timeout(900)
 EXAMPLES = int(os.environ.get("PGCELLAR_EXAMPLES", "150"))
 SCHEMA = """
 create table t (a int primary key, b text default 'x'); insert into t values (1, 'one'), (2, null);
@@ -57,9 +59,6 @@ select proname, coalesce((select array_agg(format_type(t, null) order by n)
                           from unnest(proargtypes) with ordinality as _ (t, n)), '{}'),
        prokind::text
 from pg_proc where pronamespace = 'pg_catalog'::regnamespace and proname !~ %s
-
-#: Many notebooks, each run several times; a machine may be slow.
-pytestmark = pytest.mark.timeout(900)
   and prorettype not in ('internal'::regtype, 'trigger'::regtype, 'event_trigger'::regtype)
   and not ('internal'::regtype = any(proargtypes::oid[]))
   and not ('cstring'::regtype = any(proargtypes::oid[]))
