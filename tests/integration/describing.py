@@ -16,7 +16,7 @@ from tests import contents
 
 from pgcellar.api import errors, records, rendering
 from pgcellar.notebook import psqlscan
-from pgcellar.runner import executor, special
+from pgcellar.runner import connections, executor, outputs, special
 from pgcellar.runner.describe import catalog
 
 #: Whatever the server's version, the layout is that of the psql that comes with the wheel.
@@ -149,10 +149,10 @@ async def shown(
     found = psqlscan.Scanner(command).next({})
     assert isinstance(found, psqlscan.MetaCommand), found
     taken = _Taken()
-    output = executor.Output(emit=taken.take, statement=0, max_rows=1_000_000, max_bytes=max_bytes)
+    output = outputs.Output(emit=taken.take, statement=0, max_rows=1_000_000, max_bytes=max_bytes)
     try:
         await special.run(session, (found.name, *found.arguments), output)
-    except executor.StatementFailed as exc:
+    except connections.StatementFailed as exc:
         # What psql refuses itself has no severity.
         if exc.error.sqlstate == errors.Unsupported.code:
             return exc.error.message

@@ -8,7 +8,7 @@ import time
 
 from pgcellar.api import errors, records
 from pgcellar.notebook import cells, states
-from pgcellar.runner import executor, instances, results, running, sessions
+from pgcellar.runner import connections, executor, instances, results, running, sessions
 
 
 class _EndedBefore(Exception):
@@ -101,7 +101,7 @@ class _Attempt:
             return await self.held.session(self.name)
         except errors.BadRequest as exc:
             raise results.CellFailed(exc.record(), unharmed=True) from exc
-        except executor.StatementFailed as exc:
+        except connections.StatementFailed as exc:
             raise results.CellFailed(exc.error, unharmed=True) from exc
 
 

@@ -19,6 +19,7 @@ import psycopg
 from psycopg import pq
 
 from pgcellar.api import errors, records
+from pgcellar.runner import connections, outputs
 
 Emit = Callable[[records.Event], Awaitable[None]]
 
@@ -53,30 +54,6 @@ _REFUSED = re.compile(r"FATAL:  (.*)")
 _END_MS = 5000
 
 
-class StatementFailed(Exception):
-    """PostgreSQL refused a statement; `error.position` counts in the text that was sent."""
-
-    def __init__(self, error: records.SqlError) -> None:
-        super().__init__(error.message)
-        self.error = error
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class Output:
-    """Where the results of a statement go, and how much of them; `sink` is for COPY TO STDOUT.
-
-    `rows_first`: no row waits for the names of the columns' types, so the columns may come last.
-    """
-
-    emit: Emit
-    statement: int
-    max_rows: int
-    max_bytes: int
-    name_types: bool = True
-    sink: BinaryIO | None = None
-    rows_first: bool = False
-
-
 class Session:
     """One connection. Not for two tasks at once, but for `cancel`, which may come at any time."""
 
@@ -100,7 +77,7 @@ class Session:
     @classmethod
     async def connect(cls, parameters: Mapping[str, Any], types: Mapping[int, str]) -> Session:
         """Connect. Raises SandboxLost if the server does not answer."""
-        return cls(await _connection(parameters), types, parameters)
+        return cls(await connections.connect(parameters), types, parameters)
 
     @classmethod
     async def another(cls, parameters: Mapping[str, Any], types: Mapping[int, str]) -> Session:
@@ -108,21 +85,21 @@ class Session:
 
         Raises StatementFailed where it does, or SandboxLost.
         """
-        return cls(await _admitted(parameters), types, parameters)
+        return cls(await connections.admitted(parameters), types, parameters)
 
     async def renew(self) -> None:
         """Begin a new session in place of this one, as psql's `\\c` does, and see this one gone.
 
         Raises StatementFailed where the server refuses it, or SandboxLost.
         """
-        conn = await _admitted(self._parameters)
+        conn = await connections.admitted(self._parameters)
         conn.add_notice_handler(self._note)
         old, pid = self._conn, self.pid
         self._conn, self._pg = conn, conn.pgconn
         self._prepared.clear()
         await old.close()
         # What it held, locks say, goes with it a moment later.
-        with contextlib.suppress(StatementFailed):
+        with contextlib.suppress(connections.StatementFailed):
             await self.query(f"select pg_catalog.pg_terminate_backend({pid}, {_END_MS})")
 
     @property
@@ -183,7 +160,7 @@ class Session:
             if isinstance(event, records.Rows):
                 rows.extend(event.rows)
 
-        output = Output(
+        output = outputs.Output(
             emit=collect, statement=0, max_rows=1_000_000, max_bytes=1 << 30, name_types=False
         )
         try:
@@ -191,7 +168,7 @@ class Session:
                 await self._run(send, output, None)
         except TimeoutError:
             await self._settle_cancelled()
-            raise StatementFailed(
+            raise connections.StatementFailed(
                 records.SqlError(sqlstate="57014", message="The session does not answer.")
             ) from None
         return rows
@@ -200,7 +177,7 @@ class Session:
         """The rows of a query of ours that is asked often, prepared under `name` and a token.
 
         Prepared by protocol, which PostgreSQL tells apart from the user's own PREPARE. Raises
-        StatementFailed as `query` does.
+        connections.StatementFailed as `query` does.
         """
         name = f"{name}_{self._token}"
         if name not in self._prepared:
@@ -208,7 +185,7 @@ class Session:
             self._prepared.add(name)
         try:
             return await self._gather(lambda: self._pg.send_query_prepared(name.encode(), None))
-        except StatementFailed as exc:
+        except connections.StatementFailed as exc:
             if exc.error.sqlstate != _NOT_PREPARED:
                 raise
         # DISCARD ALL and DEALLOCATE ALL take ours along.
@@ -225,7 +202,7 @@ class Session:
     async def run(
         self,
         text: str,
-        output: Output | None,
+        output: outputs.Output | None,
         copy: BinaryIO | None = None,
         *,
         wrapped: bool = False,
@@ -240,7 +217,7 @@ class Session:
         try:
             data = text.encode(self.encoding)
         except UnicodeEncodeError as exc:
-            raise StatementFailed(
+            raise connections.StatementFailed(
                 records.SqlError(
                     sqlstate=errors.Unsupported.code,
                     message=f"client_encoding {self.encoding} can't hold {text[exc.start]!r}.",
@@ -264,7 +241,7 @@ class Session:
     async def _run(
         self,
         send: Callable[[], None],
-        output: Output | None,
+        output: outputs.Output | None,
         copy: BinaryIO | None,
         *,
         wrapped: bool = False,
@@ -272,7 +249,7 @@ class Session:
     ) -> records.Completed | None:
         self._notices.clear()
         self._sent_notices = 0
-        reader = _ResultReader(self, output, time.perf_counter(), wrapped)
+        reader = outputs.ResultReader(self, output, time.perf_counter(), wrapped)
         failure: records.SqlError | None = None
         async with self._readiness() as ready:
             send()
@@ -281,7 +258,7 @@ class Session:
                 self._pg.set_chunked_rows_mode(CHUNK_ROWS)
             while (result := await self._next(ready)) is not None:
                 if result.status == pq.ExecStatus.FATAL_ERROR:
-                    failure = failure or _error(result)
+                    failure = failure or connections.error(result)
                 elif result.status == pq.ExecStatus.COPY_IN:
                     await self._feed(copy, ready)
                 elif result.status in _COPY_OUT:
@@ -295,17 +272,17 @@ class Session:
             return reader.completed
         if not self.usable or failure.sqlstate in _ENDED:
             raise errors.SandboxLost(failure.message)
-        raise StatementFailed(failure)
+        raise connections.StatementFailed(failure)
 
     @contextlib.asynccontextmanager
-    async def _readiness(self) -> AsyncIterator[_Readiness]:
+    async def _readiness(self) -> AsyncIterator[connections.Readiness]:
         """To wait until the socket has something to read."""
         loop = asyncio.get_running_loop()
         try:
             socket = self._pg.socket
         except psycopg.OperationalError as exc:
             raise errors.SandboxLost("The connection to the sandbox is closed.") from exc
-        ready = _Readiness(loop, socket)
+        ready = connections.Readiness(loop, socket)
         try:
             yield ready
         except psycopg.OperationalError as exc:
@@ -313,13 +290,13 @@ class Session:
         finally:
             loop.remove_reader(socket)
 
-    async def _next(self, ready: _Readiness) -> pq.abc.PGresult | None:
+    async def _next(self, ready: connections.Readiness) -> pq.abc.PGresult | None:
         while self._pg.is_busy():
             await ready.wait()
             self._pg.consume_input()
         return self._pg.get_result()
 
-    async def _flush(self, ready: _Readiness) -> None:
+    async def _flush(self, ready: connections.Readiness) -> None:
         """Send what libpq has buffered; reads too, or both ends could wait for one another."""
         if not self._pg.flush():
             return
@@ -333,7 +310,7 @@ class Session:
         finally:
             loop.remove_writer(socket)
 
-    async def _feed(self, copy: BinaryIO | None, ready: _Readiness) -> None:
+    async def _feed(self, copy: BinaryIO | None, ready: connections.Readiness) -> None:
         if copy is None:
             self._pg.put_copy_end(b"a notebook has nothing to send")
         else:
@@ -343,7 +320,7 @@ class Session:
             self._pg.put_copy_end()
         await self._flush(ready)
 
-    async def _drain(self, output: Output | None, ready: _Readiness) -> None:
+    async def _drain(self, output: outputs.Output | None, ready: connections.Readiness) -> None:
         """Take what COPY TO STDOUT gives: into a file, or as text within the bounds."""
         shown = 0
         while True:
@@ -389,7 +366,7 @@ class Session:
                 )
             )
 
-    async def _send_notices(self, output: Output | None) -> None:
+    async def _send_notices(self, output: outputs.Output | None) -> None:
         notices, self._notices = self._notices, []
         if output is not None:
             for notice in notices[: MAX_NOTICES - self._sent_notices]:
@@ -398,7 +375,9 @@ class Session:
         while (notify := self._pg.notifies()) is not None:
             self._sent_notices += 1
             if output is not None and self._sent_notices <= MAX_NOTICES:
-                await output.emit(records.Text(statement=output.statement, text=_heard(notify)))
+                await output.emit(
+                    records.Text(statement=output.statement, text=connections.heard(notify))
+                )
 
     # --- for the reader ----------------------------------------------------------------------
 
@@ -420,240 +399,9 @@ class Session:
         if not wanted or self._pg.transaction_status == pq.TransactionStatus.INERROR:
             return
         listed = ",".join(map(str, wanted))
-        with contextlib.suppress(StatementFailed):
+        with contextlib.suppress(connections.StatementFailed):
             for oid, name in await self.query(
                 "select oid, pg_catalog.format_type(oid, null) from pg_catalog.pg_type"
                 f" where oid in ({listed})"
             ):
                 self._types[int(oid or 0)] = name or ""
-
-
-class _Readiness:
-    """Waits for a socket.
-
-    It is looked at while it is waited for and not longer: whoever takes the rows may take their
-    time, and meanwhile the loop would be woken at every turn by what waits there to be read.
-    """
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, socket: int) -> None:
-        self._loop = loop
-        self._socket = socket
-        self._event = asyncio.Event()
-
-    async def wait(self) -> None:
-        """Wait until there is something to read, or `wake` was called."""
-        self._loop.add_reader(self._socket, self._readable)
-        await self._event.wait()
-        self._event.clear()
-
-    def wake(self) -> None:
-        """End the wait."""
-        self._event.set()
-
-    def _readable(self) -> None:
-        self._loop.remove_reader(self._socket)
-        self._event.set()
-
-
-class _ResultReader:
-    """Turns the libpq results of one statement into events, within bounds."""
-
-    def __init__(
-        self, session: Session, output: Output | None, begin: float, wrapped: bool
-    ) -> None:
-        self._session = session
-        self._output = output
-        self._begin = begin
-        self._wrapped = wrapped
-        self._fields: list[tuple[str, int]] | None = None
-        self._held: list[records.Event] = []
-        self._unnamed: set[int] = set()
-        self._tag = b""
-        self._tuples: int | None = None
-        self._tabular = False
-        self._seen_rows = self._sent_rows = self._sent_bytes = 0
-        self.completed: records.Completed | None = None
-
-    async def take(self, result: pq.abc.PGresult) -> None:
-        """One libpq result: a chunk of rows, or the end of a command."""
-        if result.status == pq.ExecStatus.EMPTY_QUERY:
-            return
-        # With chunks, the command tag comes with the last rows or after them.
-        self._tag = result.command_status or self._tag
-        if result.command_tuples is not None:
-            self._tuples = result.command_tuples
-        if result.status in _ROWS:
-            self._tabular = True
-            await self._take_rows(result)
-            if result.status != pq.ExecStatus.TUPLES_OK:
-                return
-        if self._wrapped and self._tag in _WRAPPERS:
-            return
-        self.completed = records.Completed(
-            statement=self._output.statement if self._output else 0,
-            command=self._tag.decode(),
-            # A rule may return rows for an INSERT that inserted none itself.
-            row_count=self._seen_rows if self._tabular else self._tuples,
-            truncated=self._seen_rows > self._sent_rows,
-            ms=round((time.perf_counter() - self._begin) * 1000, 3),
-        )
-        self._fields = None
-        self._tag, self._tuples, self._tabular = b"", None, False
-        self._seen_rows = self._sent_rows = self._sent_bytes = 0
-
-    async def finish(self) -> None:
-        """Send what waited for the names of its columns' types."""
-        if self._held and self._unnamed:
-            await self._session.learn_types(self._unnamed)
-        held, self._held = self._held, []
-        for event in held:
-            await self._send(self._with_types(event))
-
-    async def _take_rows(self, result: pq.abc.PGresult) -> None:
-        self._seen_rows += result.ntuples
-        output = self._output
-        if output is None:
-            return
-        if self._fields is None:
-            await self._send_columns(result, output)
-        wanted = min(output.max_rows - self._sent_rows, result.ntuples)
-        taken = 0
-        while taken < wanted and self._sent_bytes < output.max_bytes:
-            rows = self._decode(result, range(taken, wanted), output.max_bytes)
-            taken += len(rows)
-            if rows:
-                await self._send_or_hold(records.Rows(statement=output.statement, rows=rows))
-
-    async def _send_columns(self, result: pq.abc.PGresult, output: Output) -> None:
-        encoding = self._session.encoding
-        self._fields = [
-            ((result.fname(i) or b"").decode(encoding, "replace"), result.ftype(i))
-            for i in range(result.nfields)
-        ]
-        if output.name_types:
-            self._unnamed |= {o for _, o in self._fields if self._session.type_name(o) is None}
-        await self._send_or_hold(
-            records.Columns(
-                statement=output.statement,
-                columns=tuple(
-                    records.Column(name=name, type=self._session.type_name(oid) or f"{_OID}{oid}")
-                    for name, oid in self._fields
-                ),
-            )
-        )
-
-    def _decode(
-        self, result: pq.abc.PGresult, wanted: range, max_bytes: int
-    ) -> tuple[tuple[str | None, ...], ...]:
-        encoding = self._session.encoding
-        longest = min(max_bytes, MAX_VALUE)
-        width = range(result.nfields)
-        rows = []
-        batch = 0
-        for index in wanted:
-            if batch > BATCH_BYTES:
-                break
-            values = [result.get_value(index, column) for column in width]
-            size = sum(map(len, filter(None, values)))
-            if self._sent_bytes + size > max_bytes and self._sent_rows:
-                # From here on rows are counted only: a page has no holes.
-                self._sent_bytes = max_bytes
-                break
-            if size > longest:
-                values = [value and value[:longest] for value in values]
-            self._sent_bytes += size
-            batch += size
-            self._sent_rows += 1
-            rows.append(
-                tuple(
-                    [
-                        None if value is None else value.decode(encoding, "replace")
-                        for value in values
-                    ]
-                )
-            )
-        return tuple(rows)
-
-    def _with_types(self, event: records.Event) -> records.Event:
-        if not isinstance(event, records.Columns):
-            return event
-        return dataclasses.replace(
-            event,
-            columns=tuple(
-                dataclasses.replace(
-                    column,
-                    type=self._session.type_name(int(column.type.removeprefix(_OID)))
-                    or column.type.removeprefix(_OID),
-                )
-                if column.type.startswith(_OID)
-                else column
-                for column in event.columns
-            ),
-        )
-
-    async def _send_or_hold(self, event: records.Event) -> None:
-        rows_first = self._output is not None and self._output.rows_first
-        if self._unnamed and not (rows_first and isinstance(event, records.Rows)):
-            self._held.append(event)
-        else:
-            await self._send(event)
-
-    async def _send(self, event: records.Event) -> None:
-        if self._output is not None:
-            await self._output.emit(event)
-
-
-_WRAPPERS = (b"BEGIN", b"COMMIT", b"ROLLBACK")
-#: Stands before the number of a type whose name is not known yet; no type's name begins so.
-_OID = "\0oid "
-
-
-async def _connection(parameters: Mapping[str, Any]) -> psycopg.AsyncConnection[Any]:
-    try:
-        return await psycopg.AsyncConnection.connect(
-            **parameters, autocommit=True, client_encoding="utf8"
-        )
-    except psycopg.OperationalError as exc:
-        raise errors.SandboxLost(f"The sandbox's PostgreSQL does not answer: {exc}") from exc
-
-
-async def _admitted(parameters: Mapping[str, Any]) -> psycopg.AsyncConnection[Any]:
-    try:
-        return await _connection(parameters)
-    except errors.SandboxLost as exc:
-        refusal = _REFUSED.search(str(exc.__cause__))
-        if refusal is None:
-            raise
-        raise StatementFailed(
-            records.SqlError(sqlstate=_REJECTED, severity="FATAL", message=refusal[1])
-        ) from exc
-
-
-def _heard(notify: pq.misc.PGnotify) -> str:
-    """A notification in psql's words."""
-    name, payload = (part.decode("utf-8", "replace") for part in (notify.relname, notify.extra))
-    given = f' with payload "{payload}"' if payload else ""
-    return (
-        f'Asynchronous notification "{name}"{given} received from server process with PID'
-        f" {notify.be_pid}.\n"
-    )
-
-
-def _error(result: pq.abc.PGresult) -> records.SqlError:
-    def field(which: pq.DiagnosticField) -> str | None:
-        value = result.error_field(which)
-        return None if value is None else value.decode("utf-8", "replace")
-
-    position = field(pq.DiagnosticField.STATEMENT_POSITION)
-    inner = field(pq.DiagnosticField.INTERNAL_POSITION)
-    return records.SqlError(
-        sqlstate=field(pq.DiagnosticField.SQLSTATE) or "XX000",
-        message=field(pq.DiagnosticField.MESSAGE_PRIMARY) or result.error_message.decode(),
-        severity=field(pq.DiagnosticField.SEVERITY) or "ERROR",
-        position=int(position) if position else None,
-        detail=field(pq.DiagnosticField.MESSAGE_DETAIL),
-        hint=field(pq.DiagnosticField.MESSAGE_HINT),
-        query=field(pq.DiagnosticField.INTERNAL_QUERY),
-        query_position=int(inner) if inner else None,
-        context=field(pq.DiagnosticField.CONTEXT),
-    )

@@ -11,7 +11,7 @@ from typing import Any, Literal, Protocol
 
 from pgcellar.api import errors
 from pgcellar.notebook import states
-from pgcellar.runner import executor, probes, sessions, switching
+from pgcellar.runner import connections, executor, probes, sessions, switching
 
 logger = logging.getLogger(__name__)
 
@@ -239,7 +239,7 @@ class Instances:
         )
         try:
             await probes.restore(session, instance.held)
-        except executor.StatementFailed as exc:
+        except connections.StatementFailed as exc:
             await session.close()
             raise errors.PgcellarError(f"The session can't be restored: {exc}") from exc
         if instance.attributes != began:

@@ -11,7 +11,7 @@ import dataclasses
 from typing import Protocol
 
 from pgcellar.api import errors, records
-from pgcellar.runner import executor, gates, slices
+from pgcellar.runner import gates, outputs, slices
 
 #: Seconds that a run for pages goes on when nobody waits for it any more: who scrolls leaves one
 #: request for the next.
@@ -26,7 +26,7 @@ class Head(Protocol):
     async def standing(self) -> gates.Standing | None:
         """See `run.Run.standing`."""
 
-    async def run(self, emit: executor.Emit, gate: gates.Gate) -> records.Done:
+    async def run(self, emit: outputs.Emit, gate: gates.Gate) -> records.Done:
         """Run it for all its rows, where the gate lets it; its `Done`, which `emit` does not get.
 
         Events come as they do, but for columns, which may come after their rows.

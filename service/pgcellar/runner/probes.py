@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pgcellar.notebook import states
-from pgcellar.runner import executor
+from pgcellar.runner import connections, executor
 
 #: Built-in functions that are volatile, but change neither data nor session. Whatever else is
 #: volatile, in the server's own catalog, counts as having a side effect.
@@ -197,7 +197,7 @@ async def sequences(session: executor.Session) -> tuple[tuple[str | None, ...], 
     )
     try:
         return tuple(await session.query(union))
-    except executor.StatementFailed:
+    except connections.StatementFailed:
         return None
 
 
@@ -217,7 +217,7 @@ async def _ask(session: executor.Session, name: str, query: str) -> tuple[dict[s
     rows = await session.query(_SAFELY)
     try:
         body = _object(await session.probe(name, query))
-    except executor.StatementFailed:
+    except connections.StatementFailed:
         await session.query("ROLLBACK")
         raise
     await session.query("COMMIT")

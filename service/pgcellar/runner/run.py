@@ -18,13 +18,14 @@ from pgcellar.runner import (
     files,
     gates,
     instances,
+    outputs,
+    places,
+    planner,
     planning,
-    purity,
     reports,
     results,
     running,
     store,
-    switching,
     workspace,
 )
 
@@ -59,7 +60,7 @@ class Run:
     def __init__(
         self,
         request: records.RunRequest,
-        emit: executor.Emit,
+        emit: outputs.Emit,
         space: workspace.Workspace,
         opener: files.Files,
         *,
@@ -71,20 +72,17 @@ class Run:
         self._gate = gate
         self._emit = emit
         self._space = space
-        self._files = opener
         self._alive = alive
         self._notebook = space.notebook(request.notebook)
         self._cells = request.cells[: request.head + 1]
-        self._variables = tuple(sorted(request.parameters.items()))
-        self._reroll = {i for i, cell in enumerate(self._cells) if cell.id in request.reroll}
         self._parsed = parsed
+        self._planner = planner.Planner(request, space, opener, parsed)
         self._reports = reports.Reports(self._cells, parsed)
         self._head_begun = False
         self._cancelled = False
         self._task: asyncio.Task[None] | None = None
         self._session: Cancellable | None = None
         self._begin = time.perf_counter()
-        self._planning_ms = 0.0
 
     # --- the whole run -----------------------------------------------------------------------
 
@@ -171,160 +169,26 @@ class Run:
                 hits=self._reports.hits,
                 replayed=self._reports.replayed,
                 ms=round((time.perf_counter() - self._begin) * 1000, 3),
-                planning_ms=round(self._planning_ms, 3),
+                planning_ms=round(self._planner.ms, 3),
             ),
             sandbox=self._space.info,
             error=error,
         )
 
-    # --- planning ----------------------------------------------------------------------------
-
-    async def plan(self) -> records.Plan:
-        """What `execute` would do, without doing it."""
-        begin = time.perf_counter()
-        context = await self._context()
-        links, start = self._plan(context)
-        steps = []
-        for index, cell in enumerate(self._cells):
-            link = links[index] if index < len(links) else None
-            effect = link.effect if link is not None else _predicted(self._parsed[index])
-            source, reason = self._foresee(index, link, start.index)
-            steps.append(
-                records.PlanStep(
-                    id=cell.id,
-                    state=link.after.state if link is not None and link.after else None,
-                    effect=effect,
-                    source=source,
-                    reason=reason,
-                    volatile=link is not None and link.volatile,
-                )
-            )
-        if self._remembered(links, start, context) is not None:
-            steps[-1] = dataclasses.replace(
-                steps[-1], source="hit", reason="it ran in this state before"
-            )
-        missed = next((i for i, step in enumerate(steps[:-1]) if step.source == "replayed"), None)
-        return records.Plan(
-            steps=tuple(steps),
-            first_miss=None if missed is None else self._why(missed),
-            planning_ms=round((time.perf_counter() - begin) * 1000, 3),
-        )
-
-    async def standing(self) -> gates.Standing | None:
-        """Where the head would begin; None where only running the tail tells.
-
-        Raises NoPages where the head's results are no functions of the state.
-        """
-        parsed = self._parsed[-1]
-        reason = purity.by_text(parsed)
-        if reason is None:
-            context = await self._context()
-            links, _ = self._plan(context)
-            if len(links) < len(self._cells):
-                return None
-            before = links[-1].before
-            facts = self._space.knowledge.facts(before.state)
-            if facts is None and not before.transaction and not before.sessions:
-                return None
-            reason = purity.reason(before, parsed, facts)
-            key = self._space.result_key(before, parsed, context)
-            if key is not None:
-                events = self._space.remembered(before, parsed, self._request, context)
-                return gates.Standing(state=before.state, key=key, events=events)
-        raise errors.NoPages(
-            f"Cell {self._cells[-1].id} has no pages: {reason}.",
-            hint="Make what it gives a table, by CREATE TABLE … AS in a cell of its own, and page"
-            " through that: select * from it.",
-        )
-
-    def _foresee(
-        self, index: int, link: states.Link | None, start: int
-    ) -> tuple[records.Source, str]:
-        if index == len(self._cells) - 1:
-            return "head", "the cell to run"
-        if index in self._reroll and link is not None and link.volatile:
-            return "replayed", "it is rolled again"
-        if link is None or (link.after is None and self._unreached(link.before)):
-            if self._parsed[index].reads_only:
-                return "skipped", "it reads, as far as its text tells"
-            return "replayed", self._why(index)
-        if not link.runs:
-            return "skipped", "it changes nothing"
-        if index < start:
-            return "hit", "its state is kept"
-        return "replayed", self._why(index)
-
-    def _unreached(self, mark: states.Mark) -> bool:
-        return self._space.knowledge.facts(mark.state) is None
-
-    def _why(self, missed: int) -> str:
-        before = self._space.knowledge.chain(self._request.notebook)
-        return planning.why(self._cells, self._parsed, before, missed)
-
-    async def _context(self) -> running.Context:
-        digests = files.Digests(self._files, self._request.directory)
-        for parsed in self._parsed:
-            for command in parsed.files:
-                await asyncio.to_thread(digests.get, command)
-        return running.Context(
-            knowledge=self._space.knowledge,
-            files=self._files,
-            directory=self._request.directory,
-            digests=digests,
-            roles=self._space.switch.roles,
-            attributes=self._space.attributes,
-        )
-
-    def _plan(self, context: running.Context) -> tuple[list[states.Link], planning.Start]:
-        """The chain as far as it is known, and where to start."""
-        begin = time.perf_counter()
-        links = self._space.chain.walk(
-            self._space.snapshots.base,
-            self._parsed,
-            context.digests,
-            context.include,
-            self._variables,
-        )
-        rolled = next(
-            (i for i in sorted(self._reroll) if i < len(links) and links[i].volatile), None
-        )
-        if rolled is not None:
-            # Where it leads now is no more where it will.
-            links = [*links[:rolled], dataclasses.replace(links[rolled], after=None)]
-        tail = links[: len(self._cells) - 1]
-        known = planning.marks(self._base(), tail)
-        start = planning.choose(
-            known,
-            tail,
-            needs_base=any(p.needs_base for p in self._parsed[len(known) - 1 :]),
-            live=lambda mark, base: self._notebook.live(mark, base) is not None,
-            kept=self._clone_ms,
-            cost=lambda index: self._space.cost(known[index].state, self._parsed[index]),
-        )
-        self._planning_ms += (time.perf_counter() - begin) * 1000
-        return links, start
-
-    def _base(self) -> states.Mark:
-        return states.Mark(state=self._space.snapshots.base, variables=self._variables)
-
-    def _clone_ms(self, state: str) -> float | None:
-        snapshot = self._space.snapshots.find(state)
-        return None if snapshot is None else self._space.snapshots.clone_ms(snapshot.bytes)
-
     # --- running -----------------------------------------------------------------------------
 
     async def _run(self) -> records.SqlError | None:
         """Plan, bind, replay, run the head; the error that ended it, if any."""
-        context = await self._context()
-        links, start = self._plan(context)
-        remembered = self._remembered(links, start, context)
+        context = await self._planner.context()
+        links, start = self._planner.walk(context)
+        remembered = self._planner.remembered(links, start, context)
         if remembered is not None:
             self._reports.start_after(links[:-1])
             await self._give_again(links[-1], remembered)
             self._save_chain()
             return None
         alone = any(parsed.roles for parsed in self._parsed)
-        roles = self._find(links, start)[2]
+        roles = self._planner.find(links, start)[2]
         async with contextlib.AsyncExitStack() as stack:
             try:
                 async with workspace.patience(self._emit, "Waiting for a run with other roles …"):
@@ -355,7 +219,7 @@ class Run:
                 if index < len(links):
                     continue
                 # Only running that cell could tell what it does; now there may be a kept state.
-                links, start = self._plan(context)
+                links, start = self._planner.walk(context)
                 if start.index > index:
                     instance, index = await self._bind(links, start), start.index
             return await self._head(instance, context)
@@ -370,7 +234,7 @@ class Run:
     ) -> instances.Instance:
         """An instance that stands where a plan starts, connected."""
         self._reports.start_after(links[: start.index])
-        mark, instance, roles = self._find(links, start)
+        mark, instance, roles = self._planner.find(links, start)
         if roles is not None:
             await self._space.switch.to(roles)
         if instance is None:
@@ -378,21 +242,6 @@ class Run:
                 instance = await self._space.make(self._notebook, mark)
         await self._connect(instance)
         return instance
-
-    def _find(
-        self, links: Sequence[states.Link], start: planning.Start
-    ) -> tuple[states.Mark, instances.Instance | None, switching.RoleSet]:
-        """The mark where a plan starts, the instance that stands there, if one does, its roles."""
-        mark = planning.marks(self._base(), links)[start.index]
-        if start.live:
-            needs_base = any(link.needs_base for link in links[start.index :])
-            found = self._notebook.live(mark, needs_base) or self._notebook.live(mark, False)
-            if found is not None:
-                # The variables live here; the instance may have stood in another notebook's text.
-                found.mark = mark
-                return mark, found, found.roles
-        snapshot = self._space.snapshots.find(mark.state)
-        return mark, None, snapshot.session.get("roles") if snapshot is not None else None
 
     async def _connect(self, instance: instances.Instance) -> executor.Session:
         session = await self._space.maker.connect(instance)
@@ -410,7 +259,7 @@ class Run:
         instance: instances.Instance,
         parsed: cells.ParsedCell,
         context: running.Context,
-        emit: executor.Emit | None,
+        emit: outputs.Emit | None,
     ) -> results.CellRun:
         """Run a cell, and show what it gives if it is the head."""
         request = self._request
@@ -442,7 +291,7 @@ class Run:
             report.state, report.effect = instance.mark.state, link.effect
             return None
         report.source, report.volatile = "replayed", link.volatile
-        self._reroll.discard(index)
+        self._planner.reroll.discard(index)
         before = instance.mark
         try:
             self._refuse(parsed)
@@ -509,7 +358,7 @@ class Run:
             done = await self._run_cell(instance, parsed, context, emit)
         except results.CellFailed as exc:
             report.ms = (time.perf_counter() - begin) * 1000
-            report.effect = _predicted(parsed)
+            report.effect = planner.predicted(parsed)
             if not exc.unharmed:
                 self._space.drop(self._notebook, instance)
             self._space.after(self._notebook, None, before, context, None, "", self._foresee_edit)
@@ -558,10 +407,10 @@ class Run:
 
         Raises CellFailed, or PgcellarError; cancelling is safe.
         """
-        context = await self._context()
-        links, start = self._plan(context)
+        context = await self._planner.context()
+        links, start = self._planner.walk(context)
         tail = links[: len(self._cells) - 1]
-        known = planning.marks(self._base(), tail)
+        known = planning.marks(self._planner.base(), tail)
         rolled = not planning.replayable(tail, start.index)
         if len(known) < len(self._cells) or start.live or rolled or links[-1].needs_base:
             return
@@ -594,34 +443,10 @@ class Run:
         """A cell with a statement that can't run in a notebook does not begin."""
         step = parsed.refused
         if step is not None:
-            error = running.in_source(running.refusal(step), parsed)
+            error = places.in_source(places.refusal(step), parsed)
             raise results.CellFailed(error, unharmed=True)
 
     # --- outcomes ----------------------------------------------------------------------------
-
-    def _remembered(
-        self, links: Sequence[states.Link], start: planning.Start, context: running.Context
-    ) -> list[records.Event] | None:
-        """The events of a head that need not run: it ran in this state before.
-
-        Not when a rerun is asked for; nor if a volatile cell would have to be replayed to get
-        where it led, since then the database would not hold what its results said.
-        """
-        if self._request.rerun or len(links) < len(self._cells):
-            return None
-        link = links[-1]
-        if link.after is None or link.after.sessions:
-            return None
-        if not link.runs and not self._space.pure(link.before, self._parsed[-1]):
-            # What was kept under other rules, by another version, say.
-            return None
-        reached = (
-            self._space.snapshots.find(link.after.state) is not None
-            or self._notebook.live(link.after, False) is not None
-        )
-        if not reached and not planning.replayable(links, start.index):
-            return None
-        return self._space.remembered(link.before, self._parsed[-1], self._request, context)
 
     async def _show_translation(self) -> None:
         """What is run in place of a head in another dialect; no part of what is remembered."""
@@ -656,13 +481,6 @@ class Run:
 
 async def _nowhere(_: records.Event) -> None:
     """Tail cells show nothing."""
-
-
-def _predicted(parsed: cells.ParsedCell) -> records.EffectName:
-    effect: records.EffectName = "none"
-    for step in parsed.steps:
-        effect = states.stronger(effect, step.effect.name)
-    return effect
 
 
 def _title(parsed: cells.ParsedCell) -> str:

@@ -28,9 +28,12 @@ from pgcellar.notebook import (
     states,
 )
 from pgcellar.runner import (
+    connections,
     executor,
     files,
     instances,
+    outputs,
+    places,
     probes,
     results,
     special,
@@ -73,14 +76,14 @@ class Context:
 class Target:
     """Where the results of a head go; None in place of this for replayed cells."""
 
-    emit: executor.Emit
+    emit: outputs.Emit
     max_rows: int
     max_bytes: int
     rows_first: bool = False
 
-    def output(self, statement: int) -> executor.Output:
+    def output(self, statement: int) -> outputs.Output:
         """The output of one statement."""
-        return executor.Output(
+        return outputs.Output(
             emit=self.emit,
             statement=statement,
             max_rows=self.max_rows,
@@ -135,7 +138,7 @@ async def know_facts(
         return states.Facts(reached=True)
     try:
         found = await probes.facts(session)
-    except executor.StatementFailed:
+    except connections.StatementFailed:
         # The user's settings are in the way (a lock, a statement_timeout): nothing is certain.
         return states.Facts(reached=True)
     return context.knowledge.learn_facts(mark.state, found)
@@ -182,7 +185,7 @@ class _Run:
             try:
                 await self._step(index, step, reads_follow=follow)
             except results.CellFailed as exc:
-                error = in_source(exc.error, cell)
+                error = places.in_source(exc.error, cell)
                 raise results.CellFailed(error, unharmed=exc.unharmed) from exc
             if step.gset is not None and self.values is not None:
                 script.assign(step.gset, self.values)
@@ -195,19 +198,19 @@ class _Run:
             ms=(time.perf_counter() - begin) * 1000,
             rows=self.rows,
             loaded=tuple(self.loaded),
-            error=None if self.error is None else in_source(self.error, cell),
+            error=None if self.error is None else places.in_source(self.error, cell),
             opaque=self.opaque,
         )
 
     async def _step(self, index: int, step: cells.Step, *, reads_follow: bool) -> None:
         """Run one statement."""
         if step.effect.refusal is not None:
-            raise results.CellFailed(refusal(step), unharmed=not self._harmed)
+            raise results.CellFailed(places.refusal(step), unharmed=not self._harmed)
         transaction = self._session.in_transaction
         before = self.mark.state
         try:
             done = await self._dispatch(index, step)
-        except executor.StatementFailed as exc:
+        except connections.StatementFailed as exc:
             if transaction:
                 await self._fail_inside(index, step, exc.error)
                 return
@@ -215,7 +218,7 @@ class _Run:
             raise results.CellFailed(error, unharmed=not self._harmed) from exc
         except errors.FileRefused as exc:
             raise results.CellFailed(
-                _in_cell(exc.record(), step), unharmed=not self._harmed
+                places.in_cell(exc.record(), step), unharmed=not self._harmed
             ) from exc
         if step.gset is not None:
             if self.values is not None:
@@ -278,7 +281,7 @@ class _Run:
         return await self._send(step, output)
 
     async def _connect(
-        self, step: cells.Step, output: executor.Output | None
+        self, step: cells.Step, output: outputs.Output | None
     ) -> records.Completed | None:
         """Begin a new session, with the settings that new sessions begin with in this state."""
         self._harmed = True
@@ -308,13 +311,13 @@ class _Run:
         self.values = None
         done = await self._send(
             step,
-            executor.Output(
+            outputs.Output(
                 emit=gather, statement=index, max_rows=2, max_bytes=MAX_GSET, name_types=False
             ),
         )
         if len(rows) != 1:
             count = "no rows" if not rows else "more than one row"
-            raise executor.StatementFailed(
+            raise connections.StatementFailed(
                 records.SqlError(
                     sqlstate=errors.Unsupported.code,
                     message=f"{count} returned for \\gset",
@@ -325,7 +328,7 @@ class _Run:
         return done
 
     async def _show(
-        self, step: cells.Step, output: executor.Output | None
+        self, step: cells.Step, output: outputs.Output | None
     ) -> records.Completed | None:
         """A command that changes nothing: it matters in the head alone."""
         if output is None:
@@ -348,7 +351,7 @@ class _Run:
         effect = effects.predict(statement)
         facts = await know_facts(self._session, self.mark, self._context)
         if effect.name != "read" or not (facts.certain(effect) or self._session.in_transaction):
-            raise executor.StatementFailed(
+            raise connections.StatementFailed(
                 records.SqlError(
                     sqlstate=errors.Unsupported.code,
                     message="What this \\copy saves may change something when it is asked for.",
@@ -357,7 +360,7 @@ class _Run:
             )
 
     async def _read_only(
-        self, text: str, output: executor.Output | None
+        self, text: str, output: outputs.Output | None
     ) -> records.Completed | None:
         """Run a statement in a READ ONLY transaction, unless the user's own is open."""
         if self._session.in_transaction:
@@ -365,12 +368,12 @@ class _Run:
         try:
             # One message, so one round trip; the last result but COMMIT's is the statement's.
             return await self._session.run(f"{_READ_ONLY}{text}\n;COMMIT", output, wrapped=True)
-        except executor.StatementFailed as exc:
+        except connections.StatementFailed as exc:
             await self._session.query("ROLLBACK")
-            raise executor.StatementFailed(_shift(exc.error, len(_READ_ONLY))) from exc
+            raise connections.StatementFailed(places.shift(exc.error, len(_READ_ONLY))) from exc
 
     async def _send(
-        self, step: cells.Step, output: executor.Output | None
+        self, step: cells.Step, output: outputs.Output | None
     ) -> records.Completed | None:
         """Run a statement of SQL."""
         if step.effect.words is None or "pg_prepared_statements" in step.effect.words:
@@ -381,20 +384,20 @@ class _Run:
         if facts.certain(step.effect):
             try:
                 return await self._certain(step, output)
-            except executor.StatementFailed as exc:
+            except connections.StatementFailed as exc:
                 if exc.error.sqlstate != _REFUSED_AS_WRITE:
                     raise
         return await self._uncertain(step, output)
 
     async def _write(
-        self, step: cells.Step, output: executor.Output | None
+        self, step: cells.Step, output: outputs.Output | None
     ) -> records.Completed | None:
         self._harmed = True
         transaction = self._session.in_transaction
         try:
             with self._input(step) as (text, copy):
                 done = await self._session.run(text, output, copy)
-        except executor.StatementFailed as exc:
+        except connections.StatementFailed as exc:
             if exc.error.sqlstate != _NEEDED or not step.effect.drops or transaction:
                 raise
             done = await self._drop_roles(step, exc.error)
@@ -419,7 +422,7 @@ class _Run:
             )
         elsewhere = re.compile(_ELSEWHERE.format(database=re.escape(database)))
         lines = [line for line in (error.detail or "").splitlines() if not elsewhere.match(line)]
-        raise executor.StatementFailed(dataclasses.replace(error, detail="\n".join(lines)))
+        raise connections.StatementFailed(dataclasses.replace(error, detail="\n".join(lines)))
 
     def _in_cell(self, error: records.SqlError, step: cells.Step) -> records.SqlError:
         """The error as the cell's text has it: its position, and the name of its database."""
@@ -435,7 +438,7 @@ class _Run:
             message=error.message.replace(name, databases.NAME),
             detail=error.detail and error.detail.replace(name, databases.NAME),
         )
-        return _in_cell(error, step)
+        return places.in_cell(error, step)
 
     def _advance(self, step: cells.Step) -> None:
         """An effective statement ran."""
@@ -458,22 +461,22 @@ class _Run:
         self.mark = states.advance(self.mark, step, digest, roll)
 
     async def _certain(
-        self, step: cells.Step, output: executor.Output | None
+        self, step: cells.Step, output: outputs.Output | None
     ) -> records.Completed | None:
         done = await self._read_only(step.statement.text, output)
         self._note_read(step, "read", certain=True)
         return done
 
     async def _uncertain(
-        self, step: cells.Step, output: executor.Output | None
+        self, step: cells.Step, output: outputs.Output | None
     ) -> records.Completed | None:
         self._harmed = True
         before = await probes.sequences(self._session)
         begin = "BEGIN;\n"
         try:
             done = await self._session.run(begin + step.statement.text, output, wrapped=True)
-        except executor.StatementFailed as exc:
-            raise executor.StatementFailed(_shift(exc.error, len(begin))) from exc
+        except connections.StatementFailed as exc:
+            raise connections.StatementFailed(places.shift(exc.error, len(begin))) from exc
         wrote = await probes.assigned_transaction(self._session)
         await self._session.run("COMMIT", output, wrapped=True)
         wrote = wrote or before is None or await probes.sequences(self._session) != before
@@ -504,43 +507,3 @@ class _Run:
             raise errors.FileRefused(command.message, hint=command.hint)
         with self._context.files.open(self._context.directory, command.file) as (_, file):
             yield command.sql, file
-
-
-def refusal(step: cells.Step) -> records.SqlError:
-    """Why a statement can't run in a notebook."""
-    return records.SqlError(
-        sqlstate=errors.Unsupported.code,
-        message=step.effect.refusal or "",
-        hint=step.effect.hint,
-        position=None if step.included else step.statement.start + 1,
-    )
-
-
-def in_source(error: records.SqlError, cell: cells.ParsedCell) -> records.SqlError:
-    """The error of a cell, which shows what was run where that is not the cell's source."""
-    if cell.translation is None or error.position is None:
-        return error
-    if error.query is not None:
-        return dataclasses.replace(error, position=None)
-    return dataclasses.replace(
-        error, position=None, query=cell.source, query_position=error.position
-    )
-
-
-def _shift(error: records.SqlError, by: int) -> records.SqlError:
-    """The error with its position counted from where the statement began in what was sent."""
-    if error.position is None:
-        return error
-    position = error.position - by
-    return dataclasses.replace(error, position=position if position > 0 else None)
-
-
-def _in_cell(error: records.SqlError, step: cells.Step) -> records.SqlError:
-    """The error with its position counted in the cell."""
-    position = error.position
-    if position is not None and step.origin is not None:
-        offset = step.origin.source_offset(position - 1)
-        position = None if offset is None or step.included else offset + 1
-    elif position is not None:
-        position = step.statement.start + position if step.statement.kind == "sql" else None
-    return dataclasses.replace(error, position=position)

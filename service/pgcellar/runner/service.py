@@ -14,7 +14,18 @@ from typing import Any, Protocol
 
 from pgcellar.api import errors, records
 from pgcellar.notebook import cells, dialects, statements
-from pgcellar.runner import bases, executor, files, gates, pages, run, slices, store, workspace
+from pgcellar.runner import (
+    bases,
+    files,
+    gates,
+    outputs,
+    pages,
+    planner,
+    run,
+    slices,
+    store,
+    workspace,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -92,7 +103,7 @@ class Runner:
             await space.close()
         self._workspaces.clear()
 
-    async def run(self, owner: str, request: records.RunRequest, emit: executor.Emit) -> None:
+    async def run(self, owner: str, request: records.RunRequest, emit: outputs.Emit) -> None:
         """Run the heads; `emit` gets every event, the last of which is `Done`, whatever happens.
 
         Cancelling the task cancels the run, and is waited for.
@@ -130,7 +141,7 @@ class Runner:
         self,
         owner: str,
         request: records.RunRequest,
-        emit: executor.Emit,
+        emit: outputs.Emit,
         identity: str,
         parsed: Sequence[cells.ParsedCell],
         gate: gates.Gate | None = None,
@@ -159,7 +170,7 @@ class Runner:
         self,
         owner: str,
         request: records.RunRequest,
-        emit: executor.Emit,
+        emit: outputs.Emit,
         identity: str,
         parsed: Sequence[cells.ParsedCell],
         gate: gates.Gate | None,
@@ -199,10 +210,7 @@ class Runner:
         parsed = await parse(request)
         sandbox, space = await self._workspace(owner, _silent)
         with sandbox.in_use():
-            planned = run.Run(
-                request, _silent, space, self._files, parsed=parsed, alive=sandbox.alive
-            )
-            return await planned.plan()
+            return await planner.Planner(request, space, self._files, parsed).plan()
 
     async def page(self, owner: str, request: records.PageRequest) -> records.Page:
         """A page of what a statement of the head gives.
@@ -222,19 +230,17 @@ class Runner:
     async def standing(
         self, owner: str, request: records.RunRequest, parsed: Sequence[cells.ParsedCell]
     ) -> gates.Standing | None:
-        """Where a head would begin; see `run.Run.standing`."""
+        """Where a head would begin; see `planner.Planner.standing`."""
         # What is known of a sandbox that has ended is still true.
         known = self._workspaces.get(owner) or await self._workspace(owner, _silent)
-        sandbox, space = known
-        planned = run.Run(request, _silent, space, self._files, parsed=parsed, alive=sandbox.alive)
-        return await planned.standing()
+        return await planner.Planner(request, known[1], self._files, parsed).standing()
 
     async def run_gated(
         self,
         owner: str,
         expanded: bases.Expanded,
         parsed: Sequence[cells.ParsedCell],
-        emit: executor.Emit,
+        emit: outputs.Emit,
         gate: gates.Gate,
     ) -> records.Done:
         """Run a head where a gate lets it; see `pages.Head`."""
@@ -270,7 +276,7 @@ class Runner:
         return (await self._workspace(owner, _silent))[1]
 
     async def _workspace(
-        self, owner: str, emit: executor.Emit
+        self, owner: str, emit: outputs.Emit
     ) -> tuple[Sandbox, workspace.Workspace]:
         async with workspace.patience(emit, "Starting the sandbox …"), self._opening[owner]:
             sandbox = await self._environments.sandbox(owner)
@@ -303,7 +309,7 @@ class _Head:
     async def standing(self) -> gates.Standing | None:
         return await self._runner.standing(self._owner, self._expanded.request, self._parsed)
 
-    async def run(self, emit: executor.Emit, gate: gates.Gate) -> records.Done:
+    async def run(self, emit: outputs.Emit, gate: gates.Gate) -> records.Done:
         return await self._runner.run_gated(self._owner, self._expanded, self._parsed, emit, gate)
 
 

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from pgcellar.api import errors, records
 from pgcellar.notebook import states
-from pgcellar.runner import executor, results
+from pgcellar.runner import executor, outputs, results
 
 #: Each is a process of the server's, and nobody follows more than these.
 MAX_SESSIONS = 4
@@ -41,8 +41,8 @@ def _numbered(event: _OfStatement, first: int) -> _OfStatement:
 class Outlet:
     """Where the events of a cell go: to the run that shows it, or kept until there is one."""
 
-    def __init__(self, emit: executor.Emit, first: int) -> None:
-        self._emit: executor.Emit | None = emit
+    def __init__(self, emit: outputs.Emit, first: int) -> None:
+        self._emit: outputs.Emit | None = emit
         self._first = first
         self._held: list[_OfStatement] = []
         self._size = 0
@@ -87,7 +87,7 @@ class Outlet:
         """The run that showed the cell ends."""
         self._emit = None
 
-    async def release(self, emit: executor.Emit, first: int) -> None:
+    async def release(self, emit: outputs.Emit, first: int) -> None:
         """Give out what was kept, numbered from `first` on."""
         held, self._held = self._held, []
         for event in held:
@@ -173,7 +173,7 @@ class Sessions:
         self,
         name: str,
         work: Callable[[Outlet], Coroutine[Any, Any, results.CellRun]],
-        emit: executor.Emit,
+        emit: outputs.Emit,
         first: int,
     ) -> results.CellRun | None:
         """Run a cell's work in a session, its statements numbered from `first` on; None if it was
@@ -201,7 +201,7 @@ class Sessions:
         finally:
             self._awaited = set()
 
-    async def cancel_pending(self, name: str, emit: executor.Emit) -> int:
+    async def cancel_pending(self, name: str, emit: outputs.Emit) -> int:
         """Cancel what waits in a session, and show how it ended; the number of statements shown."""
         pending = self._pending.get(name)
         if pending is None:
@@ -210,7 +210,7 @@ class Sessions:
         await asyncio.wait([pending.task], timeout=_CANCEL_SECONDS)
         return await self._deliver(emit, 0)
 
-    async def _deliver(self, emit: executor.Emit, first: int) -> int:
+    async def _deliver(self, emit: outputs.Emit, first: int) -> int:
         """Show every pending cell that has ended, or ends now that nothing holds it up."""
         while self._pending:
             await self._settle({name: pending.task for name, pending in self._pending.items()})
@@ -261,7 +261,7 @@ class Sessions:
 
 
 async def _tell_failure(
-    task: asyncio.Task[results.CellRun], emit: executor.Emit, statement: int
+    task: asyncio.Task[results.CellRun], emit: outputs.Emit, statement: int
 ) -> None:
     """Its cell has ended long since, so its error is shown as a message of the server's."""
     try:

@@ -11,7 +11,7 @@ import time
 from pgspecial.help import commands as syntax
 
 from pgcellar.api import records
-from pgcellar.runner import executor
+from pgcellar.runner import executor, outputs
 from pgcellar.runner.describe import catalog, commands
 
 #: Characters of a pattern; a name has 63 bytes.
@@ -39,7 +39,7 @@ _HELP_WIDTH = 33
 async def run(
     session: executor.Session,
     command: tuple[str, ...],
-    output: executor.Output,
+    output: outputs.Output,
     *,
     expanded: bool = False,
 ) -> None:
@@ -74,7 +74,7 @@ async def run(
 
 
 async def _describe(
-    session: executor.Session, name: str, arguments: list[str], output: executor.Output
+    session: executor.Session, name: str, arguments: list[str], output: outputs.Output
 ) -> catalog.Shown:
     found = commands.find(name)
     if found is None:
@@ -97,12 +97,12 @@ def _size(found: catalog.Table | str) -> int:
     return values + sum(map(len, found.footers))
 
 
-async def _say(output: executor.Output, text: str) -> None:
+async def _say(output: outputs.Output, text: str) -> None:
     await output.emit(records.Text(statement=output.statement, text=f"{text}\n"))
 
 
 async def _show(
-    output: executor.Output, table: catalog.Table, command: str, ms: float, *, expanded: bool
+    output: outputs.Output, table: catalog.Table, command: str, ms: float, *, expanded: bool
 ) -> None:
     statement = output.statement
     if table.title:

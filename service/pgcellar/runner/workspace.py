@@ -12,8 +12,9 @@ from typing import Any
 from pgcellar.api import errors, records
 from pgcellar.notebook import cells, states
 from pgcellar.runner import (
-    executor,
+    connections,
     instances,
+    outputs,
     planning,
     probes,
     purity,
@@ -357,7 +358,7 @@ class Workspace:
                 if self.worth_keeping(instance, volatile=link.volatile):
                     await self.keep(instance, cell)
             await self._idle(notebook, instance, before, cell, foresee)
-        except (errors.PgcellarError, executor.StatementFailed) as exc:
+        except (errors.PgcellarError, connections.StatementFailed) as exc:
             # Whatever can't be kept is replayed when it is needed; the instance may be half-made.
             logger.warning("after a run: %s", exc)
             if instance is not None:
@@ -385,11 +386,11 @@ class Workspace:
         session = await self.maker.connect(instance)
         for relation in run.loaded:
             if not session.in_transaction:
-                with contextlib.suppress(executor.StatementFailed):
+                with contextlib.suppress(connections.StatementFailed):
                     await session.query(f"ANALYZE {relation}")
         try:
             instance.held = await probes.session_state(session, instance.custom)
-        except executor.StatementFailed:
+        except connections.StatementFailed:
             instance.held = probes.SessionState(pins=("a session that does not answer",))
         if not instance.held.prepared and not session.in_transaction:
             instance.plans = "none"
@@ -433,7 +434,7 @@ class Workspace:
 
 @contextlib.asynccontextmanager
 async def patience(
-    emit: executor.Emit, message: str, *, cell: str | None = None, left: int = 0
+    emit: outputs.Emit, message: str, *, cell: str | None = None, left: int = 0
 ) -> AsyncIterator[None]:
     """Tell the person what is waited for, if it takes long enough to be noticed."""
     telling: list[asyncio.Task[None]] = []

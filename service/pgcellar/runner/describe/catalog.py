@@ -16,7 +16,7 @@ from typing import Final
 
 from pgcellar.api import errors, records
 from pgcellar.notebook import databases
-from pgcellar.runner import executor
+from pgcellar.runner import connections, executor, outputs
 from pgcellar.runner.describe import pattern
 
 Row = tuple[str | None, ...]
@@ -107,7 +107,7 @@ class Request:
 class Catalog:
     """The catalog of one session, in one transaction: its own, or else the user's that is open."""
 
-    def __init__(self, session: executor.Session, emit: executor.Emit) -> None:
+    def __init__(self, session: executor.Session, emit: outputs.Emit) -> None:
         self._session = session
         self._emit = emit
         #: Whether the transaction is ours.
@@ -148,14 +148,16 @@ class Catalog:
             elif isinstance(event, records.Text | records.Notice):
                 await self._emit(event)
 
-        output = executor.Output(
+        output = outputs.Output(
             emit=collect, statement=0, max_rows=_MAX_ROWS, max_bytes=_MAX_BYTES, name_types=False
         )
         try:
             await self._session.run(";\n".join(parts), output)
-        except executor.StatementFailed as exc:
+        except connections.StatementFailed as exc:
             # It counts in a text that nobody has seen.
-            raise executor.StatementFailed(dataclasses.replace(exc.error, position=None)) from exc
+            raise connections.StatementFailed(
+                dataclasses.replace(exc.error, position=None)
+            ) from exc
         return found
 
     async def rows(self, query: str) -> list[Row]:
@@ -197,7 +199,7 @@ class Catalog:
 
 
 @contextlib.asynccontextmanager
-async def reading(session: executor.Session, emit: executor.Emit) -> AsyncIterator[Catalog]:
+async def reading(session: executor.Session, emit: outputs.Emit) -> AsyncIterator[Catalog]:
     """Read in a READ ONLY transaction, unless the user's own is open; `emit` takes notices.
 
     Raises StatementFailed or SandboxLost.
@@ -265,9 +267,9 @@ def owner(column: str) -> str:
     return f"pg_get_userbyid({column})"
 
 
-def failed(message: str, hint: str | None = None) -> executor.StatementFailed:
+def failed(message: str, hint: str | None = None) -> connections.StatementFailed:
     """A refusal of ours."""
-    return executor.StatementFailed(
+    return connections.StatementFailed(
         records.SqlError(sqlstate=errors.Unsupported.code, message=message, hint=hint)
     )
 

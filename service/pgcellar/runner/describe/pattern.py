@@ -11,7 +11,7 @@ import dataclasses
 
 from pgcellar.api import errors, records
 from pgcellar.notebook import databases
-from pgcellar.runner import executor
+from pgcellar.runner import connections
 
 _SPECIAL = frozenset("|*+?()[]{}.^$\\")
 _WILD = {"*": ".*", "?": "."}
@@ -132,7 +132,7 @@ def _matches(expression: str, regex: str) -> str:
     return f"{expression} ~ {literal(regex)} collate pg_catalog.default"
 
 
-def _refused(message: str) -> executor.StatementFailed:
-    return executor.StatementFailed(
+def _refused(message: str) -> connections.StatementFailed:
+    return connections.StatementFailed(
         records.SqlError(sqlstate=errors.Unsupported.code, message=message)
     )

@@ -1,0 +1,48 @@
+"""Errors at their place: in the cell's own text, wherever in what was sent they came up."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from pgcellar.api import errors, records
+from pgcellar.notebook import cells
+
+
+def refusal(step: cells.Step) -> records.SqlError:
+    """Why a statement can't run in a notebook."""
+    return records.SqlError(
+        sqlstate=errors.Unsupported.code,
+        message=step.effect.refusal or "",
+        hint=step.effect.hint,
+        position=None if step.included else step.statement.start + 1,
+    )
+
+
+def in_source(error: records.SqlError, cell: cells.ParsedCell) -> records.SqlError:
+    """The error of a cell, which shows what was run where that is not the cell's source."""
+    if cell.translation is None or error.position is None:
+        return error
+    if error.query is not None:
+        return dataclasses.replace(error, position=None)
+    return dataclasses.replace(
+        error, position=None, query=cell.source, query_position=error.position
+    )
+
+
+def shift(error: records.SqlError, by: int) -> records.SqlError:
+    """The error with its position counted from where the statement began in what was sent."""
+    if error.position is None:
+        return error
+    position = error.position - by
+    return dataclasses.replace(error, position=position if position > 0 else None)
+
+
+def in_cell(error: records.SqlError, step: cells.Step) -> records.SqlError:
+    """The error with its position counted in the cell."""
+    position = error.position
+    if position is not None and step.origin is not None:
+        offset = step.origin.source_offset(position - 1)
+        position = None if offset is None or step.included else offset + 1
+    elif position is not None:
+        position = step.statement.start + position if step.statement.kind == "sql" else None
+    return dataclasses.replace(error, position=position)

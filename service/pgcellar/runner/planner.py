@@ -1,0 +1,225 @@
+"""The planner: how far a notebook's chain of states is known, and where a run of it starts."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import time
+from collections.abc import Sequence
+
+from pgcellar.api import errors, records
+from pgcellar.notebook import cells, states
+from pgcellar.runner import (
+    files,
+    gates,
+    instances,
+    planning,
+    purity,
+    running,
+    switching,
+    workspace,
+)
+
+
+class Planner:
+    """Plans the run of one request; asks no server."""
+
+    def __init__(
+        self,
+        request: records.RunRequest,
+        space: workspace.Workspace,
+        opener: files.Files,
+        parsed: Sequence[cells.ParsedCell],
+    ) -> None:
+        self._request = request
+        self._space = space
+        self._files = opener
+        self._notebook = space.notebook(request.notebook)
+        self._cells = request.cells[: request.head + 1]
+        self._parsed = parsed
+        self._variables = tuple(sorted(request.parameters.items()))
+        #: Cells that are still to be rolled again.
+        self.reroll = {i for i, cell in enumerate(self._cells) if cell.id in request.reroll}
+        #: How long it took so far.
+        self.ms = 0.0
+
+    async def plan(self) -> records.Plan:
+        """What a run would do, without doing it."""
+        begin = time.perf_counter()
+        context = await self.context()
+        links, start = self.walk(context)
+        steps = []
+        for index, cell in enumerate(self._cells):
+            link = links[index] if index < len(links) else None
+            effect = link.effect if link is not None else predicted(self._parsed[index])
+            source, reason = self._foresee(index, link, start.index)
+            steps.append(
+                records.PlanStep(
+                    id=cell.id,
+                    state=link.after.state if link is not None and link.after else None,
+                    effect=effect,
+                    source=source,
+                    reason=reason,
+                    volatile=link is not None and link.volatile,
+                )
+            )
+        if self.remembered(links, start, context) is not None:
+            steps[-1] = dataclasses.replace(
+                steps[-1], source="hit", reason="it ran in this state before"
+            )
+        missed = next((i for i, step in enumerate(steps[:-1]) if step.source == "replayed"), None)
+        return records.Plan(
+            steps=tuple(steps),
+            first_miss=None if missed is None else self._why(missed),
+            planning_ms=round((time.perf_counter() - begin) * 1000, 3),
+        )
+
+    async def standing(self) -> gates.Standing | None:
+        """Where the head would begin; None where only running the tail tells.
+
+        Raises NoPages where the head's results are no functions of the state.
+        """
+        parsed = self._parsed[-1]
+        reason = purity.by_text(parsed)
+        if reason is None:
+            context = await self.context()
+            links, _ = self.walk(context)
+            if len(links) < len(self._cells):
+                return None
+            before = links[-1].before
+            facts = self._space.knowledge.facts(before.state)
+            if facts is None and not before.transaction and not before.sessions:
+                return None
+            reason = purity.reason(before, parsed, facts)
+            key = self._space.result_key(before, parsed, context)
+            if key is not None:
+                events = self._space.remembered(before, parsed, self._request, context)
+                return gates.Standing(state=before.state, key=key, events=events)
+        raise errors.NoPages(
+            f"Cell {self._cells[-1].id} has no pages: {reason}.",
+            hint="Make what it gives a table, by CREATE TABLE … AS in a cell of its own, and page"
+            " through that: select * from it.",
+        )
+
+    async def context(self) -> running.Context:
+        """What the cells run with; reads the digests of their files."""
+        digests = files.Digests(self._files, self._request.directory)
+        for parsed in self._parsed:
+            for command in parsed.files:
+                await asyncio.to_thread(digests.get, command)
+        return running.Context(
+            knowledge=self._space.knowledge,
+            files=self._files,
+            directory=self._request.directory,
+            digests=digests,
+            roles=self._space.switch.roles,
+            attributes=self._space.attributes,
+        )
+
+    def walk(self, context: running.Context) -> tuple[list[states.Link], planning.Start]:
+        """The chain as far as it is known, and where to start."""
+        begin = time.perf_counter()
+        links = self._space.chain.walk(
+            self._space.snapshots.base,
+            self._parsed,
+            context.digests,
+            context.include,
+            self._variables,
+        )
+        rolled = next(
+            (i for i in sorted(self.reroll) if i < len(links) and links[i].volatile), None
+        )
+        if rolled is not None:
+            # Where it leads now is no more where it will.
+            links = [*links[:rolled], dataclasses.replace(links[rolled], after=None)]
+        tail = links[: len(self._cells) - 1]
+        known = planning.marks(self.base(), tail)
+        start = planning.choose(
+            known,
+            tail,
+            needs_base=any(p.needs_base for p in self._parsed[len(known) - 1 :]),
+            live=lambda mark, base: self._notebook.live(mark, base) is not None,
+            kept=self._clone_ms,
+            cost=lambda index: self._space.cost(known[index].state, self._parsed[index]),
+        )
+        self.ms += (time.perf_counter() - begin) * 1000
+        return links, start
+
+    def base(self) -> states.Mark:
+        """Where the notebook begins."""
+        return states.Mark(state=self._space.snapshots.base, variables=self._variables)
+
+    def find(
+        self, links: Sequence[states.Link], start: planning.Start
+    ) -> tuple[states.Mark, instances.Instance | None, switching.RoleSet]:
+        """The mark where a plan starts, the instance that stands there, if one does, its roles."""
+        mark = planning.marks(self.base(), links)[start.index]
+        if start.live:
+            needs_base = any(link.needs_base for link in links[start.index :])
+            found = self._notebook.live(mark, needs_base) or self._notebook.live(mark, False)
+            if found is not None:
+                # The variables live here; the instance may have stood in another notebook's text.
+                found.mark = mark
+                return mark, found, found.roles
+        snapshot = self._space.snapshots.find(mark.state)
+        return mark, None, snapshot.session.get("roles") if snapshot is not None else None
+
+    def remembered(
+        self, links: Sequence[states.Link], start: planning.Start, context: running.Context
+    ) -> list[records.Event] | None:
+        """The events of a head that need not run: it ran in this state before.
+
+        Not when a rerun is asked for; nor if a volatile cell would have to be replayed to get
+        where it led, since then the database would not hold what its results said.
+        """
+        if self._request.rerun or len(links) < len(self._cells):
+            return None
+        link = links[-1]
+        if link.after is None or link.after.sessions:
+            return None
+        if not link.runs and not self._space.pure(link.before, self._parsed[-1]):
+            # What was kept under other rules, by another version, say.
+            return None
+        reached = (
+            self._space.snapshots.find(link.after.state) is not None
+            or self._notebook.live(link.after, False) is not None
+        )
+        if not reached and not planning.replayable(links, start.index):
+            return None
+        return self._space.remembered(link.before, self._parsed[-1], self._request, context)
+
+    def _foresee(
+        self, index: int, link: states.Link | None, start: int
+    ) -> tuple[records.Source, str]:
+        if index == len(self._cells) - 1:
+            return "head", "the cell to run"
+        if index in self.reroll and link is not None and link.volatile:
+            return "replayed", "it is rolled again"
+        if link is None or (link.after is None and self._unreached(link.before)):
+            if self._parsed[index].reads_only:
+                return "skipped", "it reads, as far as its text tells"
+            return "replayed", self._why(index)
+        if not link.runs:
+            return "skipped", "it changes nothing"
+        if index < start:
+            return "hit", "its state is kept"
+        return "replayed", self._why(index)
+
+    def _unreached(self, mark: states.Mark) -> bool:
+        return self._space.knowledge.facts(mark.state) is None
+
+    def _why(self, missed: int) -> str:
+        before = self._space.knowledge.chain(self._request.notebook)
+        return planning.why(self._cells, self._parsed, before, missed)
+
+    def _clone_ms(self, state: str) -> float | None:
+        snapshot = self._space.snapshots.find(state)
+        return None if snapshot is None else self._space.snapshots.clone_ms(snapshot.bytes)
+
+
+def predicted(parsed: cells.ParsedCell) -> records.EffectName:
+    """What a cell does, as far as its text tells."""
+    effect: records.EffectName = "none"
+    for step in parsed.steps:
+        effect = states.stronger(effect, step.effect.name)
+    return effect
