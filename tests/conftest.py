@@ -5,12 +5,16 @@ from __future__ import annotations
 import contextlib
 import pathlib
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator
 
 import pytest
 
 pytest_plugins = ["tests.fixtures_oracle", "tests.fixtures_service"]
+
+# A shell's background job ignores it, and so would all that the tests start and interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

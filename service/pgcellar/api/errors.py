@@ -103,6 +103,43 @@ class NoPages(PgcellarError):
     code = "PC012"
 
 
+class Unauthenticated(PgcellarError):
+    """Nobody is known by these credentials."""
+
+    code = "PC013"
+
+
+class Forbidden(PgcellarError):
+    """This identity may not do that."""
+
+    code = "PC014"
+
+
+class LimitExceeded(PgcellarError):
+    """A limit is reached."""
+
+    code = "PC015"
+
+    def __init__(
+        self, message: str | None = None, *, hint: str | None = None, retry_after: float = 0.0
+    ) -> None:
+        """`retry_after` is in seconds; 0 where waiting does not help."""
+        super().__init__(message, hint=hint)
+        self.retry_after = retry_after
+
+
+class Conflict(PgcellarError):
+    """It is not as the request takes it to be."""
+
+    code = "PC016"
+
+
+class AuditUnavailable(PgcellarError):
+    """The audit log can't be written, and nothing is done without it."""
+
+    code = "PC017"
+
+
 def from_code(code: str, message: str, hint: str | None) -> PgcellarError:
     """The error whose class has this code (as it came over HTTP); PgcellarError if none has."""
     for cls in PgcellarError.__subclasses__():
