@@ -24,21 +24,30 @@ import traitlets
 import traitlets.config
 
 import pgcellar
-from pgcellar.api import client, paths, records
+from pgcellar.api import client, errors, paths, records
 from pgcellar.control import database
 from pgcellar.environments import local, spawner
 from pgcellar.environments import service as environments
 from pgcellar.environments import store as sandboxes
 from pgcellar.postgres import folders
 from pgcellar.runner import handlers as run_handlers
-from pgcellar.runner import instances, slices, workspace
+from pgcellar.runner import (
+    instances,
+    ledger,
+    ledger_handlers,
+    ledger_store,
+    slices,
+    upload_handlers,
+    uploads,
+    workspace,
+)
 from pgcellar.runner import service as runner
 from pgcellar.runner import store as knowledge
 from pgcellar.snapshots import driver, eviction
 from pgcellar.snapshots import handlers as state_handlers
 from pgcellar.snapshots import service as snapshots
 from pgcellar.snapshots import store as index
-from pgcellar.web import base
+from pgcellar.web import authentication, base
 
 logger = logging.getLogger(__name__)
 
@@ -82,7 +91,6 @@ class ServiceApp(traitlets.config.Application):
     def __init__(self, where: paths.Paths, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._paths = where
-        self._owner = paths.user_name()
         self._used = time.monotonic()
         self._stopping = asyncio.Event()
         self._caches: dict[str, snapshots.SnapshotCache] = {}
@@ -126,9 +134,6 @@ class ServiceApp(traitlets.config.Application):
     async def _compose(self, stack: contextlib.AsyncExitStack) -> None:
         db = database.ControlDatabase(self._paths, dsn=self.control_dsn or None)
         await stack.enter_async_context(db)
-        learned = knowledge.KnowledgeStore(db)
-        await learned.open()
-        stack.push_async_callback(learned.close)
         self._environments = environments.Environments(
             sandboxes.SandboxStore(db),
             self._spawner,
@@ -139,11 +144,14 @@ class ServiceApp(traitlets.config.Application):
         await self._environments.open()
         stack.push_async_callback(self._environments.close)
         self._index = index.SnapshotStore(db)
-        self._learned = learned
+        self._db = db
         kept = slices.SliceStore(db, max_bytes=self.page_bytes)
         stack.push_async_callback(kept.close)
-        self._runner = runner.Runner(self._environments, self._workspace, learned, kept)
+        self._runner = runner.Runner(self._environments, self._workspace, kept)
         stack.push_async_callback(self._runner.close)
+        self._ledger = ledger.Ledger(self._runner, ledger_store.RunStore(db))
+        await self._ledger.open()
+        stack.push_async_callback(self._ledger.close)
 
     def _listen(self) -> tornado.httpserver.HTTPServer:
         server = tornado.httpserver.HTTPServer(
@@ -158,7 +166,7 @@ class ServiceApp(traitlets.config.Application):
         while not self._stopping.is_set():
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), _WATCH_INTERVAL)
-            if self._runner.active:
+            if self._runner.active or self._ledger.active:
                 self._used = time.monotonic()
             elif time.monotonic() - self._used > self.idle_timeout:
                 logger.info("idle for %.0f s", self.idle_timeout)
@@ -189,7 +197,11 @@ class ServiceApp(traitlets.config.Application):
             limits=eviction.Limits(bytes=self.snapshot_bytes, count=self.snapshot_count),
             extensions=tuple(self.extensions),
         )
+        owner = sandbox.row.owner
+        learned = knowledge.KnowledgeStore(self._db, owner)
         async with contextlib.AsyncExitStack() as stack:
+            await learned.open()
+            stack.push_async_callback(learned.close)
             stack.push_async_callback(cache.close)
             await cache.open()
             space = workspace.Workspace(
@@ -202,11 +214,11 @@ class ServiceApp(traitlets.config.Application):
                 cache,
                 databases,
                 instances.Instances(sandbox.endpoint, cache, databases),
-                self._learned,
+                learned,
                 stack.pop_all(),
             )
         await space.open()
-        self._caches[self._owner] = cache
+        self._caches[owner] = cache
         return space
 
     async def _cache_of(self, owner: str) -> snapshots.SnapshotCache:
@@ -214,8 +226,11 @@ class ServiceApp(traitlets.config.Application):
         return self._caches[owner]
 
     def _routes(self) -> tornado.web.Application:
-        running = {"runner": self._runner, "owner": self._owner}
-        keeping = {"cache_of": self._cache_of, "owner": self._owner}
+        files = uploads.Uploads(self._paths.home / "files")
+        running = {"runner": self._runner, "files": files}
+        accepted = {"ledger": self._ledger, "files": files}
+        run = "/accepted/([0-9a-f]{32})"
+        keeping = {"cache_of": self._cache_of}
         at = client.PREFIX
         return tornado.web.Application(
             [
@@ -223,6 +238,16 @@ class ServiceApp(traitlets.config.Application):
                 ("/readyz", base.Health),
                 (f"{at}/runs", run_handlers.Runs, running),
                 (f"{at}/runs/([0-9a-f]+)/cancel", run_handlers.Cancel, running),
+                (f"{at}/accepted", ledger_handlers.Runs, accepted),
+                (f"{at}{run}", ledger_handlers.Run, accepted),
+                (f"{at}{run}/cancel", ledger_handlers.Cancel, accepted),
+                (f"{at}{run}/events", ledger_handlers.Events, accepted),
+                (f"{at}{run}/result", ledger_handlers.Result, accepted),
+                (f"{at}{run}/results/([0-9]{{1,4}})\\.csv", ledger_handlers.Table, accepted),
+                (f"{at}/files", upload_handlers.Files, {"files": files}),
+                (f"{at}/files/missing", upload_handlers.Missing, {"files": files}),
+                (f"{at}/files/chunks/([^/]+)", upload_handlers.Chunk, {"files": files}),
+                (f"{at}/files/names/(.+)", upload_handlers.File, {"files": files}),
                 (f"{at}/plans", run_handlers.Plans, running),
                 (f"{at}/pages", run_handlers.Pages, running),
                 (f"{at}/notebooks/forget", run_handlers.Forget, running),
@@ -233,6 +258,7 @@ class ServiceApp(traitlets.config.Application):
             ],
             default_handler_class=base.Missing,
             log_function=lambda handler: self.touch(),
+            pgcellar_authentication=authentication.Authentication(),
         )
 
     def status(self) -> dict[str, Any]:
@@ -257,11 +283,17 @@ class ServiceApp(traitlets.config.Application):
 
 
 class Status(base.BaseHandler):
-    """`GET /service`."""
+    """`GET /service`: for who administers it."""
 
     def initialize(self, app: ServiceApp) -> None:
         """See the routes."""
         self.app = app
+
+    async def prepare(self) -> None:
+        """Raises Forbidden for anybody else."""
+        await super().prepare()
+        if not self.identity.administers:
+            raise errors.Forbidden("Only an administrator may ask this of the service.")
 
     def get(self) -> None:
         """The service's own state."""

@@ -60,7 +60,11 @@ async def kill(db: database.ControlDatabase) -> None:
 
 async def remember(db: database.ControlDatabase, state: str) -> None:
     """Write a row."""
-    await db.execute("insert into learned values (%s, 'select f()', 'write')", (state,))
+    await db.execute(
+        "insert into learned (owner, state, statement, effect)"
+        " values ('me', %s, 'select f()', 'write')",
+        (state,),
+    )
 
 
 async def states(db: database.ControlDatabase) -> list[str]:
@@ -125,7 +129,9 @@ async def test_a_connection_left_in_a_transaction_is_not_reused(
 ) -> None:
     async with db.connection() as conn:
         await conn.execute("begin")
-        await conn.execute("insert into learned values ('a', 'b', 'c')")
+        await conn.execute(
+            "insert into learned (owner, state, statement, effect) values ('me', 'a', 'b', 'c')"
+        )
     assert await states(db) == []
 
 

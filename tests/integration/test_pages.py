@@ -438,7 +438,7 @@ def count(cellar: cellars.Cellar) -> int:
     """How many results and slices there are in the control database."""
 
     async def ask() -> int:
-        rows = await cellar.runner._knowledge._db.fetch(
+        rows = await cellar.runner._pages._kept._db.fetch(
             "select (select count(*) from page_results) + (select count(*) from page_slices) as n"
         )
         return int(rows[0]["n"])
@@ -451,7 +451,7 @@ def held_bytes(cellar: cellars.Cellar) -> tuple[int, int, int]:
     """Results, the bytes they are said to take, and those that slices take."""
 
     async def ask() -> tuple[int, int, int]:
-        rows = await cellar.runner._knowledge._db.fetch(
+        rows = await cellar.runner._pages._kept._db.fetch(
             "select count(*) as n, coalesce(sum(bytes), 0)::bigint as said,"
             " (select coalesce(sum(length(body)), 0)::bigint from page_slices) as taken"
             " from page_results"

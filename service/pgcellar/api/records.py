@@ -316,6 +316,28 @@ class StateInfo:
     cell: str
 
 
+RunStatus = Literal["queued", "running", "done", "failed", "cancelled"]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class RunInfo:
+    """A run that goes on whether or not somebody reads its events.
+
+    `attempt` counts from 1: a run whose service ended is begun again by the next one. `state` is
+    the state id after the head, once it is known. Times are ISO 8601.
+    """
+
+    id: str
+    notebook: str
+    head: str
+    status: RunStatus
+    attempt: int
+    created: str
+    finished: str | None = None
+    state: str | None = None
+    error: SqlError | None = None
+
+
 # --- wire form -------------------------------------------------------------------------------
 
 _EVENTS: Mapping[str, type[Any]] = {
@@ -401,6 +423,7 @@ _NESTED: Mapping[tuple[type[Any], str], type[Any]] = {
     (Done, "error"): SqlError,
     (Plan, "steps"): PlanStep,
     (PageRequest, "cells"): Cell,
+    (RunInfo, "error"): SqlError,
     (Page, "columns"): Column,
 }
 

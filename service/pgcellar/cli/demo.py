@@ -36,10 +36,10 @@ async def demo(arguments: Any) -> int:
             done = await running.run_heads(
                 service, now, range(len(now.cells)), max_rows=20, rerun=False
             )
-            made.append({"title": title, **running.as_json(done, single=False)})
+            made.append({"title": title, **done.to_json()})
             if not arguments.json:
                 print(f"\n{title}\n{'=' * len(title)}")
-                print(running.table(done, now, single=False), flush=True)
+                print(running.table(done, now), flush=True)
             if done.error is not None:
                 source = next((c.source for c in now.cells if c.id == done.error.cell), "")
                 print(rendering.render_error(done.error, source), file=sys.stderr)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import dataclasses
 import json
 import pathlib
 import sys
@@ -12,33 +11,10 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from pgcellar.api import client, records, rendering
+from pgcellar.api import client, gathering, records, rendering
 from pgcellar.cli import notebooks
 
 EXIT_OK, EXIT_SQL = 0, 1
-
-
-@dataclasses.dataclass(slots=True)
-class CellResult:
-    """What one head gave: its report and the results of its statements."""
-
-    report: records.CellReport
-    results: list[rendering.Result]
-    tail: tuple[records.CellReport, ...]
-    error: records.SqlError | None
-
-
-@dataclasses.dataclass(slots=True)
-class NotebookRun:
-    """What a notebook's run gave, cell by cell."""
-
-    cells: list[CellResult]
-    hits: int = 0
-    replayed: int = 0
-    ms: float = 0.0
-    planning_ms: float = 0.0
-    sandbox: records.SandboxInfo | None = None
-    error: records.SqlError | None = None
 
 
 async def run_heads(
@@ -49,12 +25,12 @@ async def run_heads(
     max_rows: int,
     rerun: bool,
     reroll: tuple[str, ...] = (),
-) -> NotebookRun:
+) -> gathering.NotebookRun:
     """Run cells as heads, one after the other, up to the first that fails without a trace.
 
     Ctrl-C cancels the one that runs at the server.
     """
-    out = NotebookRun(cells=[])
+    out = gathering.NotebookRun([notebook.cells[head] for head in heads])
     if not heads:
         return out
     begin = time.perf_counter()
@@ -70,93 +46,19 @@ async def run_heads(
         max_rows=max_rows,
         brief=len(heads) > 1,
     )
-    gathered = rendering.Results()
     async with contextlib.aclosing(service.run(request)) as events:
         async for event in events:
             if isinstance(event, records.Progress):
                 print(_progress(event), file=sys.stderr, flush=True)
-            elif isinstance(event, records.Done):
-                head = notebook.cells[heads[len(out.cells)]]
-                _take(out, event, gathered, head, single=len(heads) == 1)
-                gathered = rendering.Results()
-            else:
-                gathered.take(event)
+            out.take(event)
     out.ms = (time.perf_counter() - begin) * 1000
     return out
 
 
-def _take(
-    out: NotebookRun,
-    done: records.Done,
-    gathered: rendering.Results,
-    head: records.Cell,
-    *,
-    single: bool,
-) -> None:
-    """One head is done."""
-    nothing = records.CellReport(
-        id=head.id, state=None, effect="none", source="skipped", ms=0.0, error=done.error
-    )
-    out.cells.append(
-        CellResult(
-            report=done.cells[-1] if done.cells else nothing,
-            results=gathered.results(),
-            tail=done.cells[:-1],
-            error=done.error,
-        )
-    )
-    out.hits += done.totals.hits if single else out.cells[-1].report.source == "hit"
-    out.replayed += done.totals.replayed
-    out.planning_ms += done.totals.planning_ms
-    out.sandbox = done.sandbox
-    out.error = out.error or done.error
-
-
-def as_json(run: NotebookRun, *, single: bool) -> dict[str, Any]:
-    """The object `run --json` prints (DESIGN.md, section 8)."""
-    cells: list[dict[str, Any]] = []
-    for cell in run.cells:
-        if single:
-            cells += [_cell_json(report, []) for report in cell.tail]
-        cells.append(_cell_json(cell.report, cell.results))
-    return {
-        "cells": cells,
-        "totals": {
-            "hits": run.hits,
-            "replayed": run.replayed,
-            "ms": round(run.ms, 3),
-            "planning_ms": round(run.planning_ms, 3),
-        },
-        "sandbox": None if run.sandbox is None else records.to_json(run.sandbox),
-        "error": None if run.error is None else records.to_json(run.error),
-    }
-
-
-def _cell_json(report: records.CellReport, results: Sequence[rendering.Result]) -> dict[str, Any]:
-    return {
-        **records.to_json(report),
-        "results": [
-            {
-                "command": result.command,
-                "columns": [records.to_json(column) for column in result.columns],
-                "rows": [list(row) for row in result.rows],
-                "row_count": result.row_count,
-                "truncated": result.truncated,
-                "notices": [records.to_json(notice) for notice in result.notices],
-            }
-            for result in results
-        ],
-    }
-
-
-def table(run: NotebookRun, notebook: notebooks.NotebookFile, *, single: bool) -> str:
+def table(run: gathering.NotebookRun, notebook: notebooks.NotebookFile) -> str:
     """The cells with source and milliseconds, for a person."""
     numbers = {cell.id: index + 1 for index, cell in enumerate(notebook.cells)}
-    reports = [
-        report
-        for cell in run.cells
-        for report in ((*cell.tail, cell.report) if single else (cell.report,))
-    ]
+    reports = [report for report, _ in run.reports()]
     rows = [
         (
             str(numbers.get(report.id, "")),
@@ -207,13 +109,13 @@ async def run(arguments: Any) -> int:
     if arguments.write:
         _write(notebook, heads, done)
     if arguments.json:
-        print(json.dumps(as_json(done, single=single), ensure_ascii=False))
+        print(json.dumps(done.to_json(), ensure_ascii=False))
     else:
-        _print(notebook, done, single=single)
+        _print(notebook, done)
     return EXIT_OK if done.error is None else EXIT_SQL
 
 
-def _print(notebook: notebooks.NotebookFile, done: NotebookRun, *, single: bool) -> None:
+def _print(notebook: notebooks.NotebookFile, done: gathering.NotebookRun) -> None:
     sources = {cell.id: cell.source for cell in notebook.cells}
     for cell in done.cells:
         # First what it gave, then why it gave no more.
@@ -225,10 +127,10 @@ def _print(notebook: notebooks.NotebookFile, done: NotebookRun, *, single: bool)
             where = cell.error.cell or ""
             print(rendering.render_error(cell.error, sources.get(where, "")), file=sys.stderr)
             print(f"in cell {where}", file=sys.stderr)
-    print(table(done, notebook, single=single))
+    print(table(done, notebook))
 
 
-def _write(notebook: notebooks.NotebookFile, heads: range, done: NotebookRun) -> None:
+def _write(notebook: notebooks.NotebookFile, heads: range, done: gathering.NotebookRun) -> None:
     outputs: dict[int, list[dict[str, Any]]] = {}
     for head, cell in zip(heads, done.cells, strict=False):
         made: list[dict[str, Any]] = []

@@ -8,7 +8,7 @@ import contextlib
 import tornado.iostream
 
 from pgcellar.api import errors, records
-from pgcellar.runner import service
+from pgcellar.runner import service, uploads
 from pgcellar.web import base
 
 #: An event waits this long for others to leave with; a short run is over by then.
@@ -17,12 +17,14 @@ FLUSH_BYTES = 64 * 1024
 
 
 class _RunnerHandler(base.BaseHandler):
-    """A handler over the runner, for one owner."""
+    """A handler over the runner."""
 
-    def initialize(self, runner: service.Runner, owner: str) -> None:
+    scope = "runs"
+
+    def initialize(self, runner: service.Runner, files: uploads.Uploads) -> None:
         """See the routes in `pgcellar.app`."""
         self.runner = runner
-        self.owner = owner
+        self.files = files
 
 
 class Runs(_RunnerHandler):
@@ -35,10 +37,12 @@ class Runs(_RunnerHandler):
 
     async def post(self) -> None:
         """Run a head. A reader who leaves ends the run."""
-        request = self.record(records.RunRequest)
+        request = self.files.confined(self.identity, self.record(records.RunRequest))
         service.check(request)
         self.set_header("Content-Type", "application/x-ndjson")
-        self._task = asyncio.create_task(self.runner.run(self.owner, request, self._send))
+        self._task = asyncio.create_task(
+            self.runner.run(self.identity.subject, request, self._send)
+        )
         with contextlib.suppress(asyncio.CancelledError, tornado.iostream.StreamClosedError):
             await self._task
         if self._timer is not None:
@@ -90,7 +94,7 @@ class Cancel(_RunnerHandler):
 
     async def post(self, run: str) -> None:
         """Cancel a run; answers when the server has been told."""
-        await self.runner.cancel(run)
+        await self.runner.cancel(self.identity.subject, run)
         self.answer({})
 
 
@@ -99,8 +103,8 @@ class Plans(_RunnerHandler):
 
     async def post(self) -> None:
         """Plan a head."""
-        request = self.record(records.RunRequest)
-        self.answer(records.to_json(await self.runner.plan(self.owner, request)))
+        request = self.files.confined(self.identity, self.record(records.RunRequest))
+        self.answer(records.to_json(await self.runner.plan(self.identity.subject, request)))
 
 
 class Pages(_RunnerHandler):
@@ -110,8 +114,8 @@ class Pages(_RunnerHandler):
 
     async def post(self) -> None:
         """Give a page. The first one may take as long as the statement does."""
-        request = self.record(records.PageRequest)
-        self._task = asyncio.create_task(self.runner.page(self.owner, request))
+        request = self.files.confined(self.identity, self.record(records.PageRequest))
+        self._task = asyncio.create_task(self.runner.page(self.identity.subject, request))
         try:
             page = await self._task
         except asyncio.CancelledError:
@@ -132,5 +136,5 @@ class Forget(_RunnerHandler):
         notebook = self.body().get("notebook")
         if not isinstance(notebook, str):
             raise errors.BadRequest("The request names no notebook.")
-        await self.runner.forget(self.owner, notebook)
+        await self.runner.forget(self.identity.subject, notebook)
         self.answer({})

@@ -23,7 +23,6 @@ from pgcellar.runner import (
     planner,
     run,
     slices,
-    store,
     workspace,
 )
 
@@ -80,18 +79,16 @@ class Runner:
         self,
         environments: Environments,
         open_workspace: OpenWorkspace,
-        knowledge: store.KnowledgeStore,
         kept: slices.SliceStore,
     ) -> None:
         self._environments = environments
         self._open_workspace = open_workspace
-        self._knowledge = knowledge
         self._pages = pages.Pages(kept)
         self._files = files.Files()
         self._bases = bases.Bases(self._files)
         self._workspaces: dict[str, tuple[Sandbox, workspace.Workspace]] = {}
         self._opening: dict[str, asyncio.Lock] = collections.defaultdict(asyncio.Lock)
-        self._runs: dict[str, run.Run] = {}
+        self._runs: dict[tuple[str, str], run.Run] = {}
         self.active = 0
 
     async def close(self) -> None:
@@ -103,13 +100,20 @@ class Runner:
             await space.close()
         self._workspaces.clear()
 
-    async def run(self, owner: str, request: records.RunRequest, emit: outputs.Emit) -> None:
+    async def run(
+        self,
+        owner: str,
+        request: records.RunRequest,
+        emit: outputs.Emit,
+        identity: str | None = None,
+    ) -> None:
         """Run the heads; `emit` gets every event, the last of which is `Done`, whatever happens.
 
-        Cancelling the task cancels the run, and is waited for.
+        `identity` is the run's id, if it has one already. Cancelling the task cancels the run, and
+        is waited for.
         """
         check(request)
-        identity = secrets.token_hex(8)
+        identity = identity or secrets.token_hex(8)
         await emit(records.Started(run=identity))
         self.active += 1
         try:
@@ -126,10 +130,10 @@ class Runner:
                 if not await self._head(owner, one, tell, identity, parsed):
                     break
         except (errors.FileRefused, errors.NotebookInvalid) as exc:
-            await emit(_nothing_ran(request, exc, cell=bases.cell(request)))
+            await emit(nothing_ran(request, exc, cell=bases.cell(request)))
         finally:
             self.active -= 1
-            self._runs.pop(identity, None)
+            self._runs.pop((owner, identity), None)
 
     async def _expand(self, request: records.RunRequest) -> bases.Expanded:
         """The request with the cells of its base. Raises FileRefused or NotebookInvalid."""
@@ -159,11 +163,11 @@ class Runner:
         try:
             await self._attempts(owner, request, watch, identity, parsed[: request.head + 1], gate)
         except errors.PgcellarError as exc:
-            await emit(_nothing_ran(request, exc))
+            await emit(nothing_ran(request, exc))
         except Exception:
             # The last resort: the person gets a sentence, the log the details.
             logger.exception("run %s of %s", identity, request.notebook)
-            await emit(_nothing_ran(request, errors.PgcellarError(_UNFORESEEN, hint=_LOGGED)))
+            await emit(nothing_ran(request, errors.PgcellarError(_UNFORESEEN, hint=_LOGGED)))
         return left
 
     async def _attempts(
@@ -187,7 +191,7 @@ class Runner:
                     alive=sandbox.alive,
                     gate=gate,
                 )
-                self._runs[identity] = current
+                self._runs[owner, identity] = current
                 try:
                     await current.execute()
                     return
@@ -196,9 +200,9 @@ class Runner:
                     if last:
                         raise errors.SandboxLost(str(exc)) from exc
 
-    async def cancel(self, identity: str) -> None:
-        """Cancel a run. Raises NotFound if there is no such run (any more)."""
-        current = self._runs.get(identity)
+    async def cancel(self, owner: str, identity: str) -> None:
+        """Cancel an owner's run. Raises NotFound if there is no such run (any more)."""
+        current = self._runs.get((owner, identity))
         if current is None:
             raise errors.NotFound(f"There is no run {identity}.")
         await current.cancel()
@@ -261,7 +265,7 @@ class Runner:
             await self._head(owner, expanded.request, tell, identity, parsed, gate)
         finally:
             self.active -= 1
-            self._runs.pop(identity, None)
+            self._runs.pop((owner, identity), None)
         assert done is not None
         return done
 
@@ -395,7 +399,7 @@ def _strings(values: object, name: str, wrong: list[str]) -> list[str]:
     return []
 
 
-def _nothing_ran(
+def nothing_ran(
     request: records.RunRequest, error: errors.PgcellarError, *, cell: str | None = None
 ) -> records.Done:
     """The end of a run that did not come to its cells."""

@@ -64,10 +64,15 @@ class CellOutcome:
 
 
 class KnowledgeStore:
-    """The tables facts, learned, rolls, gsets, outcomes, chains; satisfies `states.Knowledge`."""
+    """The tables facts, learned, rolls, gsets, outcomes, chains; satisfies `states.Knowledge`.
 
-    def __init__(self, db: database.ControlDatabase) -> None:
+    Of one owner: a sandbox whose user got at its catalog must not teach a neighbour's, and what
+    chance gave one is not what it gave another.
+    """
+
+    def __init__(self, db: database.ControlDatabase, owner: str) -> None:
         self._db = db
+        self.owner = owner
         self._facts: dict[str, states.Facts] = {}
         self._completed: dict[states.Facts, states.Facts] = {}
         #: Of the server's version, so not worth a row per state; set before the first run.
@@ -84,9 +89,11 @@ class KnowledgeStore:
 
     async def open(self) -> None:
         """Read what is known, and begin to write behind."""
-        limit = {"limit": _KEPT_ROWS}
+        limit = {"limit": _KEPT_ROWS, "owner": self.owner}
         for row in await self._db.fetch(
-            "select state, body from facts order by used desc limit %(limit)s", limit
+            "select state, body from facts where owner = %(owner)s"
+            " order by used desc limit %(limit)s",
+            limit,
         ):
             body = row["body"]
             self._facts[row["state"]] = states.Facts(
@@ -96,29 +103,37 @@ class KnowledgeStore:
                 impure_reached=body.get("impure_reached", True),
             )
         for row in await self._db.fetch(
-            "select state, statement, effect from learned order by used desc limit %(limit)s", limit
+            "select state, statement, effect from learned where owner = %(owner)s"
+            " order by used desc limit %(limit)s",
+            limit,
         ):
             self._learned[row["state"], row["statement"]] = row["effect"]
         for row in await self._db.fetch(
-            "select state, statement, roll from rolls order by used desc limit %(limit)s", limit
+            "select state, statement, roll from rolls where owner = %(owner)s"
+            " order by used desc limit %(limit)s",
+            limit,
         ):
             self._rolls[row["state"], row["statement"]] = row["roll"]
         for row in await self._db.fetch(
-            "select state, statement, body from gsets order by used desc limit %(limit)s", limit
+            "select state, statement, body from gsets where owner = %(owner)s"
+            " order by used desc limit %(limit)s",
+            limit,
         ):
             self._values[row["state"], row["statement"]] = row["body"]
         for row in await self._db.fetch(
             """
             select key, ms, body from (
               select key, ms, body, sum(bytes) over (order by used desc, key) as total
-              from outcomes) as newest
+              from outcomes where owner = %(owner)s) as newest
             where total <= %(bytes)s order by total desc limit %(limit)s
             """,
             {"bytes": _KEPT_OUTCOME_BYTES, **limit},
         ):
             self._keep(row["key"], CellOutcome(ms=row["ms"], body=row["body"] or None))
         for row in await self._db.fetch(
-            "select notebook, body from chains order by used desc limit %(limit)s", limit
+            "select notebook, body from chains where owner = %(owner)s"
+            " order by used desc limit %(limit)s",
+            limit,
         ):
             self._chains[row["notebook"]] = tuple(row["body"])
         self._writer = asyncio.create_task(self._write_behind())
@@ -249,7 +264,8 @@ class KnowledgeStore:
                 for table, statement in _INSERTS.items():
                     rows = [row for (name, _), row in taken.items() if name == table]
                     if rows:
-                        await conn.cursor().executemany(statement, rows)
+                        owned = [(self.owner, *row) for row in rows]
+                        await conn.cursor().executemany(statement, owned)
             for key, row in taken.items():
                 if self._dirty.get(key) is row:
                     del self._dirty[key]
@@ -257,25 +273,26 @@ class KnowledgeStore:
     async def _prune(self) -> None:
         for table, keys in _KEYS.items():
             await self._db.execute(
-                f"delete from {table} where ({keys}) not in"
-                f" (select {keys} from {table} order by used desc limit %(limit)s)",
-                {"limit": _KEPT_ROWS},
+                f"delete from {table} where owner = %(owner)s and ({keys}) not in (select {keys}"
+                f" from {table} where owner = %(owner)s order by used desc limit %(limit)s)",
+                {"limit": _KEPT_ROWS, "owner": self.owner},
             )
 
 
 _INSERTS = {
-    "facts": "insert into facts (state, body) values (%s, %s) on conflict do nothing",
-    "learned": "insert into learned (state, statement, effect) values (%s, %s, %s)"
-    " on conflict (state, statement) do update set effect = excluded.effect, used = now()",
-    "rolls": "insert into rolls (state, statement, roll) values (%s, %s, %s)"
-    " on conflict (state, statement) do update set roll = excluded.roll, used = now()",
-    "gsets": "insert into gsets (state, statement, body) values (%s, %s, %s)"
-    " on conflict (state, statement) do update set body = excluded.body, used = now()",
-    "outcomes": "insert into outcomes (key, state, body, bytes, ms) values (%s, %s, %s, %s, %s)"
-    " on conflict (key) do update set body = excluded.body, bytes = excluded.bytes,"
+    "facts": "insert into facts (owner, state, body) values (%s, %s, %s) on conflict do nothing",
+    "learned": "insert into learned (owner, state, statement, effect) values (%s, %s, %s, %s)"
+    " on conflict (owner, state, statement) do update set effect = excluded.effect, used = now()",
+    "rolls": "insert into rolls (owner, state, statement, roll) values (%s, %s, %s, %s)"
+    " on conflict (owner, state, statement) do update set roll = excluded.roll, used = now()",
+    "gsets": "insert into gsets (owner, state, statement, body) values (%s, %s, %s, %s)"
+    " on conflict (owner, state, statement) do update set body = excluded.body, used = now()",
+    "outcomes": "insert into outcomes (owner, key, state, body, bytes, ms)"
+    " values (%s, %s, %s, %s, %s, %s)"
+    " on conflict (owner, key) do update set body = excluded.body, bytes = excluded.bytes,"
     " ms = excluded.ms, used = now()",
-    "chains": "insert into chains (notebook, body) values (%s, %s)"
-    " on conflict (notebook) do update set body = excluded.body, used = now()",
+    "chains": "insert into chains (owner, notebook, body) values (%s, %s, %s)"
+    " on conflict (owner, notebook) do update set body = excluded.body, used = now()",
 }
 _KEYS = {
     "facts": "state",
@@ -287,9 +304,9 @@ _KEYS = {
 }
 
 
-def outcome_key(before: str, canonicals: Sequence[str], digests: Sequence[str]) -> str:
-    """The key of a cell's outcome: the state it ran in, all its statements, its files."""
-    text = json.dumps([before, list(canonicals), list(digests)])
+def outcome_key(owner: str, before: str, canonicals: Sequence[str], digests: Sequence[str]) -> str:
+    """The key of a cell's outcome: whose, the state it ran in, all its statements, its files."""
+    text = json.dumps([owner, before, list(canonicals), list(digests)])
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 

@@ -285,7 +285,7 @@ class Workspace:
         ):
             events = None
         self.knowledge.remember(
-            _outcome_key(before, parsed, context),
+            self._outcome_key(before, parsed, context),
             done.mark.state,
             store.CellOutcome.of(done.ms, events),
         )
@@ -298,7 +298,7 @@ class Workspace:
         self, before: states.Mark, parsed: cells.ParsedCell, context: running.Context
     ) -> str | None:
         """By what the results of a cell are known, if they are functions of the state."""
-        return _outcome_key(before, parsed, context) if self.pure(before, parsed) else None
+        return self._outcome_key(before, parsed, context) if self.pure(before, parsed) else None
 
     def remembered(
         self,
@@ -308,7 +308,7 @@ class Workspace:
         context: running.Context,
     ) -> list[records.Event] | None:
         """The events a cell gave when it ran as head in this state, if they fit the request."""
-        outcome = self.knowledge.outcome(_outcome_key(before, parsed, context))
+        outcome = self.knowledge.outcome(self._outcome_key(before, parsed, context))
         if outcome is None or outcome.body is None:
             return None
         events = outcome.events()
@@ -319,6 +319,17 @@ class Workspace:
         if any(count > request.max_rows for count in counted.values()):
             return None
         return events
+
+    def _outcome_key(
+        self, before: states.Mark, parsed: cells.ParsedCell, context: running.Context
+    ) -> str:
+        texts = [step.statement.canonical for step in parsed.steps]
+        if parsed.scanned == "always" or (parsed.scanned == "variables" and before.variables):
+            texts = [parsed.source, *(text for item in before.variables for text in item)]
+        # How it is shown is kept with what is shown.
+        texts += [name for name, _ in before.variables if name.startswith("\\")]
+        digests = [context.digests.get(command, "") for command in parsed.files]
+        return store.outcome_key(self.knowledge.owner, before.state, texts, digests)
 
     # --- after a run -------------------------------------------------------------------------
 
@@ -451,14 +462,3 @@ async def patience(
     finally:
         timer.cancel()
         await asyncio.gather(*telling, return_exceptions=True)
-
-
-def _outcome_key(before: states.Mark, parsed: cells.ParsedCell, context: running.Context) -> str:
-    texts = [step.statement.canonical for step in parsed.steps]
-    if parsed.scanned == "always" or (parsed.scanned == "variables" and before.variables):
-        texts = [parsed.source, *(text for item in before.variables for text in item)]
-    # How it is shown is kept with what is shown.
-    texts += [name for name, _ in before.variables if name.startswith("\\")]
-    return store.outcome_key(
-        before.state, texts, [context.digests.get(command, "") for command in parsed.files]
-    )

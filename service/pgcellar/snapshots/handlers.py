@@ -14,10 +14,11 @@ CacheOf = Callable[[str], Awaitable[service.SnapshotCache]]
 class _CacheHandler(base.BaseHandler):
     """A handler over the snapshot cache of one owner's sandbox."""
 
-    def initialize(self, cache_of: CacheOf, owner: str) -> None:
+    scope = "states"
+
+    def initialize(self, cache_of: CacheOf) -> None:
         """See the routes in `pgcellar.app`."""
         self.cache_of = cache_of
-        self.owner = owner
 
 
 class States(_CacheHandler):
@@ -25,7 +26,7 @@ class States(_CacheHandler):
 
     async def get(self) -> None:
         """List them, oldest first."""
-        cache = await self.cache_of(self.owner)
+        cache = await self.cache_of(self.identity.subject)
         listed = [
             records.StateInfo(
                 state=snapshot.state,
@@ -48,7 +49,7 @@ class Collect(_CacheHandler):
 
     async def post(self) -> None:
         """Say what went and what is left."""
-        cache = await self.cache_of(self.owner)
+        cache = await self.cache_of(self.identity.subject)
         strays = await cache.reconcile()
         evicted = await cache.evict()
         left = cache.all()

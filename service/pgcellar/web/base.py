@@ -5,15 +5,14 @@ from __future__ import annotations
 import http
 import json
 import logging
-import os
-import socket
-import struct
+import math
 import traceback
 from typing import Any, TypeVar
 
 import tornado.web
 
-from pgcellar.api import errors, records
+from pgcellar.api import errors, identities, records
+from pgcellar.web import authentication
 
 logger = logging.getLogger(__name__)
 
@@ -39,31 +38,38 @@ STATUS: dict[type[errors.PgcellarError], int] = {
     errors.ServiceUnavailable: 503,
     errors.SandboxFull: 507,
 }
-#: struct ucred: pid, uid, gid.
-_PEER = struct.Struct("iII")
 
 
 class BaseHandler(tornado.web.RequestHandler):
-    """A handler that only this machine's owner of the service reaches."""
+    """A handler of requests whose identity is known; of anybody's where `public` says so."""
 
-    def prepare(self) -> None:
-        """The socket's permissions admit its owner only; the kernel is asked as well."""
-        uid = self._peer_uid()
-        if uid is not None and uid not in (os.getuid(), 0):
-            raise tornado.web.HTTPError(403, "This service belongs to another user.")
+    #: Answers anybody, and so may tell nothing.
+    public = False
+    #: The scope that a token needs for requests of this handler.
+    scope = "service"
 
-    def _peer_uid(self) -> int | None:
-        connection: Any = self.request.connection
-        peer = connection.stream.socket
-        if peer.family != socket.AF_UNIX or not hasattr(socket, "SO_PEERCRED"):
-            return None
-        raw = peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size)
-        return int(_PEER.unpack(raw)[1])
+    identity: identities.Identity
 
-    def record(self, cls: type[R]) -> R:
+    async def prepare(self) -> None:
+        """Find out who asks. Raises Unauthenticated or Forbidden."""
+        if self.public:
+            return
+        how: authentication.Authentication = self.settings["pgcellar_authentication"]
+        self.identity = await how.identify(self.request)
+        self.allow(self.scope)
+
+    def allow(self, scope: str) -> None:
+        """Raise Forbidden unless the request's token has a scope."""
+        if not self.identity.may(scope):
+            raise errors.Forbidden(
+                f"This token may not do that: it lacks the scope `{scope}`.",
+                hint="Make a token with that scope.",
+            )
+
+    def record(self, cls: type[R], body: dict[str, Any] | None = None) -> R:
         """The request's body as a record. Raises BadRequest."""
         try:
-            return records.from_json(cls, self.body())
+            return records.from_json(cls, self.body() if body is None else body)
         except (ValueError, TypeError, AttributeError) as exc:
             raise errors.BadRequest(f"The request's body is not as it should be: {exc}") from exc
 
@@ -76,6 +82,19 @@ class BaseHandler(tornado.web.RequestHandler):
         if not isinstance(found, dict):
             raise errors.BadRequest("The request's body is not a JSON object.")
         return found
+
+    def whole(self, name: str, default: int, least: int, most: int) -> int:
+        """A whole number among the query's arguments. Raises BadRequest."""
+        text = self.get_query_argument(name, str(default))
+        if not (text.isascii() and text.isdecimal() and len(text) < 10):
+            raise errors.BadRequest(f"`{name}` is a whole number.")
+        if not least <= int(text) <= most:
+            raise errors.BadRequest(f"`{name}` is from {least} to {most}.")
+        return int(text)
+
+    def unchanging(self) -> None:
+        """What is answered here never changes: Tornado's ETag of it may be kept."""
+        self.set_header("Cache-Control", "private, max-age=31536000, immutable")
 
     def answer(self, body: dict[str, Any]) -> None:
         """Finish with a JSON object."""
@@ -95,6 +114,8 @@ class BaseHandler(tornado.web.RequestHandler):
         if isinstance(cause, errors.PgcellarError):
             status_code = STATUS.get(type(cause), 500)
             code, detail, hint = cause.code, cause.message, cause.hint
+            if isinstance(cause, errors.LimitExceeded) and cause.retry_after > 0:
+                self.set_header("Retry-After", str(math.ceil(cause.retry_after)))
         elif isinstance(cause, tornado.web.HTTPError):
             detail = cause.log_message or detail
         elif cause is not None:
@@ -120,14 +141,16 @@ class BaseHandler(tornado.web.RequestHandler):
 class Missing(BaseHandler):
     """Every path that is no route."""
 
-    def prepare(self) -> None:
+    async def prepare(self) -> None:
         """Answer 404, as a problem document."""
-        super().prepare()
+        await super().prepare()
         raise errors.NotFound(f"There is nothing at {self.request.path}.")
 
 
 class Health(BaseHandler):
     """Liveness and readiness: the service listens only when it is ready."""
+
+    public = True
 
     def get(self) -> None:
         """200 while the service runs."""

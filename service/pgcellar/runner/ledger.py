@@ -1,0 +1,265 @@
+"""The ledger: runs that were accepted go on whoever reads them, and survive the service.
+
+A run is taken down before it is answered for, and what it gave is kept until it is old. A service
+that finds runs of one before it begins them again: a head that was cut short left no trace, and
+one that was not leads to the same state, so that no run is lost or counts twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import datetime
+import logging
+import secrets
+from collections.abc import AsyncGenerator
+
+from pgcellar.api import errors, gathering, records
+from pgcellar.runner import ledger_store, recordings, service
+
+logger = logging.getLogger(__name__)
+
+#: How long what a run gave is kept.
+KEPT = datetime.timedelta(days=7)
+_PRUNE_SECONDS = 600.0
+#: Seconds until the control database is tried again.
+_AGAIN_SECONDS = 1.0
+
+
+@dataclasses.dataclass(kw_only=True, slots=True, eq=False)
+class _Live:
+    """A run that is not over."""
+
+    run: ledger_store.Accepted
+    recording: recordings.Recording
+    task: asyncio.Task[None] | None = None
+    #: Kept so that the loop does not lose it.
+    expiring: asyncio.Task[None] | None = None
+
+
+class Ledger:
+    """See the module.
+
+    `running` runs run at a time; `queued` at most wait, and of one owner `queued_each`.
+    """
+
+    def __init__(
+        self,
+        runner: service.Runner,
+        store: ledger_store.RunStore,
+        *,
+        running: int = 32,
+        queued: int = 4_000,
+        queued_each: int = 50,
+    ) -> None:
+        self._runner = runner
+        self._store = store
+        self._slots = asyncio.Semaphore(running)
+        self._queued = queued
+        self._queued_each = queued_each
+        self._live: dict[str, _Live] = {}
+        self._pruner: asyncio.Task[None] | None = None
+
+    @property
+    def active(self) -> int:
+        """Runs that are not over."""
+        return len(self._live)
+
+    async def open(self) -> None:
+        """Begin again what a service before this one left."""
+        for run in await self._store.unfinished():
+            logger.info("run %s is begun again, attempt %s", run.id, run.attempt)
+            self._begin(run)
+        self._pruner = asyncio.create_task(self._prune())
+
+    async def close(self) -> None:
+        """Stop; what is not over is begun again by the next service."""
+        tasks = [live.task for live in self._live.values() if live.task is not None]
+        if self._pruner is not None:
+            tasks.append(self._pruner)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def submit(
+        self,
+        owner: str,
+        request: records.RunRequest,
+        *,
+        key: str | None = None,
+        deadline: float | None = None,
+    ) -> tuple[records.RunInfo, bool]:
+        """Accept a run; it, and whether it is new: a key that comes again names the same run.
+
+        Raises BadRequest, LimitExceeded, or Conflict where the key named another request.
+        """
+        service.check(request)
+        if deadline is not None and not 0 < deadline < float("inf"):
+            raise errors.BadRequest("The deadline is a number of seconds above 0.")
+        run = ledger_store.Accepted(
+            id=secrets.token_hex(16), owner=owner, key=key, request=request, deadline=deadline
+        )
+        known = None if key is None else await self._known(run)
+        if known is not None:
+            return known, False
+        self._admit(owner)
+        if not await self._store.add(run):
+            known = await self._known(run)
+            assert known is not None
+            return known, False
+        self._begin(run)
+        return await self.info(owner, run.id), True
+
+    async def info(self, owner: str, identity: str) -> records.RunInfo:
+        """How an owner's run stands. Raises NotFound."""
+        found = await self._store.find(owner, identity)
+        if found is None:
+            raise errors.NotFound(f"There is no run {identity}.")
+        return found
+
+    async def page(
+        self, owner: str, limit: int, after: tuple[str, str] | None = None
+    ) -> list[records.RunInfo]:
+        """An owner's runs, newest first."""
+        return await self._store.page(owner, limit, after)
+
+    async def cancel(self, owner: str, identity: str) -> None:
+        """Cancel an owner's run; one that is over is left alone. Raises NotFound."""
+        await self.info(owner, identity)
+        live = self._live.get(identity)
+        if live is not None:
+            await self._cancel(live, "The run was cancelled.")
+
+    async def follow(
+        self, owner: str, identity: str, after: str | None = None
+    ) -> AsyncGenerator[recordings.Line, None]:
+        """The events of an owner's run, from the first, or the one after `after`, to the last.
+
+        Where `after` is of an attempt that was cut short, they begin anew with an event
+        `restarted`: what was read before is void. Raises NotFound or BadRequest.
+        """
+        attempt, index = recordings.position(after)
+        await self.info(owner, identity)
+        live = self._live.get(identity)
+        if live is not None:
+            recording = live.recording
+        else:
+            kept = await self._store.events(owner, identity)
+            if kept is None:
+                raise errors.NotFound(f"What run {identity} gave is not kept any more.")
+            recording = recordings.Recording(*kept, over=True)
+        async for line in recording.follow(attempt, index):
+            yield line
+
+    async def result(self, owner: str, identity: str) -> gathering.NotebookRun:
+        """What an owner's run gave. Raises NotFound, or Conflict while it is not over."""
+        info = await self.info(owner, identity)
+        kept = await self._store.events(owner, identity)
+        if kept is None:
+            raise errors.Conflict(
+                f"Run {identity} is {info.status}.", hint="Follow its events, or ask later."
+            )
+        request = await self._store.request(owner, identity)
+        found = gathering.NotebookRun(gathering.heads(request))
+        for line in kept[1]:
+            found.take(records.decode(line))
+        return found
+
+    # --- one run -----------------------------------------------------------------------------
+
+    async def _known(self, run: ledger_store.Accepted) -> records.RunInfo | None:
+        assert run.key is not None
+        known = await self._store.by_key(run.owner, run.key)
+        if known is None:
+            return None
+        if known[1] != run.digest:
+            raise errors.Conflict(
+                "This Idempotency-Key came with another request before.",
+                hint="Use a new key for a new request.",
+            )
+        return known[0]
+
+    def _admit(self, owner: str) -> None:
+        own = sum(live.run.owner == owner for live in self._live.values())
+        if own >= self._queued_each:
+            raise errors.LimitExceeded(
+                f"{own} runs of yours are not over yet, which is the most there may be.",
+                hint="Wait for one, or cancel one.",
+                retry_after=1.0,
+            )
+        if len(self._live) >= self._queued:
+            raise errors.LimitExceeded(
+                "The service has as many runs waiting as it takes.", retry_after=5.0
+            )
+
+    def _begin(self, run: ledger_store.Accepted) -> None:
+        live = _Live(run=run, recording=recordings.Recording(run.attempt))
+        self._live[run.id] = live
+        live.task = asyncio.create_task(self._run(live))
+
+    async def _run(self, live: _Live) -> None:
+        run, recording = live.run, live.recording
+        timer: asyncio.TimerHandle | None = None
+        try:
+            async with self._slots:
+                await self._store.began(run.id)
+                if run.deadline is not None:
+                    loop = asyncio.get_running_loop()
+                    timer = loop.call_later(run.deadline, self._expire, live)
+                await self._runner.run(run.owner, run.request, recording.take, run.id)
+        except asyncio.CancelledError:
+            if recording.reason is None:
+                # The service ends.
+                raise
+            cancelled = errors.Cancelled(recording.reason)
+            await recording.take(service.nothing_ran(run.request, cancelled))
+        except errors.PgcellarError as exc:
+            await recording.take(service.nothing_ran(run.request, exc))
+        finally:
+            if timer is not None:
+                timer.cancel()
+        await self._finish(live)
+
+    async def _finish(self, live: _Live) -> None:
+        """Keep what a run gave, then let its readers see that it is over."""
+        done = live.recording.done
+        assert done is not None
+        status: records.RunStatus = "done" if done.error is None else "failed"
+        if done.error is not None and done.error.sqlstate == errors.Cancelled.code:
+            status = "cancelled"
+        events = b"".join(live.recording.lines)
+        state = done.cells[-1].state if done.cells else None
+        while True:
+            try:
+                await self._store.finish(
+                    live.run.id, status, state=state, error=done.error, events=events
+                )
+                break
+            except errors.ServiceUnavailable as exc:
+                logger.warning("run %s can't be written down yet: %s", live.run.id, exc)
+                await asyncio.sleep(_AGAIN_SECONDS)
+        del self._live[live.run.id]
+        live.recording.finish()
+
+    def _expire(self, live: _Live) -> None:
+        reason = f"The run was cancelled at its deadline of {live.run.deadline:g} s."
+        live.expiring = asyncio.create_task(self._cancel(live, reason))
+
+    async def _cancel(self, live: _Live, reason: str) -> None:
+        recording = live.recording
+        if recording.reason is not None:
+            return
+        recording.reason = reason
+        try:
+            await self._runner.cancel(live.run.owner, live.run.id)
+        except errors.NotFound:
+            # It waits for its turn or for its sandbox, or is being written down.
+            if live.task is not None and recording.done is None:
+                live.task.cancel()
+
+    async def _prune(self) -> None:
+        while True:
+            with contextlib.suppress(errors.PgcellarError):
+                await self._store.forget(KEPT)
+            await asyncio.sleep(_PRUNE_SECONDS)

@@ -1,0 +1,165 @@
+"""Accepted runs over HTTP: resources that can be looked at, followed, cancelled and fetched."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import datetime
+import json
+
+import tornado.iostream
+
+from pgcellar.api import errors, records
+from pgcellar.runner import ledger, recordings, uploads
+from pgcellar.web import base
+
+#: Runs on one page of a list.
+MAX_PAGE = 200
+_DEFAULT_PAGE = 50
+_NDJSON, _SSE = "application/x-ndjson", "text/event-stream"
+_KEY = 255
+
+
+class LedgerHandler(base.BaseHandler):
+    """A handler over the ledger."""
+
+    scope = "runs"
+
+    def initialize(self, ledger: ledger.Ledger, files: uploads.Uploads) -> None:
+        """See the routes in `pgcellar.app`."""
+        self.ledger = ledger
+        self.files = files
+
+    @property
+    def owner(self) -> str:
+        """Whose runs are meant."""
+        return self.identity.subject
+
+
+class Runs(LedgerHandler):
+    """`/accepted`: runs that go on by themselves."""
+
+    async def post(self) -> None:
+        """Accept a run: 202, or 200 where its Idempotency-Key has named it before."""
+        body = self.body()
+        deadline = body.pop("deadline", None)
+        if deadline is not None and type(deadline) not in (int, float):
+            raise errors.BadRequest("`deadline` is a number of seconds.")
+        request = self.files.confined(self.identity, self.record(records.RunRequest, body))
+        run, new = await self.ledger.submit(self.owner, request, key=self._key(), deadline=deadline)
+        self.set_status(202 if new else 200)
+        self.set_header("Location", f"{self.request.path.rstrip('/')}/{run.id}")
+        self.answer(records.to_json(run))
+
+    async def get(self) -> None:
+        """The caller's runs, newest first, by pages."""
+        limit = self.whole("limit", _DEFAULT_PAGE, 1, MAX_PAGE)
+        after = _unpacked(self.get_query_argument("after", ""))
+        runs = await self.ledger.page(self.owner, limit + 1, after)
+        more = _packed(runs[limit - 1]) if len(runs) > limit else None
+        self.answer({"runs": [records.to_json(run) for run in runs[:limit]], "next": more})
+
+    def _key(self) -> str | None:
+        key = self.request.headers.get("Idempotency-Key")
+        if key is not None and not (0 < len(key) <= _KEY and key.isprintable()):
+            raise errors.BadRequest(f"An Idempotency-Key has 1 to {_KEY} printable characters.")
+        return key
+
+
+class Run(LedgerHandler):
+    """`/accepted/{id}`."""
+
+    async def get(self, run: str) -> None:
+        """How a run stands."""
+        self.answer(records.to_json(await self.ledger.info(self.owner, run)))
+
+
+class Cancel(LedgerHandler):
+    """`/accepted/{id}/cancel`."""
+
+    async def post(self, run: str) -> None:
+        """Cancel a run; how it stands right then."""
+        await self.ledger.cancel(self.owner, run)
+        self.answer(records.to_json(await self.ledger.info(self.owner, run)))
+
+
+class Events(LedgerHandler):
+    """`/accepted/{id}/events`: as they come, in the form that the Accept header asks for."""
+
+    async def get(self, run: str) -> None:
+        """Follow a run from its first event, or from the one after Last-Event-ID."""
+        streams = _SSE in self.request.headers.get("Accept", "")
+        after = self.request.headers.get("Last-Event-ID") or self.get_query_argument("after", None)
+        recordings.position(after)
+        await self.ledger.info(self.owner, run)
+        self.set_header("Content-Type", _SSE if streams else _NDJSON)
+        self.set_header("Cache-Control", "no-store")
+        self.set_header("X-Accel-Buffering", "no")
+        with contextlib.suppress(tornado.iostream.StreamClosedError):
+            async with contextlib.aclosing(self.ledger.follow(self.owner, run, after)) as lines:
+                async for line in lines:
+                    self.write(_event(line) if streams else _numbered(line))
+                    # A slow reader is waited for here; the run is not.
+                    await self.flush()
+
+
+class Result(LedgerHandler):
+    """`/accepted/{id}/result`: what a run that is over gave."""
+
+    async def get(self, run: str) -> None:
+        """The object that `pgcellar run --json` prints; it never changes."""
+        found = await self.ledger.result(self.owner, run)
+        self.unchanging()
+        self.answer({**found.to_json(), "run": run})
+
+
+class Table(LedgerHandler):
+    """`/accepted/{id}/results/{statement}.csv`: the rows of one statement of the last head."""
+
+    async def get(self, run: str, statement: str) -> None:
+        """As CSV; null is nothing at all, an empty text is quoted."""
+        found = await self.ledger.result(self.owner, run)
+        results = found.cells[-1].results if found.cells else []
+        number = int(statement)
+        if number >= len(results) or not results[number].tabular:
+            raise errors.NotFound(f"Statement {number} of run {run} gave no rows.")
+        self.unchanging()
+        self.set_header("Content-Type", "text/csv; charset=utf-8; header=present")
+        self.set_header("Content-Disposition", f'attachment; filename="{run}-{number}.csv"')
+        names = tuple(column.name for column in results[number].columns)
+        for row in (names, *results[number].rows):
+            self.write(",".join(map(_field, row)) + "\r\n")
+
+
+def _field(value: str | None) -> str:
+    """A value as PostgreSQL's COPY … CSV writes it."""
+    if value is None:
+        return ""
+    if value == "" or any(character in value for character in ',"\r\n') or value == "\\.":
+        return '"' + value.replace('"', '""') + '"'
+    return value
+
+
+def _numbered(line: recordings.Line) -> bytes:
+    return b'{"id":"%s",%s' % (line.id.encode(), line.line[1:])
+
+
+def _event(line: recordings.Line) -> bytes:
+    return b"id: %s\ndata: %s\n" % (line.id.encode(), line.line)
+
+
+def _packed(run: records.RunInfo) -> str:
+    return base64.urlsafe_b64encode(json.dumps([run.created, run.id]).encode()).decode()
+
+
+def _unpacked(cursor: str) -> tuple[str, str] | None:
+    if not cursor:
+        return None
+    try:
+        created, identity = json.loads(base64.urlsafe_b64decode(cursor.encode()))
+        datetime.datetime.fromisoformat(created)
+    except (ValueError, TypeError) as exc:
+        raise errors.BadRequest(
+            "`after` is not what an answer gave as `next`.", hint="Leave it out to begin anew."
+        ) from exc
+    return created, str(identity)

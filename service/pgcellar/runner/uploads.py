@@ -1,0 +1,165 @@
+"""Files that an owner uploaded, for `\\copy` and `\\i` of notebooks that come without a folder.
+
+A file comes as chunks named by their digest, so that a broken upload goes on where it broke, and
+what is there already does not travel. Each owner has a folder; nothing in it is a link.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import errno
+import hashlib
+import os
+import pathlib
+import re
+import tempfile
+from collections.abc import Iterator, Sequence
+from typing import BinaryIO, TypeVar, cast
+
+from pgcellar.api import errors, identities, records
+
+#: Bytes of a chunk at most.
+CHUNK_BYTES = 4 << 20
+#: Bytes of chunks and files that one owner may keep.
+OWNER_BYTES = 2 << 30
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+#: A name, or names with slashes between; none begins with a dot.
+_NAME = re.compile(r"[^\x00-\x1f\x7f/\\.][^\x00-\x1f\x7f/\\]{0,99}")
+_DEPTH = 8
+
+R = TypeVar("R", records.RunRequest, records.PageRequest)
+
+
+class Uploads:
+    """See the module. `folder` holds all owners' folders."""
+
+    def __init__(self, folder: pathlib.Path) -> None:
+        self._folder = folder
+        self._used: dict[str, int] = {}
+
+    def confined(self, identity: identities.Identity, request: R) -> R:
+        """The request with the folder that this identity's notebooks may read.
+
+        Only the operating system's user may name one. Raises Forbidden.
+        """
+        if identity.kind == "os" and request.directory is not None:
+            return request
+        if request.directory is not None:
+            raise errors.Forbidden(
+                "`directory` names a folder of the service's machine.",
+                hint="Leave it out, and upload the files that the notebook reads.",
+            )
+        folder = self._files(identity.subject)
+        return dataclasses.replace(request, directory=str(folder)) if folder.is_dir() else request
+
+    def missing(self, owner: str, digests: Sequence[str]) -> list[str]:
+        """Those of the chunks that have to be sent. Raises BadRequest."""
+        return [
+            digest for digest in dict.fromkeys(digests) if not self._chunk(owner, digest).exists()
+        ]
+
+    def put(self, owner: str, digest: str, data: bytes) -> None:
+        """Keep a chunk. Raises BadRequest, LimitExceeded or SandboxFull."""
+        path = self._chunk(owner, digest)
+        if len(data) > CHUNK_BYTES:
+            raise errors.BadRequest(f"A chunk has at most {CHUNK_BYTES} bytes.")
+        if hashlib.sha256(data).hexdigest() != digest:
+            raise errors.BadRequest(
+                "The chunk's SHA-256 is not the one it was sent under.", hint="Send it again."
+            )
+        if path.exists():
+            return
+        self._admit(owner, len(data))
+        with _writing(path) as file:
+            file.write(data)
+        self._used[owner] += len(data)
+
+    def assemble(self, owner: str, name: str, digests: Sequence[str]) -> dict[str, object]:
+        """Make a file of chunks, in the place of one of that name; what it is now.
+
+        Raises BadRequest, Conflict where chunks are missing, LimitExceeded or SandboxFull.
+        """
+        parts = name.split("/")
+        if len(parts) > _DEPTH or not all(_NAME.fullmatch(part) for part in parts):
+            raise errors.BadRequest(
+                f"{name[:100]!r} can't be a file's name here.",
+                hint="Names have up to 100 characters, no backslash, and don't begin with a dot.",
+            )
+        missing = self.missing(owner, digests)
+        if missing:
+            raise errors.Conflict(
+                f"{len(missing)} chunks of {name} are missing, the first {missing[0]}.",
+                hint="Ask which are missing, send those, and try again.",
+            )
+        chunks = [self._chunk(owner, digest) for digest in digests]
+        size = sum(chunk.stat().st_size for chunk in chunks)
+        self._admit(owner, size)
+        whole = hashlib.sha256()
+        with _writing(self._files(owner).joinpath(*parts)) as file:
+            for chunk in chunks:
+                data = chunk.read_bytes()
+                whole.update(data)
+                file.write(data)
+        # What it may have taken the place of counts no more.
+        self._used.pop(owner)
+        return {"name": name, "bytes": size, "sha256": whole.hexdigest()}
+
+    def listed(self, owner: str) -> list[dict[str, object]]:
+        """The owner's files."""
+        root = self._files(owner)
+        return [
+            {"name": str(path.relative_to(root)), "bytes": path.stat().st_size}
+            for path in sorted(root.rglob("*"))
+            if path.is_file()
+        ]
+
+    def remove(self, owner: str, name: str) -> None:
+        """Remove a file. Raises NotFound."""
+        parts = name.split("/")
+        path = self._files(owner).joinpath(*parts)
+        if not all(_NAME.fullmatch(part) for part in parts) or not path.is_file():
+            raise errors.NotFound(f"There is no file {name[:100]!r}.")
+        path.unlink()
+        self._used.pop(owner, None)
+
+    def _home(self, owner: str) -> pathlib.Path:
+        # A subject could be anything; its digest is a folder's name.
+        return self._folder / hashlib.sha256(owner.encode()).hexdigest()[:32]
+
+    def _files(self, owner: str) -> pathlib.Path:
+        return self._home(owner) / "files"
+
+    def _chunk(self, owner: str, digest: str) -> pathlib.Path:
+        if not _DIGEST.fullmatch(digest):
+            raise errors.BadRequest("A chunk's name is its SHA-256 in 64 small hexadecimal digits.")
+        return self._home(owner) / "chunks" / digest
+
+    def _admit(self, owner: str, size: int) -> None:
+        if owner not in self._used:
+            files = (path for path in self._home(owner).rglob("*") if path.is_file())
+            self._used[owner] = sum(path.stat().st_size for path in files)
+        if self._used[owner] + size > OWNER_BYTES:
+            raise errors.LimitExceeded(
+                f"Your files would take more than {OWNER_BYTES >> 20} MiB.",
+                hint="Remove files that are not needed any more.",
+            )
+
+
+@contextlib.contextmanager
+def _writing(path: pathlib.Path) -> Iterator[BinaryIO]:
+    """A file that is there when it is whole. Raises SandboxFull."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".", delete=False) as file:
+            try:
+                yield cast(BinaryIO, file)
+                file.flush()
+                os.replace(file.name, path)
+            except BaseException:
+                pathlib.Path(file.name).unlink(missing_ok=True)
+                raise
+    except OSError as exc:
+        if exc.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise errors.SandboxFull("There is no room left for files.") from exc
+        raise errors.BadRequest(f"This file can't be kept: {exc.strerror}.") from exc

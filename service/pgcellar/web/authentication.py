@@ -1,0 +1,72 @@
+"""Who asks: by the Unix socket's other end, or by an access token."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import socket
+import struct
+from typing import Any
+
+import tornado.httputil
+
+from pgcellar.api import errors, identities, paths
+
+#: The audience of tokens that the services take.
+AUDIENCE = "pgcellar"
+#: struct ucred: pid, uid, gid.
+_PEER = struct.Struct("iII")
+_BEARER = "bearer "
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Authentication:
+    """How the requests of one application are told apart.
+
+    Over the Unix socket, whose permissions admit its owner only, a request without a token is the
+    owner's own, unless `tokens_only`. A gateway, which is the owner too, shows the token of whom
+    it speaks for.
+    """
+
+    verifier: identities.Verifier | None = None
+    tokens_only: bool = False
+
+    async def identify(self, request: tornado.httputil.HTTPServerRequest) -> identities.Identity:
+        """Whose request it is. Raises Unauthenticated or Forbidden."""
+        uid = _peer_uid(request)
+        if uid is not None and uid not in (os.getuid(), 0):
+            raise errors.Forbidden("This service belongs to another user.")
+        shown = request.headers.get_list("Authorization")
+        if shown:
+            if len(shown) > 1 or not shown[0].lower().startswith(_BEARER):
+                raise errors.Unauthenticated("The Authorization header is not `Bearer TOKEN`.")
+            return await self._verify(shown[0][len(_BEARER) :].strip())
+        if uid is None or self.tokens_only:
+            raise errors.Unauthenticated(
+                "This request shows no access token.",
+                hint="Send `Authorization: Bearer TOKEN`.",
+            )
+        return owner()
+
+    async def _verify(self, token: str) -> identities.Identity:
+        if self.verifier is None:
+            raise errors.Unauthenticated("This service takes no access tokens.")
+        return await self.verifier.verify(token, AUDIENCE)
+
+
+def owner() -> identities.Identity:
+    """The operating system's user that the service runs as, who administers it."""
+    name = paths.user_name()
+    return identities.Identity(
+        subject=name, name=name, kind="os", roles=(identities.ADMINISTRATOR,)
+    )
+
+
+def _peer_uid(request: tornado.httputil.HTTPServerRequest) -> int | None:
+    """The account at the other end of a Unix socket; None for other connections."""
+    connection: Any = request.connection
+    peer = connection.stream.socket
+    if peer.family != socket.AF_UNIX or not hasattr(socket, "SO_PEERCRED"):
+        return None
+    raw = peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size)
+    return int(_PEER.unpack(raw)[1])
