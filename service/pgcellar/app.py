@@ -238,6 +238,7 @@ class ServiceApp(traitlets.config.Application):
                 ("/readyz", base.Health),
                 (f"{at}/runs", run_handlers.Runs, running),
                 (f"{at}/runs/([0-9a-f]+)/cancel", run_handlers.Cancel, running),
+                (f"{at}/me", Me),
                 (f"{at}/accepted", ledger_handlers.Runs, accepted),
                 (f"{at}{run}", ledger_handlers.Run, accepted),
                 (f"{at}{run}/cancel", ledger_handlers.Cancel, accepted),
@@ -280,6 +281,24 @@ class ServiceApp(traitlets.config.Application):
                 for sandbox in self._environments.running()
             ],
         }
+
+
+class Me(base.BaseHandler):
+    """`GET /me`."""
+
+    scope = "me"
+
+    def get(self) -> None:
+        """Who asks, as the services know them."""
+        self.answer(
+            {
+                "subject": self.identity.subject,
+                "name": self.identity.name,
+                "kind": self.identity.kind,
+                "roles": list(self.identity.roles),
+                "scopes": list(self.identity.scopes),
+            }
+        )
 
 
 class Status(base.BaseHandler):

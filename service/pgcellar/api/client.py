@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from typing import Any
 
 from pgcellar.api import errors, launcher, paths, records, transport
@@ -110,6 +110,21 @@ class Client:
         """Stop the service and its sandboxes in order; snapshots stay."""
         await self._json("POST", "/service/stop", {}, start=False)
 
+    async def forward(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None,
+        take: transport.OnChunk,
+        *,
+        headers: Mapping[str, str],
+        on_start: transport.OnStart,
+    ) -> int:
+        """A request as it is, for the gateway; see `transport.Transport.request`."""
+        return await self._request(
+            method, path, body, take, start=True, headers=headers, on_start=on_start
+        )
+
     # --- transport ---------------------------------------------------------------------------
 
     async def _json(
@@ -171,10 +186,18 @@ class Client:
         take: transport.OnChunk,
         *,
         start: bool,
+        headers: Mapping[str, str] | None = None,
+        on_start: transport.OnStart | None = None,
     ) -> int:
         launcher.check_owner(self._paths)
+
+        async def ask() -> int:
+            return await self._transport.request(
+                method, PREFIX + path, body, take, headers=headers, on_start=on_start
+            )
+
         try:
-            return await self._transport.request(method, PREFIX + path, body, take)
+            return await ask()
         except transport.NotListening as exc:
             if not (start and self._start):
                 raise errors.ServiceUnavailable(
@@ -183,7 +206,7 @@ class Client:
                 ) from exc
         await launcher.start(self._paths)
         try:
-            return await self._transport.request(method, PREFIX + path, body, take)
+            return await ask()
         except transport.NotListening as exc:
             raise errors.ServiceUnavailable(
                 f"The pgcellar service does not answer at {self._paths.socket}.",

@@ -1,7 +1,7 @@
 """The error tree of pgcellar. A class's docstring is its default message.
 
 Every error carries a `code` in SQLSTATE's form: PostgreSQL leaves class `PC` free, so ours begin
-with it. The class → HTTP status map stands in `pgcellar.web`.
+with it. The class → HTTP status map stands in `problems`.
 """
 
 from __future__ import annotations

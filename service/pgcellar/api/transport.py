@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 import tornado.http1connection
 import tornado.httputil
@@ -20,6 +20,7 @@ MAX_BODY = 1024 * 1024 * 1024
 _MAX_IDLE = 4
 
 OnChunk = Callable[[bytes], Awaitable[None]]
+OnStart = Callable[[int, tornado.httputil.HTTPHeaders], None]
 
 
 class NotListening(Exception):
@@ -38,17 +39,41 @@ class Transport:
         while self._idle:
             self._idle.pop().close()
 
-    async def request(self, method: str, path: str, body: bytes | None, on_chunk: OnChunk) -> int:
+    async def request(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None,
+        on_chunk: OnChunk,
+        *,
+        headers: Mapping[str, str] | None = None,
+        on_start: OnStart | None = None,
+    ) -> int:
         """Send a request; `on_chunk` gets the answer's body as it comes. The answer's status.
+
+        `on_start` gets the status and the headers before that.
 
         Raises NotListening, or ServiceUnavailable if the connection breaks. Cancelling the task
         closes the connection.
         """
+        start = tornado.httputil.RequestStartLine(method, path, "HTTP/1.1")
+        given = tornado.httputil.HTTPHeaders(
+            {
+                "Host": "pgcellar",
+                "Content-Type": "application/json",
+                **(headers or {}),
+                "Content-Length": str(len(body or b"")),
+            }
+        )
+
+        def answer() -> _Answer:
+            return _Answer(on_chunk, on_start)
+
         while self._idle:
             # One that was kept may have been closed at the other end meanwhile.
             with contextlib.suppress(NotListening):
-                return await self._exchange(self._idle.pop(), method, path, body, on_chunk)
-        return await self._exchange(await self._connect(), method, path, body, on_chunk)
+                return await self._exchange(self._idle.pop(), start, given, body or b"", answer())
+        return await self._exchange(await self._connect(), start, given, body or b"", answer())
 
     async def _connect(self) -> tornado.iostream.IOStream:
         stream = tornado.iostream.IOStream(
@@ -63,12 +88,11 @@ class Transport:
     async def _exchange(
         self,
         stream: tornado.iostream.IOStream,
-        method: str,
-        path: str,
-        body: bytes | None,
-        on_chunk: OnChunk,
+        start: tornado.httputil.RequestStartLine,
+        headers: tornado.httputil.HTTPHeaders,
+        body: bytes,
+        answer: _Answer,
     ) -> int:
-        answer = _Answer(on_chunk)
         connection = tornado.http1connection.HTTP1Connection(
             stream,
             True,
@@ -76,16 +100,8 @@ class Transport:
                 no_keep_alive=False, max_body_size=MAX_BODY
             ),
         )
-        headers = tornado.httputil.HTTPHeaders(
-            {
-                "Host": "pgcellar",
-                "Content-Type": "application/json",
-                "Content-Length": str(len(body or b"")),
-            }
-        )
-        start = tornado.httputil.RequestStartLine(method, path, "HTTP/1.1")
         try:
-            connection.write_headers(start, headers, body or b"")
+            connection.write_headers(start, headers, body)
             connection.finish()
             await connection.read_response(answer)
         except tornado.iostream.StreamClosedError:
@@ -111,8 +127,9 @@ class Transport:
 class _Answer(tornado.httputil.HTTPMessageDelegate):
     """Receives one answer."""
 
-    def __init__(self, on_chunk: OnChunk) -> None:
+    def __init__(self, on_chunk: OnChunk, on_start: OnStart | None) -> None:
         self._on_chunk = on_chunk
+        self._on_start = on_start
         self.status = 0
         self.complete = False
 
@@ -124,6 +141,8 @@ class _Answer(tornado.httputil.HTTPMessageDelegate):
         """The status came."""
         assert isinstance(start_line, tornado.httputil.ResponseStartLine)
         self.status = start_line.code
+        if self._on_start is not None:
+            self._on_start(start_line.code, headers)
 
     def data_received(self, chunk: bytes) -> Awaitable[None]:
         """A part of the body came; the next is read when this one has been taken."""

@@ -2,42 +2,18 @@
 
 from __future__ import annotations
 
-import http
 import json
 import logging
-import math
-import traceback
 from typing import Any, TypeVar
 
 import tornado.web
 
-from pgcellar.api import errors, identities, records
+from pgcellar.api import errors, identities, problems, records
 from pgcellar.web import authentication
 
 logger = logging.getLogger(__name__)
 
 R = TypeVar("R")
-
-#: The one place where an error's class becomes a status.
-STATUS: dict[type[errors.PgcellarError], int] = {
-    errors.BadRequest: 400,
-    errors.NotebookInvalid: 400,
-    errors.Unsupported: 400,
-    errors.FileRefused: 403,
-    errors.NotFound: 404,
-    errors.Unauthenticated: 401,
-    errors.Forbidden: 403,
-    errors.NoPages: 409,
-    errors.Conflict: 409,
-    errors.LimitExceeded: 429,
-    errors.AuditUnavailable: 503,
-    errors.Cancelled: 409,
-    errors.PostgresNotFound: 503,
-    errors.PostgresFailed: 503,
-    errors.SandboxLost: 503,
-    errors.ServiceUnavailable: 503,
-    errors.SandboxFull: 507,
-}
 
 
 class BaseHandler(tornado.web.RequestHandler):
@@ -109,33 +85,19 @@ class BaseHandler(tornado.web.RequestHandler):
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         """A problem document; never a traceback."""
         cause = kwargs.get("exc_info", (None, None, None))[1]
-        code, hint = "PC000", None
-        detail = http.HTTPStatus(status_code).phrase
         if isinstance(cause, errors.PgcellarError):
-            status_code = STATUS.get(type(cause), 500)
-            code, detail, hint = cause.code, cause.message, cause.hint
-            if isinstance(cause, errors.LimitExceeded) and cause.retry_after > 0:
-                self.set_header("Retry-After", str(math.ceil(cause.retry_after)))
+            problem = problems.of(cause)
         elif isinstance(cause, tornado.web.HTTPError):
-            detail = cause.log_message or detail
+            problem = problems.plain(status_code, cause.log_message)
         elif cause is not None:
-            detail = "The service met an error it did not foresee."
-            hint = "Its log has the details: `pgcellar service status` names it."
-            logger.debug("%s", traceback.format_exception(cause))
-        self.set_status(status_code)
-        self.set_header("Content-Type", "application/problem+json")
-        self.finish(
-            json.dumps(
-                {
-                    "type": f"urn:pgcellar:{code}",
-                    "title": http.HTTPStatus(status_code).phrase,
-                    "status": status_code,
-                    "code": code,
-                    "detail": detail,
-                    "hint": hint,
-                }
-            )
-        )
+            problem = problems.unforeseen()
+        else:
+            problem = problems.plain(status_code)
+        self.set_status(problem.status)
+        for name, value in problem.headers:
+            self.set_header(name, value)
+        self.set_header("Content-Type", problems.CONTENT_TYPE)
+        self.finish(json.dumps(problem.to_json()))
 
 
 class Missing(BaseHandler):

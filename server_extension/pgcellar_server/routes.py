@@ -1,0 +1,249 @@
+"""The REST API: every route with what it takes and gives, for the router and for OpenAPI alike.
+
+A route is never changed so that a request that was right becomes wrong: members may be added to
+what is given, and optional ones to what is taken. Anything else is a new version beside this one.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pgcellar_server import schemas
+
+Method = Literal["GET", "POST", "PUT", "DELETE"]
+
+_PARAMETER = re.compile(r"\{(\w+)\}")
+#: What may stand for the parameters of paths.
+_PATTERNS: Mapping[str, str] = {
+    "run": "[0-9a-f]{32}",
+    "statement": "[0-9]{1,4}",
+    "digest": "[0-9a-f]{64}",
+    "name": "[^?#]{1,900}",
+}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Route:
+    """One operation. `path` and `service` are templates, of the gateway's and the service's path.
+
+    `answers` has the status of success and the schema of what is given, by content type; None
+    where nothing is. `also` are further statuses of success, `problems` what may go wrong.
+    """
+
+    method: Method
+    path: str
+    service: str
+    summary: str
+    tag: str
+    status: int = 200
+    answers: Mapping[str, Any] | None = None
+    body: Mapping[str, Any] | None = None
+    binary: bool = False
+    query: tuple[Mapping[str, Any], ...] = ()
+    headers: tuple[Mapping[str, Any], ...] = ()
+    also: tuple[int, ...] = ()
+    problems: tuple[int, ...] = ()
+
+    @property
+    def pattern(self) -> str:
+        """The regular expression of the path below the API's root."""
+        return _PARAMETER.sub(lambda found: f"(?P<{found[1]}>{_PATTERNS[found[1]]})", self.path)
+
+    @property
+    def parameters(self) -> tuple[tuple[str, str], ...]:
+        """The parameters of the path, each with its pattern."""
+        return tuple((name, _PATTERNS[name]) for name in _PARAMETER.findall(self.path))
+
+
+def _json(schema: Any) -> dict[str, Any]:
+    return {"application/json": schema}
+
+
+_LIMIT = {
+    "name": "limit",
+    "in": "query",
+    "description": "Entries on a page.",
+    "schema": {"type": "integer", "minimum": 1, "maximum": 200, "default": 50},
+}
+_AFTER = {
+    "name": "after",
+    "in": "query",
+    "description": "`next` of the page before.",
+    "schema": {"type": "string", "maxLength": 300},
+}
+_KEY = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "description": "A name of this request's own: sent again with it, it makes no second run.",
+    "schema": {"type": "string", "pattern": "^[!-~]{1,255}$"},
+}
+_EVENT = {
+    "name": "Last-Event-ID",
+    "in": "header",
+    "description": "The id of the last event that was had; what follows is sent.",
+    "schema": {"type": "string", "pattern": "^[0-9]{1,9}-[0-9]{1,9}$"},
+}
+
+ROUTES: tuple[Route, ...] = (
+    Route(
+        method="GET",
+        path="/me",
+        service="/me",
+        summary="Who you are to the services",
+        tag="identity",
+        answers=_json(schemas.ref("Me")),
+    ),
+    Route(
+        method="POST",
+        path="/runs",
+        service="/accepted",
+        summary="Run a cell as if all cells above it had just run from the top",
+        tag="runs",
+        status=202,
+        also=(200,),
+        body=schemas.ref("RunRequest"),
+        headers=(_KEY,),
+        answers=_json(schemas.ref("RunInfo")),
+        problems=(409,),
+    ),
+    Route(
+        method="GET",
+        path="/runs",
+        service="/accepted",
+        summary="Your runs, newest first",
+        tag="runs",
+        query=(_LIMIT, _AFTER),
+        answers=_json(schemas.ref("RunList")),
+    ),
+    Route(
+        method="GET",
+        path="/runs/{run}",
+        service="/accepted/{run}",
+        summary="How a run stands",
+        tag="runs",
+        answers=_json(schemas.ref("RunInfo")),
+        problems=(404,),
+    ),
+    Route(
+        method="POST",
+        path="/runs/{run}/cancel",
+        service="/accepted/{run}/cancel",
+        summary="Cancel a run",
+        tag="runs",
+        answers=_json(schemas.ref("RunInfo")),
+        problems=(404,),
+    ),
+    Route(
+        method="GET",
+        path="/runs/{run}/events",
+        service="/accepted/{run}/events",
+        summary="Follow a run, from its first event or from where you were",
+        tag="runs",
+        headers=(_EVENT,),
+        answers={
+            "application/x-ndjson": {"type": "string"},
+            "text/event-stream": {"type": "string"},
+        },
+        problems=(404,),
+    ),
+    Route(
+        method="GET",
+        path="/runs/{run}/result",
+        service="/accepted/{run}/result",
+        summary="What a run gave; it never changes",
+        tag="results",
+        also=(304,),
+        answers=_json(schemas.ref("RunResult")),
+        problems=(404, 409),
+    ),
+    Route(
+        method="GET",
+        path="/runs/{run}/results/{statement}.csv",
+        service="/accepted/{run}/results/{statement}.csv",
+        summary="The rows of one statement of a run's last head, as CSV",
+        tag="results",
+        also=(304,),
+        answers={"text/csv": {"type": "string"}},
+        problems=(404, 409),
+    ),
+    Route(
+        method="POST",
+        path="/plans",
+        service="/plans",
+        summary="What a run would do, and why, without doing it",
+        tag="runs",
+        body=schemas.ref("RunRequest"),
+        answers=_json(schemas.ref("Plan")),
+        problems=(503,),
+    ),
+    Route(
+        method="POST",
+        path="/pages",
+        service="/pages",
+        summary="Some rows of a long result, without a cursor held open",
+        tag="results",
+        body=schemas.ref("PageRequest"),
+        answers=_json(schemas.ref("Page")),
+        problems=(409, 503),
+    ),
+    Route(
+        method="GET",
+        path="/states",
+        service="/states",
+        summary="The snapshots of your sandbox",
+        tag="states",
+        answers=_json(schemas.ref("StateList")),
+        problems=(503,),
+    ),
+    Route(
+        method="GET",
+        path="/files",
+        service="/files",
+        summary="Your files",
+        tag="files",
+        answers=_json(schemas.ref("FileList")),
+    ),
+    Route(
+        method="POST",
+        path="/files/missing",
+        service="/files/missing",
+        summary="Which chunks of a file have to be sent",
+        tag="files",
+        body=schemas.ref("Chunks"),
+        answers=_json(schemas.ref("Missing")),
+    ),
+    Route(
+        method="PUT",
+        path="/files/chunks/{digest}",
+        service="/files/chunks/{digest}",
+        summary="Send a chunk of a file, named by its SHA-256",
+        tag="files",
+        binary=True,
+        answers=_json({"type": "object"}),
+        problems=(507,),
+    ),
+    Route(
+        method="PUT",
+        path="/files/names/{name}",
+        service="/files/names/{name}",
+        summary="Make a file of chunks",
+        tag="files",
+        body=schemas.ref("Chunks"),
+        answers=_json(schemas.ref("File")),
+        problems=(409, 507),
+    ),
+    Route(
+        method="DELETE",
+        path="/files/names/{name}",
+        service="/files/names/{name}",
+        summary="Remove a file",
+        tag="files",
+        status=204,
+        problems=(404,),
+    ),
+)
+#: What may go wrong with any request.
+COMMON_PROBLEMS = (400, 401, 403, 404, 405, 413, 429, 503)

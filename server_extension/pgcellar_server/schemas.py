@@ -1,0 +1,138 @@
+"""JSON schemas of what travels, made of the wire records themselves."""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+import typing
+from collections.abc import Mapping
+from typing import Any
+
+from pgcellar.api import records
+
+#: Members that only programs on the service's own machine may send.
+_LOCAL = frozenset({"directory"})
+_PLAIN: Mapping[Any, Mapping[str, Any]] = {
+    str: {"type": "string"},
+    int: {"type": "integer"},
+    float: {"type": "number"},
+    bool: {"type": "boolean"},
+    type(None): {"type": "null"},
+}
+#: What PostgreSQL and JSON can both hold.
+_TEXT: Mapping[str, Any] = {"type": "string"}
+_RECORDS = (
+    records.Cell,
+    records.RunRequest,
+    records.PageRequest,
+    records.RunInfo,
+    records.SqlError,
+    records.Plan,
+    records.PlanStep,
+    records.Page,
+    records.Column,
+    records.StateInfo,
+    records.SandboxInfo,
+    records.Totals,
+    records.CellReport,
+)
+
+
+def ref(name: str) -> dict[str, Any]:
+    """A reference to a schema among the components."""
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def components() -> dict[str, Any]:
+    """Every schema by its name."""
+    made = {cls.__name__: of_record(cls) for cls in _RECORDS}
+    for name in ("RunRequest", "PageRequest"):
+        asked = made[name]["properties"]
+        asked["notebook"]["minLength"] = 1
+        asked["cells"]["minItems"] = 1
+        for bound in ("head", "max_rows", "max_bytes", "statement", "offset", "limit"):
+            if bound in asked:
+                asked[bound]["minimum"] = 0
+    made["RunRequest"]["properties"]["deadline"] = {
+        "type": ["number", "null"],
+        "exclusiveMinimum": 0,
+        "description": "Seconds from when it begins after which the run is cancelled.",
+    }
+    return {**made, **_OTHERS}
+
+
+def of_record(cls: type[Any]) -> dict[str, Any]:
+    """The schema of a wire record; members this version does not know may come with it."""
+    hints = typing.get_type_hints(cls)
+    properties: dict[str, Any] = {}
+    required: list[str] = []
+    for field in dataclasses.fields(cls):
+        if field.name in _LOCAL:
+            continue
+        properties[field.name] = _of_type(hints[field.name])
+        if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
+            required.append(field.name)
+    summary = (cls.__doc__ or "").strip()
+    return {
+        "type": "object",
+        "description": summary,
+        "properties": properties,
+        "required": required,
+    }
+
+
+def _of_type(hint: Any) -> dict[str, Any]:
+    if hint in _PLAIN:
+        return dict(_PLAIN[hint])
+    if dataclasses.is_dataclass(hint):
+        assert isinstance(hint, type)
+        return ref(hint.__name__)
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin is typing.Literal:
+        return {"type": "string", "enum": list(arguments)}
+    if origin is tuple:
+        return {"type": "array", "items": _of_type(arguments[0])}
+    if origin in (types.UnionType, typing.Union):
+        return {"anyOf": [_of_type(each) for each in arguments]}
+    # What is left is a mapping of texts to texts.
+    return {"type": "object", "additionalProperties": _of_type(arguments[1])}
+
+
+def _object(**properties: Any) -> dict[str, Any]:
+    return {"type": "object", "properties": properties, "required": list(properties)}
+
+
+def _list(of: Any) -> dict[str, Any]:
+    return {"type": "array", "items": of}
+
+
+_DIGEST = {"type": "string", "pattern": "^[0-9a-f]{64}$"}
+_OTHERS: Mapping[str, Any] = {
+    "Me": _object(subject=_TEXT, name=_TEXT, kind=_TEXT, roles=_list(_TEXT), scopes=_list(_TEXT)),
+    "RunList": _object(runs=_list(ref("RunInfo")), next={"type": ["string", "null"]}),
+    "RunResult": _object(
+        run=_TEXT,
+        cells=_list(ref("CellReport")),
+        totals=ref("Totals"),
+        sandbox={"anyOf": [ref("SandboxInfo"), {"type": "null"}]},
+        error={"anyOf": [ref("SqlError"), {"type": "null"}]},
+    ),
+    "StateList": _object(states=_list(ref("StateInfo"))),
+    "Chunks": _object(chunks={**_list(_DIGEST), "maxItems": 10_000}),
+    "Missing": _object(missing=_list(_DIGEST)),
+    "File": _object(name=_TEXT, bytes={"type": "integer"}, sha256=_DIGEST),
+    "FileList": _object(files=_list(_object(name=_TEXT, bytes={"type": "integer"}))),
+    "Problem": {
+        "type": "object",
+        "description": "What went wrong, where, and what to do (RFC 9457).",
+        "properties": {
+            "type": {"type": "string"},
+            "title": {"type": "string"},
+            "status": {"type": "integer"},
+            "code": {"type": "string", "description": "A SQLSTATE, or one of ours: PC…"},
+            "detail": {"type": "string"},
+            "hint": {"type": ["string", "null"]},
+        },
+        "required": ["type", "title", "status", "code", "detail"],
+    },
+}

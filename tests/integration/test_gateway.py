@@ -1,0 +1,194 @@
+"""The gateway in a real Jupyter Server: routes, answers, limits, and who may ask."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import json
+import pathlib
+import subprocess
+import time
+from typing import Any
+
+import httpx
+import pytest
+from tests.fixtures_gateway import jupyter_server
+from tests.fixtures_service import CommandLine, command_line
+
+CELLS = ["create table t (a int)", "insert into t select generate_series(1, 5)"]
+COUNT = [*CELLS, "select count(*) as n from t"]
+
+
+def body(cells: list[str], notebook: str = "n", **more: Any) -> dict[str, Any]:
+    """A request to run the last of these cells."""
+    listed = [{"id": f"c{i}", "source": source} for i, source in enumerate(cells)]
+    return {"notebook": notebook, "cells": listed, "head": len(cells) - 1, **more}
+
+
+def events(gateway: httpx.Client, run: str, **headers: str) -> list[dict[str, Any]]:
+    """The events of a run, to the last."""
+    with gateway.stream("GET", f"/runs/{run}/events", headers=headers) as answer:
+        assert answer.status_code == 200
+        return [json.loads(line) for line in answer.iter_lines() if line]
+
+
+def test_a_run(gateway: httpx.Client) -> None:
+    """Accepted, followed, fetched; its location is a path of the gateway's."""
+    answer = gateway.post("/runs", json=body(COUNT))
+    assert answer.status_code == 202, answer.text
+    run = answer.json()["id"]
+    assert answer.headers["Location"] == f"/pgcellar/api/v1/runs/{run}"
+    followed = events(gateway, run)
+    assert followed[-1]["event"] == "done"
+    assert events(gateway, run, **{"Last-Event-ID": followed[-2]["id"]}) == followed[-1:]
+    result = gateway.get(f"/runs/{run}/result")
+    assert result.headers["Content-Type"] == "application/json"
+    assert result.json()["cells"][-1]["results"][0]["rows"] == [["5"]]
+    again = gateway.get(f"/runs/{run}/result", headers={"If-None-Match": result.headers["ETag"]})
+    assert (again.status_code, again.content) == (304, b"")
+    table = gateway.get(f"/runs/{run}/results/0.csv")
+    assert (table.text, table.headers["Content-Type"][:8]) == ("n\r\n5\r\n", "text/csv")
+    assert gateway.get("/runs", params={"limit": 1}).json()["runs"][0]["id"] == run
+
+
+def test_a_stream_of_server_sent_events(gateway: httpx.Client) -> None:
+    """As a browser's EventSource reads it."""
+    run = gateway.post("/runs", json=body(COUNT)).json()["id"]
+    headers = {"Accept": "text/event-stream"}
+    with gateway.stream("GET", f"/runs/{run}/events", headers=headers) as answer:
+        assert answer.headers["Content-Type"] == "text/event-stream"
+        text = answer.read().decode()
+    blocks = [block.split("\n") for block in text.strip().split("\n\n")]
+    assert all(ident.startswith("id: 1-") and data[:6] == "data: " for ident, data in blocks)
+    assert json.loads(blocks[-1][1][6:])["event"] == "done"
+
+
+def test_plans_pages_and_states(gateway: httpx.Client) -> None:
+    """What the services have, through the gateway."""
+    plan = gateway.post("/plans", json=body(COUNT, "planned")).json()
+    assert [step["id"] for step in plan["steps"]] == ["c0", "c1", "c2"]
+    page = gateway.post("/pages", json={**body(["select generate_series(1, 9)"]), "limit": 2})
+    assert (page.json()["rows"], page.json()["row_count"]) == ([["1"], ["2"]], 9)
+    assert isinstance(gateway.get("/states").json()["states"], list)
+    assert gateway.get("/me").json()["kind"] == "os"
+
+
+def test_files(gateway: httpx.Client) -> None:
+    """Travel in chunks, and are read by notebooks."""
+    chunk = b"1\n2\n"
+    digest = hashlib.sha256(chunk).hexdigest()
+    assert gateway.post("/files/missing", json={"chunks": [digest]}).json()["missing"] == [digest]
+    assert gateway.put(f"/files/chunks/{digest}", content=chunk).status_code == 200
+    made = gateway.put("/files/names/a b/ü.csv", json={"chunks": [digest]})
+    assert made.json()["name"] == "a b/ü.csv", made.text
+    cells = ["create table f (a int)", "\\copy f from 'a b/ü.csv'", "select sum(a) from f"]
+    run = gateway.post("/runs", json=body(cells, "files")).json()["id"]
+    assert events(gateway, run)[-1]["error"] is None
+    assert gateway.delete("/files/names/a b/ü.csv").status_code == 204
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "sent", "status"),
+    [
+        ("POST", "/runs", b"{", 400),
+        ("POST", "/runs", b"[]", 400),
+        ("POST", "/runs", b'{"notebook":"n","cells":[],"head":0}', 400),
+        ("POST", "/runs", json.dumps(body(["select 1"], directory="/etc")).encode(), 403),
+        ("GET", "/runs/" + "0" * 32, None, 404),
+        ("GET", "/runs/nonsense", None, 404),
+        ("GET", "/nonsense", None, 404),
+        ("DELETE", "/runs", None, 405),
+        ("PUT", "/files/names/..%2f..%2fx", b'{"chunks":[]}', 400),
+        ("PUT", "/files/names/%2e%2e/x", b'{"chunks":[]}', 400),
+        ("GET", "/runs?limit=x", None, 400),
+    ],
+)
+def test_problems(
+    gateway: httpx.Client, method: str, path: str, sent: bytes | None, status: int
+) -> None:
+    """Are documents that say what is wrong."""
+    answer = gateway.request(method, path, content=sent)
+    assert answer.status_code == status, answer.text
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert answer.json()["status"] == status
+    assert "Traceback" not in answer.text
+
+
+def test_nobody_is_answered_without_a_token(gateway: httpx.Client) -> None:
+    """Whatever the path and the method; and the token of another server is none."""
+    for headers in ({}, {"Authorization": "token wrong"}, {"Authorization": "Bearer x.y.z"}):
+        with httpx.Client(base_url=gateway.base_url, headers=headers) as stranger:
+            for path in ("/runs", "/me", "/openapi.json", "/", "/nonsense", "/files"):
+                answer = stranger.get(path)
+                assert answer.status_code in (302, 401, 403), path
+                assert "pgcellar API" not in answer.text
+            assert stranger.post("/runs", json=body(COUNT)).status_code == 403
+
+
+def test_a_cookie_needs_the_xsrf_token(gateway: httpx.Client) -> None:
+    """A page elsewhere that has the browser send the cookie gets nothing run."""
+    base = str(gateway.base_url).split("/pgcellar")[0]
+    token = gateway.headers["Authorization"].removeprefix("token ")
+    with httpx.Client(base_url=base, follow_redirects=True) as browser:
+        browser.get("/", params={"token": token})
+        assert any("username" in name for name in browser.cookies)
+        api = "/pgcellar/api/v1/runs"
+        assert browser.get(api).status_code == 200
+        assert browser.post(api, json=body(COUNT)).status_code == 403
+        foreign = {"Origin": "http://evil.example", "X-XSRFToken": browser.cookies["_xsrf"]}
+        assert browser.post(api, json=body(COUNT), headers=foreign).status_code in (403, 404)
+        own = {"X-XSRFToken": browser.cookies["_xsrf"]}
+        assert browser.post(api, json=body(COUNT), headers=own).status_code == 202
+
+
+async def test_who_leaves_does_not_end_the_run(gateway: httpx.Client) -> None:
+    """And who reads slowly does not slow it."""
+    sent = body(["select pg_sleep(1), 1 as one"], "left")
+    run = gateway.post("/runs", json=sent).json()["id"]
+    async with (
+        httpx.AsyncClient(base_url=gateway.base_url, headers=gateway.headers) as client,
+        client.stream("GET", f"/runs/{run}/events"),
+    ):
+        await asyncio.sleep(0.2)
+    deadline = time.monotonic() + 30
+    while (now := gateway.get(f"/runs/{run}").json())["finished"] is None:
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.1)
+    assert now["status"] == "done"
+
+
+def test_the_rate_is_limited(fresh_cli: CommandLine) -> None:
+    """With a sentence, and when to come again."""
+    options = ("--Gateway.requests_per_minute=60", "--Gateway.burst=5")
+    with jupyter_server(fresh_cli, *options) as client:
+        answers = [client.get("/runs") for _ in range(9)]
+    refused = [answer for answer in answers if answer.status_code == 429]
+    assert refused
+    assert refused[0].json()["code"] == "PC015"
+    assert int(refused[0].headers["Retry-After"]) >= 1
+
+
+def test_the_page_for_people(gateway: httpx.Client) -> None:
+    """Runs no script and loads nothing."""
+    page = gateway.get("/")
+    assert "openapi.json" in page.text
+    assert "<script" not in page.text
+    assert "default-src 'none'" in page.headers["Content-Security-Policy"]
+
+
+def test_tls(cellar_home: pathlib.Path) -> None:
+    """Where there is no ingress, Jupyter's own certfile and keyfile end TLS here."""
+    with contextlib.ExitStack() as stack:
+        cli = stack.enter_context(command_line(cellar_home))
+        key, certificate = cellar_home / "key.pem", cellar_home / "cert.pem"
+        request = "openssl req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=localhost"
+        name = "subjectAltName=IP:127.0.0.1"
+        subprocess.run(
+            [*request.split(), "-addext", name, "-keyout", key, "-out", certificate],
+            check=True,
+            capture_output=True,
+        )
+        options = (f"--ServerApp.certfile={certificate}", f"--ServerApp.keyfile={key}")
+        client = stack.enter_context(jupyter_server(cli, *options, certificate=certificate))
+        assert client.get("/me").status_code == 200
