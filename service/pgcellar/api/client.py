@@ -8,7 +8,7 @@ import json
 from collections.abc import AsyncGenerator, Mapping
 from typing import Any
 
-from pgcellar.api import errors, launcher, paths, records, transport
+from pgcellar.api import errors, launcher, paths, problems, records, transport
 
 PREFIX = "/api/v1"
 #: Seconds. A run takes as long as its statements do; every other request does bounded work.
@@ -27,7 +27,7 @@ class Client:
     def __init__(self, where: paths.Paths | None = None, *, start: bool = True) -> None:
         self._paths = where or paths.current()
         self._start = start
-        self._transport = transport.Transport(str(self._paths.socket))
+        self._transport = transport.Transport(transport.unix(str(self._paths.socket)))
 
     def close(self) -> None:
         """Drop the connections. The service goes on."""
@@ -150,7 +150,7 @@ class Client:
                 f"The pgcellar service did not answer within {REQUEST_TIMEOUT:.0f} s."
             ) from None
         if status >= 400:
-            raise _problem(status, bytes(answer))
+            raise problems.error(status, bytes(answer))
         found: dict[str, Any] = json.loads(answer or b"{}")
         return found
 
@@ -168,7 +168,7 @@ class Client:
         try:
             status = await self._request("POST", path, body, take, start=True)
             if status >= 400:
-                raise _problem(status, bytes(first))
+                raise problems.error(status, bytes(first))
         except asyncio.CancelledError:
             # Nobody reads any more.
             raise
@@ -216,12 +216,3 @@ class Client:
 
 #: How the lines of a run begin.
 _EVENT = b'{"event":'
-
-
-def _problem(status: int, content: bytes) -> errors.PgcellarError:
-    """The error in an RFC 9457 problem document."""
-    try:
-        body = json.loads(content)
-        return errors.from_code(body["code"], body["detail"], body.get("hint"))
-    except (ValueError, KeyError, TypeError):
-        return errors.ServiceUnavailable(f"The pgcellar service answered {status}.")

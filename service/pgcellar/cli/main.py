@@ -50,6 +50,9 @@ def parser() -> argparse.ArgumentParser:
     )
     run.add_argument("--json", action="store_true", help="print one JSON object")
     run.add_argument("--max-rows", type=_count, default=100, metavar="N", help="rows per result")
+    run.add_argument(
+        "--server", metavar="URL", help="on the server at this URL; its token in PGCELLAR_TOKEN"
+    )
     run.add_argument("--write", action="store_true", help="write the outputs into the notebook")
     run.set_defaults(run=_run)
 
