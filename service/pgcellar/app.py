@@ -30,8 +30,8 @@ from pgcellar.environments import local, spawner
 from pgcellar.environments import service as environments
 from pgcellar.environments import store as sandboxes
 from pgcellar.postgres import folders
-from pgcellar.runner import handlers as run_handlers
 from pgcellar.runner import (
+    files,
     instances,
     ledger,
     ledger_handlers,
@@ -41,6 +41,7 @@ from pgcellar.runner import (
     uploads,
     workspace,
 )
+from pgcellar.runner import handlers as run_handlers
 from pgcellar.runner import service as runner
 from pgcellar.runner import store as knowledge
 from pgcellar.snapshots import driver, eviction
@@ -147,7 +148,9 @@ class ServiceApp(traitlets.config.Application):
         self._db = db
         kept = slices.SliceStore(db, max_bytes=self.page_bytes)
         stack.push_async_callback(kept.close)
-        self._runner = runner.Runner(self._environments, self._workspace, kept)
+        self._uploads = self._paths.home / "files"
+        opener = files.Files(self._uploads)
+        self._runner = runner.Runner(self._environments, self._workspace, kept, opener)
         stack.push_async_callback(self._runner.close)
         self._ledger = ledger.Ledger(self._runner, ledger_store.RunStore(db))
         await self._ledger.open()
@@ -226,9 +229,9 @@ class ServiceApp(traitlets.config.Application):
         return self._caches[owner]
 
     def _routes(self) -> tornado.web.Application:
-        files = uploads.Uploads(self._paths.home / "files")
-        running = {"runner": self._runner, "files": files}
-        accepted = {"ledger": self._ledger, "files": files}
+        uploaded = uploads.Uploads(self._uploads)
+        running = {"runner": self._runner, "files": uploaded}
+        accepted = {"ledger": self._ledger, "files": uploaded}
         run = "/accepted/([0-9a-f]{32})"
         keeping = {"cache_of": self._cache_of}
         at = client.PREFIX
@@ -245,10 +248,10 @@ class ServiceApp(traitlets.config.Application):
                 (f"{at}{run}/events", ledger_handlers.Events, accepted),
                 (f"{at}{run}/result", ledger_handlers.Result, accepted),
                 (f"{at}{run}/results/([0-9]{{1,4}})\\.csv", ledger_handlers.Table, accepted),
-                (f"{at}/files", upload_handlers.Files, {"files": files}),
-                (f"{at}/files/missing", upload_handlers.Missing, {"files": files}),
-                (f"{at}/files/chunks/([^/]+)", upload_handlers.Chunk, {"files": files}),
-                (f"{at}/files/names/(.+)", upload_handlers.File, {"files": files}),
+                (f"{at}/files", upload_handlers.Files, {"files": uploaded}),
+                (f"{at}/files/missing", upload_handlers.Missing, {"files": uploaded}),
+                (f"{at}/files/chunks/([^/]+)", upload_handlers.Chunk, {"files": uploaded}),
+                (f"{at}/files/names/(.+)", upload_handlers.File, {"files": uploaded}),
                 (f"{at}/plans", run_handlers.Plans, running),
                 (f"{at}/pages", run_handlers.Pages, running),
                 (f"{at}/notebooks/forget", run_handlers.Forget, running),
