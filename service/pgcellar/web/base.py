@@ -13,7 +13,8 @@ from typing import Any, TypeVar
 
 import tornado.web
 
-from pgcellar.api import errors, records
+from pgcellar.api import errors, identities, paths, records
+from pgcellar.web import calls
 
 logger = logging.getLogger(__name__)
 
@@ -46,11 +47,23 @@ _PEER = struct.Struct("iII")
 class BaseHandler(tornado.web.RequestHandler):
     """A handler that only this machine's owner of the service reaches."""
 
+    #: Answers anybody, and so may tell nothing.
+    public = False
+    #: The scope that a token needs for requests of this handler.
+    scope = "service"
+
+    identity: identities.Identity
+
     def prepare(self) -> None:
         """The socket's permissions admit its owner only; the kernel is asked as well."""
         uid = self._peer_uid()
         if uid is not None and uid not in (os.getuid(), 0):
             raise tornado.web.HTTPError(403, "This service belongs to another user.")
+        name = paths.user_name()
+        self.identity = identities.Identity(
+            subject=name, name=name, kind="os", roles=(identities.ADMINISTRATOR,)
+        )
+        calls.begin(self.request, self.identity)
 
     def _peer_uid(self) -> int | None:
         connection: Any = self.request.connection
