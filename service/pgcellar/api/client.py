@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncGenerator
+import urllib.parse
+from collections.abc import AsyncGenerator, Mapping
 from typing import Any
 
 from pgcellar.api import errors, launcher, paths, records, transport
@@ -106,6 +107,26 @@ class Client:
         """The service's own state: version, pid, sandboxes. Never starts the service."""
         return await self._json("GET", "/service", start=False)
 
+    async def audit(self, what: str, **query: str | None) -> dict[str, Any]:
+        """What `/audit`, or a path below it, answers. Verifying takes as long as the log is."""
+        return await self._json("GET", _query(f"/audit{what}", query), within=None)
+
+    async def audit_export(self, take: transport.OnChunk, **query: str | None) -> None:
+        """Give all audit records that fit to `take`, piece by piece. Raises PgcellarError."""
+        answer = bytearray()
+
+        async def pick(chunk: bytes) -> None:
+            # Problem documents are short, and come in one piece.
+            if not answer:
+                answer.extend(chunk[:_PROBLEM_BYTES])
+            if not answer.startswith(_PROBLEM):
+                await take(chunk)
+
+        path = _query("/audit/export", query)
+        status = await self._request("GET", path, None, pick, start=True)
+        if status >= 400:
+            raise _problem(status, bytes(answer))
+
     async def stop(self) -> None:
         """Stop the service and its sandboxes in order; snapshots stay."""
         await self._json("POST", "/service/stop", {}, start=False)
@@ -193,6 +214,16 @@ class Client:
 
 #: How the lines of a run begin.
 _EVENT = b'{"event":'
+
+
+#: How a problem document begins.
+_PROBLEM = b'{"type": "urn:pgcellar:'
+_PROBLEM_BYTES = 64 * 1024
+
+
+def _query(path: str, query: Mapping[str, str | None]) -> str:
+    given = {name: value for name, value in query.items() if value is not None}
+    return f"{path}?{urllib.parse.urlencode(given)}" if given else path
 
 
 def _problem(status: int, content: bytes) -> errors.PgcellarError:

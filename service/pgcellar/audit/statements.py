@@ -11,18 +11,23 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import re
+from collections.abc import Iterator
 from typing import Any, Literal
 
 from pgcellar.api import redaction
+from pgcellar.notebook import lexer
 
 Policy = Literal["text", "digest", "none"]
 
 #: Characters of one cell that are written down; its digest is of all of it.
 MAX_TEXT = 64 * 1024
+#: How deep in one another literals are looked into.
+_DEPTH = 3
 
 _TOKEN = re.compile(
     r"""
-      (?P<comment>--[^\r\n]*|/\*(?:[^*]|\*(?!/))*+(?:\*/|\Z))
+      (?P<comment>--[^\r\n]*)
+    | (?P<block>/\*)
     | (?P<meta>^[ \t]*\\[^\r\n]*)
     | (?P<dollar>\$(?P<tag>(?:[^\W\d]\w*)?)\$.*?(?:\$(?P=tag)\$|\Z))
     | (?P<string>(?:[eE]'(?:[^'\\]|''|\\.)*+(?:'|\\?\Z))
@@ -64,27 +69,25 @@ def digest(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
 
 
-def redacted(source: str) -> str:
-    """The cell without the passwords and tokens in it."""
+def redacted(source: str, depth: int = 0) -> str:
+    """The cell without the passwords and tokens in it, nor in statements that literals hold."""
     out: list[str] = []
     telling = False
     linked = False
-    for token in _TOKEN.finditer(source):
-        kind, piece = token.lastgroup, token[0]
-        if kind == "tag":
-            kind = "dollar"
+    for token, piece in _tokens(source):
+        kind = token.lastgroup
         if kind in ("string", "dollar"):
             if telling:
                 out.append(_masked(piece))
                 telling = False
             else:
-                out.append(redaction.text(piece))
+                out.append(_inside(piece, token["tag"], depth))
                 # set_config('x.password', '…'), and the like
                 telling = linked = _tells(piece.strip("'"))
                 continue
             linked = False
             continue
-        if kind in ("comment", "meta"):
+        if kind in ("comment", "block", "meta"):
             out.append(_meta(piece) if kind == "meta" else redaction.text(piece))
             continue
         out.append(piece if kind != "name" else redaction.text(piece))
@@ -100,8 +103,35 @@ def redacted(source: str) -> str:
     return "".join(out)
 
 
+def _tokens(source: str) -> Iterator[tuple[re.Match[str], str]]:
+    position = 0
+    while position < len(source):
+        token = _TOKEN.match(source, position)
+        assert token is not None
+        end = token.end() if token["block"] is None else lexer.block_end(source, token.end())
+        yield token, source[position:end]
+        position = end
+
+
 def _tells(name: str) -> bool:
     return redaction.SECRET_NAME.fullmatch(name[-80:]) is not None
+
+
+def _inside(literal: str, tag: str | None, depth: int) -> str:
+    """A literal without secrets: a function's body, say, or a statement for EXECUTE."""
+    literal = redaction.text(literal)
+    if depth >= _DEPTH or ("'" not in literal[1:-1] and "$" not in literal[1:-1]):
+        return literal
+    if tag is not None:
+        edge = f"${tag}$"
+        body = literal[len(edge) :]
+        end = edge if body.endswith(edge) else ""
+        return edge + redacted(body.removesuffix(edge), depth + 1) + end
+    body = literal.replace("''", "'")
+    clean = redacted(body[body.find("'") + 1 :].removesuffix("'"), depth + 1)
+    if redaction.MASK not in clean:
+        return literal
+    return "'" + clean.replace("'", "''") + "'"
 
 
 def _masked(literal: str) -> str:

@@ -77,6 +77,8 @@ async def verify(
             count += seen
             if closing is None and day != held[-1]:
                 findings.append(_finding(day, None, "removed", "the day's closing is not there"))
+                # The next day may still begin with what it should have been.
+                closing = chain.close(day, seen, opening, last)
         if anchor is not None and anchor.day == day:
             anchored = gone or anchor.hash in {h for _, _, h in await records.links(day)}
         opening = last if closing is None else closing.hash
