@@ -7,7 +7,6 @@ import csv
 import io
 import json
 import pathlib
-import socket
 from collections.abc import Iterator
 from typing import Any
 
@@ -23,13 +22,6 @@ def settings(cli: CommandLine, *lines: str) -> None:
     home = cli.home / "home"
     home.mkdir(mode=0o711, exist_ok=True)
     (home / "pgcellar_config.py").write_text("\n".join(["c = get_config()", *lines]))
-
-
-def free_port() -> int:
-    """A port that nobody listens at."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
 
 
 def audit(cli: CommandLine, *arguments: str) -> list[dict[str, Any]]:

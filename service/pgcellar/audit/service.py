@@ -88,9 +88,9 @@ class Log:
         return len(self._queue)
 
     @property
-    def spooled(self) -> tuple[int, int]:
-        """How many entries wait in the spool, and their bytes."""
-        return self._spool.count, self._spool.size
+    def spooled(self) -> tuple[int, int, int]:
+        """How many entries wait in the spool, their bytes, and the bytes it may have."""
+        return self._spool.count, self._spool.size, self._spool.max_bytes
 
     async def write(self, act: auditing.Act, *, owed: bool = False) -> None:
         """Write an act down; on return it is safe.

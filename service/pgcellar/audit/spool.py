@@ -21,7 +21,7 @@ class Spool:
 
     def __init__(self, path: pathlib.Path, *, max_bytes: int) -> None:
         self._path = path
-        self._max = max_bytes
+        self.max_bytes = max_bytes
         self._read = 0
         self._size = 0
         self.count = 0
@@ -43,7 +43,7 @@ class Spool:
 
     def room(self, lines: Sequence[bytes]) -> bool:
         """Whether the bound lets these lines in."""
-        return self.size + sum(map(len, lines)) <= self._max
+        return self.size + sum(map(len, lines)) <= self.max_bytes
 
     def append(self, lines: Sequence[bytes]) -> None:
         """Add lines, each with its newline; on return the disk has them. Raises OSError."""

@@ -24,8 +24,9 @@ class Sources:
     #: How many snapshots there are, and their bytes.
     snapshots: Callable[[], tuple[int, int]]
     active_runs: Callable[[], int]
-    #: Acts that wait to be written; entries in the spool, and their bytes; entries lost.
-    audit: Callable[[], tuple[int, int, int, int]]
+    #: Acts that wait to be written; entries in the spool, their bytes, and how many bytes it may
+    #: take; entries lost.
+    audit: Callable[[], tuple[int, int, int, int, int]]
     #: Whether the audit log's database took the last records.
     audit_up: Callable[[], bool]
     #: Raises PgcellarError where the control database does not answer.
@@ -62,7 +63,7 @@ class Gauges(registry.Collector):
             by_status.add_metric([status], count)
         yield by_status
         count, size = sources.snapshots()
-        waiting, spooled, spool_bytes, lost = sources.audit()
+        waiting, spooled, spool_bytes, spool_limit, lost = sources.audit()
         for name, text, value in (
             ("pgcellar_snapshots", "Snapshots of running sandboxes.", count),
             ("pgcellar_snapshot_bytes", "Their logical size, shared extents included.", size),
@@ -72,6 +73,7 @@ class Gauges(registry.Collector):
             ("pgcellar_audit_queue", "Acts that wait for their transaction.", waiting),
             ("pgcellar_audit_spool_records", "Acts that wait in the spool.", spooled),
             ("pgcellar_audit_spool_bytes", "Bytes of the spool.", spool_bytes),
+            ("pgcellar_audit_spool_limit_bytes", "Bytes it may have.", spool_limit),
         ):
             yield core.GaugeMetricFamily(name, text, value=value)
         yield core.CounterMetricFamily(

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import prometheus_client
 from prometheus_client import core, exposition, registry
 
-from pgcellar.api import records
+from pgcellar.api import errors, records
 
 #: Seconds. A remembered result takes a few ms, a load from a file minutes.
 LATENCY = (
@@ -19,9 +19,23 @@ KINDS = ("os", "anonymous", "registered", "service")
 OTHER = "other"
 _DENIED = {401: "unauthenticated", 403: "forbidden", 429: "limit"}
 _CANCELLED = "57014"
-#: Classes of errors that are the service's fault, or its machine's, and no cell's: the codes of
-#: `pgcellar.api.errors`, and PostgreSQL's of lost connections and lacking resources.
-_OURS = ("PC", "08", "53", "57P", "58", "XX")
+#: Errors that are the service's fault, or its machine's, and no cell's: some of ours, and
+#: PostgreSQL's classes of lost connections and lacking resources.
+_OURS = (
+    errors.PgcellarError.code,
+    errors.ServiceUnavailable.code,
+    errors.PostgresNotFound.code,
+    errors.PostgresFailed.code,
+    errors.SandboxLost.code,
+    errors.SandboxFull.code,
+    errors.RolesLost.code,
+    errors.AuditUnavailable.code,
+    "08",
+    "53",
+    "57P",
+    "58",
+    "XX",
+)
 
 
 class Metrics:
