@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime
+import json
 import math
 import pathlib
 from collections.abc import AsyncIterator, Sequence
@@ -191,9 +192,9 @@ async def test_a_well_made_stranger_in_the_middle_is_found(
         db,
         "update audit.records set seq = -seq where day = '2026-03-10' and seq > 1",
         "update audit.records set seq = 1 - seq where day = '2026-03-10' and seq < 0",
-        psycopg.sql.SQL("insert into audit.records values ({})").format(
-            psycopg.sql.SQL(", ").join(map(psycopg.sql.Literal, forged))
-        ),
+        psycopg.sql.SQL(
+            "insert into audit.records select * from json_populate_record(null::audit.records, {})"
+        ).format(psycopg.sql.Literal(json.dumps(forged))),
     )
     assert found(await verifying.verify(records)) == {("10", 2, "inserted")}
 

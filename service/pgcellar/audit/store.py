@@ -22,7 +22,26 @@ _COLUMNS = (
     "day, seq, id, at, subject, name, kind, action, target, outcome, address, token, details,"
     " resources, previous, hash"
 )
-_INSERT: LiteralString = f"copy audit.records ({_COLUMNS}) from stdin"
+#: The lock comes in a statement of its own: the next one then sees what its last holder wrote.
+_BEGIN: LiteralString = f"""
+    begin;
+    set local role pgcellar_audit_writer;
+    select pg_advisory_xact_lock({LOCK});
+    select (clock_timestamp() at time zone 'UTC')::date as today,
+        record.day, record.seq, record.hash, closing.day as closed, closing.hash as closing
+    from (select) as one
+    left join lateral (
+        select day, seq, hash from audit.records order by day desc, seq desc limit 1
+    ) as record on true
+    left join lateral (
+        select day, hash from audit.closings order by day desc limit 1
+    ) as closing on true
+"""
+_WRITE = """
+    insert into audit.closings select * from json_populate_recordset(null::audit.closings, %s);
+    insert into audit.records select * from json_populate_recordset(null::audit.records, %s);
+    commit
+"""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,19 +83,13 @@ class AuditStore:
         With `again`, those that are there already are left out. `today` is the database's, if not
         given. Raises ServiceUnavailable; what was to be added may then be there, or not.
         """
-        async with self._as("pgcellar_audit_writer", lock=True) as conn:
-            if again:
-                entries = await _missing(conn, entries)
-            if not entries:
-                return None
-            day, seq, previous = await _continue(conn, today)
-            async with conn.cursor().copy(_INSERT) as copy:
-                for entry in entries:
-                    seq += 1
-                    digest = chain.link(previous, entry)
-                    await copy.write_row(_row(day, seq, entry, previous, digest))
-                    previous = digest
-            return Place(day=day, seq=seq, hash=previous)
+        try:
+            # Not `conn.transaction()`: two messages to the server and back, no more. A connection
+            # that is given back within a transaction is closed.
+            async with self._db.connection() as conn, conn.cursor() as cursor:
+                return await _append(conn, cursor, entries, again, today)
+        except psycopg.Error as exc:
+            raise errors.ServiceUnavailable(f"The audit log can't be used: {exc}") from exc
 
     async def find(
         self,
@@ -144,19 +157,45 @@ class AuditStore:
             return [(row["expired"], row["removed"]) for row in await cursor.fetchall()]
 
     @contextlib.asynccontextmanager
-    async def _as(
-        self, role: LiteralString, *, lock: bool = False
-    ) -> AsyncIterator[database.Connection]:
+    async def _as(self, role: LiteralString) -> AsyncIterator[database.Connection]:
         """A transaction under a role. What goes wrong in it is a ServiceUnavailable."""
         begin: LiteralString = f"set local role {role}"
         try:
             async with self._db.connection() as conn, conn.transaction():
                 await conn.execute(begin)
-                if lock:
-                    await conn.execute("select pg_advisory_xact_lock(%s)", (LOCK,))
                 yield conn
         except psycopg.Error as exc:
             raise errors.ServiceUnavailable(f"The audit log can't be used: {exc}") from exc
+
+
+async def _append(
+    conn: database.Connection,
+    cursor: psycopg.AsyncCursor[dict[str, Any]],
+    entries: Sequence[chain.Entry],
+    again: bool,
+    today: datetime.date | None,
+) -> Place | None:
+    # Several statements can't be prepared.
+    await cursor.execute(_BEGIN, prepare=False)
+    while cursor.nextset():
+        pass
+    (found,) = await cursor.fetchall()
+    if again:
+        entries = await _missing(conn, entries)
+    if not entries:
+        await conn.execute("commit")
+        return None
+    day, seq, previous, closing = _continue(found, today)
+    rows = []
+    for entry in entries:
+        seq += 1
+        digest = chain.link(previous, entry)
+        rows.append(_row(day, seq, entry, previous, digest))
+        previous = digest
+    closings = [] if closing is None else [_closing_row(closing)]
+    async with psycopg.AsyncClientCursor(conn) as writer:
+        await writer.execute(_WRITE, (json.dumps(closings), json.dumps(rows)))
+    return Place(day=day, seq=seq, hash=previous)
 
 
 async def _missing(
@@ -170,64 +209,45 @@ async def _missing(
     return [entry for entry in entries if entry.id not in there]
 
 
-async def _continue(
-    conn: database.Connection, today: datetime.date | None
-) -> tuple[datetime.date, int, bytes]:
-    """The day to write on, the last number in it, and the hash to go on from. Closes a day."""
-    cursor = await conn.execute(
-        """
-        select coalesce(%s, (clock_timestamp() at time zone 'UTC')::date) as today,
-            record.day, record.seq, record.hash, closing.day as closed, closing.hash as closing
-        from (select) as one
-        left join lateral (
-            select day, seq, hash from audit.records order by day desc, seq desc limit 1
-        ) as record on true
-        left join lateral (
-            select day, hash from audit.closings order by day desc limit 1
-        ) as closing on true
-        """,
-        (today,),
-    )
-    found: dict[str, Any] = await cursor.fetchone() or {}
-    now: datetime.date = found["today"]
+def _continue(
+    found: dict[str, Any], today: datetime.date | None
+) -> tuple[datetime.date, int, bytes, chain.Closing | None]:
+    """The day to write on, the last number in it, the hash to go on from, and what is closed."""
+    now: datetime.date = today or found["today"]
     day, closed = found["day"], found["closed"]
     opening: bytes = chain.GENESIS if closed is None else found["closing"]
     if day is None or (closed is not None and day <= closed):
         # A clock that was set back does not write on a closed day.
         after = now if closed is None else closed + datetime.timedelta(days=1)
-        return max(now, after), 0, opening
+        return max(now, after), 0, opening, None
     if day >= now:
-        return day, found["seq"], found["hash"]
+        return day, found["seq"], found["hash"], None
     closing = chain.close(day, found["seq"], opening, found["hash"])
-    await conn.execute(
-        "insert into audit.closings (day, records, opening, last, hash)"
-        " values (%s, %s, %s, %s, %s)",
-        (closing.day, closing.records, closing.opening, closing.last, closing.hash),
-    )
-    return now, 0, closing.hash
+    return now, 0, closing.hash, closing
 
 
 def _row(
     day: datetime.date, seq: int, entry: chain.Entry, previous: bytes, digest: bytes
-) -> tuple[Any, ...]:
-    return (
-        day,
-        seq,
-        entry.id,
-        entry.at,
-        entry.subject,
-        entry.name,
-        entry.kind,
-        entry.action,
-        entry.target,
-        entry.outcome,
-        entry.address,
-        entry.token,
-        json.dumps(entry.details),
-        json.dumps(entry.resources),
-        previous,
-        digest,
+) -> dict[str, Any]:
+    body = {name: getattr(entry, name) for name in chain.Entry.__slots__}
+    body.update(
+        day=day.isoformat(),
+        seq=seq,
+        at=entry.at.isoformat(),
+        previous=f"\\x{previous.hex()}",
+        hash=f"\\x{digest.hex()}",
     )
+    return body
+
+
+def _closing_row(closing: chain.Closing) -> dict[str, Any]:
+    return {
+        "day": closing.day.isoformat(),
+        "records": closing.records,
+        "opening": f"\\x{closing.opening.hex()}",
+        "last": f"\\x{closing.last.hex()}",
+        "hash": f"\\x{closing.hash.hex()}",
+    }
 
 
 def _record(row: dict[str, Any]) -> chain.Record:
