@@ -7,12 +7,23 @@ import csv
 import io
 import json
 import pathlib
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import traitlets.config
+from opentelemetry.sdk import trace
+from opentelemetry.sdk.trace import export
+from opentelemetry.sdk.trace.export import in_memory_span_exporter
 from tests.cellar import OWNER, Cellar
 from tests.fixtures_service import CommandLine
+
+from pgcellar.api import errors
+from pgcellar.audit import store as audit_store
+from pgcellar.audit import verifying
+from pgcellar.snapshots import eviction
+from pgcellar.telemetry import tracing
 
 SECRET = "hunter2xyzzy"
 
@@ -113,11 +124,9 @@ def test_a_cancelled_run_has_an_end(cellar: Cellar) -> None:
     store = cellar.app._observing._records
 
     async def ends() -> list[Any]:
-        from pgcellar.audit import store as records
-
         async with asyncio.timeout(20):
             while not (  # noqa: ASYNC110 - nothing tells of it
-                found := await store.find(records.Filters(action="run.end"), limit=5)
+                found := await store.find(audit_store.Filters(action="run.end"), limit=5)
             ):
                 await asyncio.sleep(0.01)
         return found
@@ -126,3 +135,73 @@ def test_a_cancelled_run_has_an_end(cellar: Cellar) -> None:
     assert end.entry.outcome == "failed"
     assert end.entry.subject == OWNER
     assert end.entry.details["error"]["sqlstate"] == "57014"
+
+
+def test_evictions_are_counted(cellar: Cellar) -> None:
+    cellar.run(["create table t as select pg_sleep(1)"])
+    cellar.quiet()
+    cache = cellar.app._caches[cellar.app._owner]
+    assert cellar.app._snapshots()[0] == len(cache.all()) == 2
+    cache._limits = eviction.Limits(count=0)
+    assert cellar.call(cache.evict()) == 1
+    metrics = cellar.app._observing.metrics
+    assert metrics.registry.get_sample_value("pgcellar_snapshot_evictions_total") == 1
+
+
+def test_spans_of_a_real_run(cellar: Cellar) -> None:
+    exporter = in_memory_span_exporter.InMemorySpanExporter()
+    provider = trace.TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(export.SimpleSpanProcessor(exporter))
+    cellar.app._observing.tracing = on = tracing.On(provider)
+    cellar.run(["create table t (a int)", f"select '{SECRET}'; select 2"])
+    spans = exporter.get_finished_spans()
+    assert [s.name for s in spans] == ["statement", "statement", "planning", "replay", "run"]
+    run = spans[-1]
+    for span in spans[:-1]:
+        assert span.parent is not None
+        assert span.parent.span_id == run.context.span_id
+        assert span.start_time >= run.start_time
+        assert span.end_time <= run.end_time + 1_000_000
+    assert SECRET not in "".join(span.to_json() for span in spans)
+    on.close()
+
+
+class Down(audit_store.AuditStore):
+    """A store whose database is down."""
+
+    down = True
+
+    async def append(self, *args: Any, **named: Any) -> audit_store.Place | None:
+        if self.down:
+            raise errors.ServiceUnavailable("down")
+        return await super().append(*args, **named)
+
+
+@pytest.mark.parametrize("policy", ["spool", "refuse"])
+def test_a_run_while_the_audit_logs_database_is_down(
+    cellar_home: pathlib.Path, policy: str
+) -> None:
+    config = traitlets.config.Config({"Audit": {"when_unavailable": policy}})
+    with Cellar(cellar_home, config=config) as cellar:
+        observing = cellar.app._observing
+        observing.log._store = store = Down(cellar.app._db)
+        cells = ["create table t (a int)"]
+        if policy == "refuse":
+            with pytest.raises(errors.AuditUnavailable, match="is down"):
+                cellar.run(cells)
+            assert not cellar.runner._workspaces, "nothing ran"
+            store.down = False
+            time.sleep(0.3)
+        ran = cellar.run(cells)
+        assert ran.done.error is None
+        store.down = False
+
+        async def written() -> list[str]:
+            async with asyncio.timeout(30):
+                while observing.log.spooled[0] or observing._runs._writing:  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
+            found = await store.find(audit_store.Filters(), limit=10, newest_first=False)
+            assert (await verifying.verify(store)).findings == ()
+            return [record.entry.action for record in found]
+
+        assert cellar.call(written()) == ["run.start", "run.end"]
