@@ -62,7 +62,7 @@ class Cellar:
     def __enter__(self) -> Cellar:
         self._thread.start()
         where = paths.Paths(home=self.home / "home", runtime=self.home / "run")
-        made = app.ServiceApp(where, **self._settings)
+        self.app = made = app.ServiceApp(where, **self._settings)
         self.runner = self.call(self._stack.enter_async_context(made.services()))
         return self
 

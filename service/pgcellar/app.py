@@ -24,6 +24,7 @@ import traitlets
 import traitlets.config
 
 import pgcellar
+from pgcellar import observing
 from pgcellar.api import client, errors, paths, records
 from pgcellar.control import database
 from pgcellar.environments import local, spawner
@@ -48,6 +49,7 @@ from pgcellar.snapshots import driver, eviction
 from pgcellar.snapshots import handlers as state_handlers
 from pgcellar.snapshots import service as snapshots
 from pgcellar.snapshots import store as index
+from pgcellar.telemetry import gauges
 from pgcellar.web import authentication, base
 
 logger = logging.getLogger(__name__)
@@ -119,10 +121,13 @@ class ServiceApp(traitlets.config.Application):
                 loop.add_signal_handler(number, self._stopping.set)
             async with self.services():
                 server = self._listen()
+                monitored = self._observing.listen()
                 logger.info("serving at %s", self._paths.socket)
                 await self._until_done()
                 logger.info("stopping")
                 server.stop()
+                if monitored is not None:
+                    monitored.stop()
                 self._paths.socket.unlink(missing_ok=True)
 
     @contextlib.asynccontextmanager
@@ -135,6 +140,11 @@ class ServiceApp(traitlets.config.Application):
     async def _compose(self, stack: contextlib.AsyncExitStack) -> None:
         db = database.ControlDatabase(self._paths, dsn=self.control_dsn or None)
         await stack.enter_async_context(db)
+        self._db = db
+        self._observing = observing.Observing(
+            self._paths, observing.Audit(parent=self), observing.Telemetry(parent=self)
+        )
+        await stack.enter_async_context(self._observing.open(db))
         self._environments = environments.Environments(
             sandboxes.SandboxStore(db),
             self._spawner,
@@ -145,20 +155,26 @@ class ServiceApp(traitlets.config.Application):
         await self._environments.open()
         stack.push_async_callback(self._environments.close)
         self._index = index.SnapshotStore(db)
-        self._db = db
         kept = slices.SliceStore(db, max_bytes=self.page_bytes)
         stack.push_async_callback(kept.close)
         self._uploads = self._paths.home / "files"
-        opener = files.Files(self._uploads)
-        self._runner = runner.Runner(self._environments, self._workspace, kept, opener)
+        self._runner = observing.Runner(
+            self._observing,
+            self._environments,
+            self._workspace,
+            kept,
+            files.Files(self._uploads),
+        )
         stack.push_async_callback(self._runner.close)
         self._ledger = ledger.Ledger(self._runner, ledger_store.RunStore(db))
         await self._ledger.open()
         stack.push_async_callback(self._ledger.close)
 
     def _listen(self) -> tornado.httpserver.HTTPServer:
+        routes = self._routes()
+        self._observing.mount(routes, self._gauges(), self.touch)
         server = tornado.httpserver.HTTPServer(
-            self._routes(), max_buffer_size=MAX_BODY, max_body_size=MAX_BODY
+            routes, max_buffer_size=MAX_BODY, max_body_size=MAX_BODY
         )
         socket = self._paths.socket
         socket.unlink(missing_ok=True)
@@ -199,6 +215,7 @@ class ServiceApp(traitlets.config.Application):
             self._index,
             limits=eviction.Limits(bytes=self.snapshot_bytes, count=self.snapshot_count),
             extensions=tuple(self.extensions),
+            evicted=self._observing.metrics.evictions.inc,
         )
         owner = sandbox.row.owner
         learned = knowledge.KnowledgeStore(self._db, owner)
@@ -264,6 +281,24 @@ class ServiceApp(traitlets.config.Application):
             log_function=lambda handler: self.touch(),
             pgcellar_authentication=authentication.Authentication(),
         )
+
+    def _gauges(self) -> gauges.Gauges:
+        log = self._observing.log
+        return gauges.Gauges(
+            gauges.Sources(
+                sandboxes=self._environments.counts,
+                snapshots=self._snapshots,
+                active_runs=lambda: self._runner.active,
+                audit=lambda: (log.waiting, *log.spooled, log.lost),
+                audit_up=lambda: log.up,
+                control=lambda: self._db.fetch("select 1"),
+                version=pgcellar.__version__,
+            )
+        )
+
+    def _snapshots(self) -> tuple[int, int]:
+        kept = [snapshot for cache in self._caches.values() for snapshot in cache.all()]
+        return len(kept), sum(snapshot.bytes for snapshot in kept)
 
     def status(self) -> dict[str, Any]:
         """What `pgcellar service status` says."""
@@ -333,12 +368,9 @@ class Stop(Status):
 
 def main(where: paths.Paths | None = None) -> None:
     """Run the service in this process until it ends."""
-    logging.basicConfig(
-        level=os.environ.get("PGCELLAR_LOG", "INFO"),
-        format="%(asctime)s %(levelname)s %(name)s %(message)s",
-    )
     found = where or paths.current()
     paths.make_home(found)
     app = ServiceApp(found)
     app.load_settings()
+    observing.log(observing.Telemetry(parent=app))
     asyncio.run(app.serve())

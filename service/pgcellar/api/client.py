@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import urllib.parse
 from collections.abc import AsyncGenerator, Mapping
 from typing import Any
 
@@ -105,6 +106,26 @@ class Client:
     async def status(self) -> dict[str, Any]:
         """The service's own state: version, pid, sandboxes. Never starts the service."""
         return await self._json("GET", "/service", start=False)
+
+    async def audit(self, what: str, **query: str | None) -> dict[str, Any]:
+        """What `/audit`, or a path below it, answers. Verifying takes as long as the log is."""
+        return await self._json("GET", _query(f"/audit{what}", query), within=None)
+
+    async def audit_export(self, take: transport.OnChunk, **query: str | None) -> None:
+        """Give all audit records that fit to `take`, piece by piece. Raises PgcellarError."""
+        answer = bytearray()
+
+        async def pick(chunk: bytes) -> None:
+            # Problem documents are short, and come in one piece.
+            if not answer:
+                answer.extend(chunk[:_PROBLEM_BYTES])
+            if not answer.startswith(_PROBLEM):
+                await take(chunk)
+
+        path = _query("/audit/export", query)
+        status = await self._request("GET", path, None, pick, start=True)
+        if status >= 400:
+            raise problems.error(status, bytes(answer))
 
     async def stop(self) -> None:
         """Stop the service and its sandboxes in order; snapshots stay."""
@@ -216,3 +237,13 @@ class Client:
 
 #: How the lines of a run begin.
 _EVENT = b'{"event":'
+
+
+#: How a problem document begins.
+_PROBLEM = b'{"type": "urn:pgcellar:'
+_PROBLEM_BYTES = 64 * 1024
+
+
+def _query(path: str, query: Mapping[str, str | None]) -> str:
+    given = {name: value for name, value in query.items() if value is not None}
+    return f"{path}?{urllib.parse.urlencode(given)}" if given else path
