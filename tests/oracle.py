@@ -71,6 +71,11 @@ _FIELD = "\x1f"
 _RECORD = "\0"
 
 _TIME = re.compile(r"(?<![^\n\0])Time: [\d.]+ ms.*\n")
+#: What \\c says, and messages of NOTIFY, which notebooks don't show.
+_ASIDES = re.compile(
+    r"^(?:You are now connected to .*|Asynchronous notification .* received from server .*)\n",
+    re.MULTILINE,
+)
 _FOOTER = re.compile(r"\((\d+) rows?\)")
 _MESSAGE = re.compile(r"^psql:[^\n]*?:\d+: ([A-Za-z]+): +(?:(\w{5}): )?([^\n]*)", re.MULTILINE)
 _FAILURES = {"ERROR", "FATAL", "PANIC", "error"}
@@ -483,8 +488,7 @@ def _results(shown: str) -> tuple[StatementResult, ...]:
     """The statements' results: of each a table, a tag, or both, and then the time it took."""
     results = []
     position = 0
-    # What \\c says.
-    shown = re.sub(r"^You are now connected to .*\n", "", shown, flags=re.MULTILINE)
+    shown = _ASIDES.sub("", shown)
     while position < len(shown):
         columns: tuple[str, ...] | None = None
         rows: tuple[tuple[str | None, ...], ...] = ()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import itertools
 import os
+import pathlib
 from collections.abc import Iterator, Sequence
 
 import hypothesis
@@ -13,6 +14,8 @@ from hypothesis import strategies as st
 from tests import cellar as cellars
 from tests import generators
 from tests import oracle as oracles
+from tests.foreign import compare
+from tests.statements import scripts
 
 from pgcellar.api import errors
 from pgcellar.notebook import cells
@@ -25,6 +28,15 @@ pytestmark = pytest.mark.timeout(900)
 def cellar(cellar_home_module) -> Iterator[cellars.Cellar]:
     with cellars.Cellar(cellar_home_module) as made:
         yield made
+
+
+@pytest.fixture(scope="module")
+def folder(cellar_home_module: pathlib.Path) -> str:
+    """The notebooks' folder, with the files that they read."""
+    path = cellar_home_module / "notebooks"
+    path.mkdir()
+    scripts.write_files(path)
+    return str(path)
 
 
 NUMBERS = itertools.count()
@@ -48,20 +60,21 @@ HAPPENINGS = st.lists(
 def test_heads_equal_the_oracle(
     cellar: cellars.Cellar,
     oracle: oracles.Oracle,
+    folder: str,
     session: generators.Session,
     happenings: Sequence[str],
 ) -> None:
     """Every cell in turn, then edits."""
     key = f"n{next(NUMBERS)}"
     for head in range(len(session.notebook.cells)):
-        check(cellar, oracle, key, session.notebook.sources, head)
+        check(cellar, oracle, key, session.notebook.sources, head, folder)
     for edit, happening in zip(session.edits, happenings, strict=False):
         if happening == "idle":
             cellar.quiet(key)
         elif happening == "killed":
             cellar.kill_sandbox()
         if edit.head is not None:
-            check(cellar, oracle, key, edit.notebook.sources, edit.head)
+            check(cellar, oracle, key, edit.notebook.sources, edit.head, folder)
     cellar.call(cellar.runner.forget(cellars.OWNER, key))
 
 
@@ -70,6 +83,7 @@ def test_heads_equal_the_oracle(
 def test_pages_equal_the_oracle(
     cellar: cellars.Cellar,
     oracle: oracles.Oracle,
+    folder: str,
     session: generators.Session,
     happenings: Sequence[str],
 ) -> None:
@@ -81,21 +95,32 @@ def test_pages_equal_the_oracle(
             cellar.kill_sandbox()
         last = len(notebook.sources) - 1
         for head in range(last, -1, -1):
-            check_pages(cellar, oracle, key, notebook.sources[: head + 1])
+            check_pages(cellar, oracle, key, notebook.sources[: head + 1], folder)
         if last >= 0:
-            check(cellar, oracle, key, notebook.sources, last)
+            check(cellar, oracle, key, notebook.sources, last, folder)
     cellar.call(cellar.runner.forget(cellars.OWNER, key))
 
 
 def check_pages(
-    cellar: cellars.Cellar, oracle: oracles.Oracle, key: str, sources: Sequence[str]
+    cellar: cellars.Cellar,
+    oracle: oracles.Oracle,
+    key: str,
+    sources: Sequence[str],
+    folder: str,
 ) -> None:
     """The pages of the last cell, if it has any."""
-    outcome = oracle.evaluate(list(sources)).cells[-1]
+    outcome = oracle.evaluate(list(sources), folder).cells[-1]
     for statement in range(len(cells.parse(sources[-1]).steps)):
         try:
             pages = [
-                cellar.page(sources, notebook=key, statement=statement, offset=offset, limit=3)
+                cellar.page(
+                    sources,
+                    notebook=key,
+                    statement=statement,
+                    offset=offset,
+                    limit=3,
+                    directory=folder,
+                )
                 for offset in (3, 0)
             ]
         except errors.NoPages:
@@ -107,7 +132,9 @@ def check_pages(
         rest = pages[0].row_count - 6
         rows = [*pages[1].rows, *pages[0].rows]
         if rest > 0:
-            rows += cellar.page(sources, notebook=key, statement=statement, offset=6).rows
+            rows += cellar.page(
+                sources, notebook=key, statement=statement, offset=6, directory=folder
+            ).rows
         assert collections.Counter(rows) == collections.Counter(expected.rows)
 
 
@@ -140,7 +167,8 @@ def check(
     if error is not None:
         assert error.sqlstate == outcome.error.sqlstate, (error, outcome.error)
         return
-    compare(ran.results, outcome.results)
+    verdict = compare.results(ran.results, outcome)
+    assert verdict.kind == "same", (verdict, ran.results, outcome)
     held = cellar.fingerprint(ran.head.state, key)
     if held is None:
         # A hit needs no instance; a read below it does, and finds one in the same state.
@@ -153,16 +181,3 @@ def check(
         held = cellar.fingerprint(below.head.state, key)
     if held != cellars.LOCKED:
         assert held == oracle.fingerprint(expected.dbname)
-
-
-def compare(ours: Sequence, theirs: Sequence[oracles.StatementResult]) -> None:
-    """Equal results, statement by statement; rows as multisets."""
-    assert len(ours) == len(theirs), (ours, theirs)
-    for mine, other in zip(ours, theirs, strict=True):
-        if other.columns is None:
-            assert not mine.tabular
-        else:
-            assert [column.name for column in mine.columns] == list(other.columns)
-            assert collections.Counter(mine.rows) == collections.Counter(other.rows)
-        if other.command is not None:
-            assert mine.command == other.command
