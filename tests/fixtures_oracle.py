@@ -7,9 +7,12 @@ import tempfile
 from collections.abc import Iterator
 
 import pytest
-from tests import oracle as oracles
+from tests import following
 
 from pgcellar.postgres import account, binaries
+
+#: How many heads were held against the oracle.
+_COMPARED = pytest.StashKey[int]()
 
 
 @pytest.fixture(scope="session")
@@ -23,7 +26,16 @@ def bindir() -> Iterator[pathlib.Path]:
 
 
 @pytest.fixture(scope="session")
-def oracle(bindir: pathlib.Path) -> Iterator[oracles.Oracle]:
+def oracle(request: pytest.FixtureRequest, bindir: pathlib.Path) -> Iterator[following.Oracle]:
     """One oracle for all tests."""
-    with oracles.Oracle(bindir) as made:
+    with following.Oracle(bindir) as made:
         yield made
+        request.config.stash[_COMPARED] = made.compared
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    """Say how much was compared."""
+    if compared := config.stash.get(_COMPARED, 0):
+        terminalreporter.write_line(f"{compared} heads were compared with the oracle.")

@@ -228,10 +228,10 @@ class Oracle:
 
     def __enter__(self) -> Self:
         self._server.start()
-        self._admin = self._connect("postgres")
+        self._admin = self.connect("postgres")
         self._execute("create role {role} login createrole")
         self._execute("create database {template}")
-        with self._connect(TEMPLATE) as connection:
+        with self.connect(TEMPLATE) as connection:
             owner = sql.SQL("alter schema public owner to {}").format(sql.Identifier(ROLE))
             connection.execute(owner)
         self._execute("alter database {template} is_template true allow_connections false")
@@ -264,8 +264,8 @@ class Oracle:
         while True:
             kept = [index for index in range(len(cells)) if index not in failed]
             texts = [cells[index] for index in kept]
-            inside = self._inside(texts)
-            self._fresh()
+            inside = self.inside(texts)
+            self.fresh()
             outcomes = self._psql(texts, directory, inside)
             dbname = self._put_by()
             if not outcomes or outcomes[-1].ok or outcomes[-1].inside:
@@ -275,22 +275,22 @@ class Oracle:
             abandoned.append(dbname)
         # Not before: dropping waits in steps of 100 ms for a psql session that is just ending.
         for name in abandoned:
-            self._drop(name)
+            self.drop(name)
         every = failed | dict(zip(kept, outcomes, strict=True))
         run = OracleRun(cells=tuple(every[index] for index in range(len(cells))), dbname=dbname)
         self._runs[key] = run
         if len(self._runs) > KEPT_DATABASES:
             _, oldest = self._runs.popitem(last=False)
-            self._drop(oldest.dbname)
+            self.drop(oldest.dbname)
         return run
 
     def through(self, cells: Sequence[str], directory: pathlib.Path) -> list[CellOutcome]:
         """The outcomes of all cells in one run of psql, those after an error too; nothing stays."""
-        self._fresh()
+        self.fresh()
         try:
             return self._psql(cells, directory, set(range(len(cells))))
         finally:
-            self._drop(DATABASE)
+            self.drop(DATABASE)
 
     def address(self, dbname: str) -> contents.Address:
         """Where the superuser reaches a run's database."""
@@ -299,15 +299,15 @@ class Oracle:
     @contextlib.contextmanager
     def database(self) -> Iterator[terminals.Terminals]:
         """A fresh database with a terminal for every session that is asked for."""
-        self._fresh()
+        self.fresh()
         address = self._server.address(DATABASE, ROLE)
-        with self._connect(DATABASE) as watcher:
+        with self.connect(DATABASE) as watcher:
             opened = terminals.Terminals(self._bindir / "psql", address, watcher)
             try:
                 yield opened
             finally:
                 opened.close()
-        self._drop(DATABASE)
+        self.drop(DATABASE)
 
     def dump(self, dbname: str) -> str:
         """The canonical dump of a run's database."""
@@ -315,10 +315,11 @@ class Oracle:
 
     def fingerprint(self, dbname: str) -> dict[str, list[str]]:
         """The fingerprint of a run's database."""
-        with self._connect(dbname) as connection:
+        with self.connect(dbname) as connection:
             return contents.fingerprint(connection)
 
-    def _connect(self, dbname: str) -> psycopg.Connection[Any]:
+    def connect(self, dbname: str) -> psycopg.Connection[Any]:
+        """A superuser's connection to a database."""
         return self.address(dbname).connect()
 
     def _execute(self, statement: str, **names: str) -> None:
@@ -327,13 +328,13 @@ class Oracle:
         identifiers = {key: sql.Identifier(name) for key, name in names.items()}
         self._admin.execute(sql.SQL(statement).format(**identifiers))
 
-    def _fresh(self) -> None:
+    def fresh(self) -> None:
         """The database as every notebook finds it, on a server without other roles."""
         assert self._admin is not None, "the oracle is not started"
         left = "select from pg_database where datname = %s"
         if self._admin.execute(left, (DATABASE,)).fetchone() is not None:
             # By a run that broke off.
-            self._drop(DATABASE)
+            self.drop(DATABASE)
         self._forget_roles()
         self._execute(
             "create database {new} template {template} owner {role} strategy file_copy",
@@ -364,15 +365,16 @@ class Oracle:
             self._execute("alter role {old} rename to {new}", old=name, new=f"stale{oid}")
         if stale:
             for run in self._runs.values():
-                self._drop(run.dbname)
+                self.drop(run.dbname)
             self._runs.clear()
 
-    def _drop(self, dbname: str) -> None:
+    def drop(self, dbname: str) -> None:
+        """Drop a database."""
         # Its owner may have made it a template, which can't be dropped.
         self._execute("alter database {old} is_template false", old=dbname)
         self._execute("drop database {old} with (force)", old=dbname)
 
-    def _inside(self, cells: Sequence[str]) -> set[int]:
+    def inside(self, cells: Sequence[str]) -> set[int]:
         """The cells with errors that all came in an open transaction.
 
         psql does not tell, so the cells are run once more, statement by statement, to see.
@@ -380,10 +382,10 @@ class Oracle:
         if not any(_BEGINS.search(cell) for cell in cells):
             return set()
         found: set[int] = set()
-        self._fresh()
+        self.fresh()
         with contextlib.closing(self._server.address(DATABASE, ROLE).connect()) as connection:
             for index, cell in enumerate(cells):
-                for text in _split(cell):
+                for text in split(cell):
                     idle = connection.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
                     try:
                         # The simple protocol, as psql: no parameters and nothing prepared.
@@ -395,9 +397,20 @@ class Oracle:
                     elif result.status == psycopg.pq.ExecStatus.FATAL_ERROR:
                         found.discard(index)
                         break
-        self._drop(DATABASE)
+        self.drop(DATABASE)
         self._forget_roles()
         return found
+
+    def psql(self, directory: str) -> subprocess.Popen[bytes]:
+        """A psql that takes what it does from a pipe, on the database that `fresh` made."""
+        return subprocess.Popen(
+            [self._bindir / "psql", *_PSQL_OPTIONS, "--file=-"],
+            env=_environment(self._server.address(DATABASE, ROLE).environment()),
+            cwd=directory,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
 
     def _psql(
         self,
@@ -431,7 +444,7 @@ class Oracle:
         shown, said = (text.decode().split(f"{_CELL}\n") for text in (done.stdout, done.stderr))
         assert len(shown) == len(said), f"psql: {done.stderr.decode()}"
         outcomes = [
-            dataclasses.replace(_outcome(*pair), inside=index in inside)
+            dataclasses.replace(outcome(*pair), inside=index in inside)
             for index, pair in enumerate(zip(shown[1:], said[1:], strict=True))
         ]
         if done.returncode == 0:
@@ -457,7 +470,7 @@ _PSQL_OPTIONS = (
 _BEGINS = re.compile(r"\b(?:begin|start\s+transaction)\b", re.IGNORECASE)
 
 
-def _split(cell: str) -> list[str]:
+def split(cell: str) -> list[str]:
     """The statements of a cell, by PostgreSQL's grammar; at semicolons where it has an error."""
     try:
         return list(parser.split(cell, with_parser=True))
@@ -473,7 +486,7 @@ def _environment(connection: Mapping[str, str]) -> dict[str, str]:
     return {"PATH": os.environ["PATH"], "LC_ALL": "C", "PGCLIENTENCODING": "UTF8", **connection}
 
 
-def _outcome(shown: str, said: str) -> CellOutcome:
+def outcome(shown: str, said: str) -> CellOutcome:
     """A cell's outcome from what psql wrote to stdout and stderr while it ran."""
     messages = [match.groups() for match in _MESSAGE.finditer(said)]
     errors = [CellError(sqlstate=m[1], message=m[2]) for m in messages if m[0] in _FAILURES]

@@ -12,8 +12,7 @@ import hypothesis
 import pytest
 from hypothesis import strategies as st
 from tests import cellar as cellars
-from tests import generators
-from tests import oracle as oracles
+from tests import following, generators
 from tests.foreign import compare
 from tests.statements import scripts
 
@@ -59,7 +58,7 @@ HAPPENINGS = st.lists(
 @hypothesis.given(session=generators.sessions(max_edits=6), happenings=HAPPENINGS)
 def test_heads_equal_the_oracle(
     cellar: cellars.Cellar,
-    oracle: oracles.Oracle,
+    oracle: following.Oracle,
     folder: str,
     session: generators.Session,
     happenings: Sequence[str],
@@ -82,7 +81,7 @@ def test_heads_equal_the_oracle(
 @hypothesis.given(session=generators.sessions(max_edits=3), happenings=HAPPENINGS)
 def test_pages_equal_the_oracle(
     cellar: cellars.Cellar,
-    oracle: oracles.Oracle,
+    oracle: following.Oracle,
     folder: str,
     session: generators.Session,
     happenings: Sequence[str],
@@ -103,13 +102,13 @@ def test_pages_equal_the_oracle(
 
 def check_pages(
     cellar: cellars.Cellar,
-    oracle: oracles.Oracle,
+    oracle: following.Oracle,
     key: str,
     sources: Sequence[str],
     folder: str,
 ) -> None:
     """The pages of the last cell, if it has any."""
-    outcome = oracle.evaluate(list(sources), folder).cells[-1]
+    outcome = oracle.follower.evaluate(sources, folder).cells[-1]
     for statement in range(len(cells.parse(sources[-1]).steps)):
         try:
             pages = [
@@ -140,7 +139,7 @@ def check_pages(
 
 def check(
     cellar: cellars.Cellar,
-    oracle: oracles.Oracle,
+    oracle: following.Oracle,
     key: str,
     sources: Sequence[str],
     head: int,
@@ -151,7 +150,8 @@ def check(
 
     The oracle runs `run_as` in place of `sources`, if they are given.
     """
-    expected = oracle.evaluate(list((run_as or sources)[: head + 1]), directory)
+    expected = oracle.follower.evaluate((run_as or sources)[: head + 1], directory)
+    oracle.compared += 1
     ran = cellar.run(sources[: head + 1], head, notebook=key, directory=directory)
     error = ran.done.error
     failed = [index for index in expected.failed if index != head]
@@ -180,4 +180,4 @@ def check(
         assert same or below.head.effect == "pinning", (below.done, ran.done)
         held = cellar.fingerprint(below.head.state, key)
     if held != cellars.LOCKED:
-        assert held == oracle.fingerprint(expected.dbname)
+        assert held == oracle.follower.fingerprint()
