@@ -143,7 +143,8 @@ class ThrowawayServer:
     This class alone knows how a server is started.
     """
 
-    superuser = "postgres"
+    #: As in a sandbox: what trusted extensions make is its.
+    superuser = "pgcellar_admin"
 
     def __init__(self, bindir: pathlib.Path) -> None:
         self._bindir = bindir

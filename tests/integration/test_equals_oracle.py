@@ -65,6 +65,7 @@ def test_heads_equal_the_oracle(
 ) -> None:
     """Every cell in turn, then edits."""
     key = f"n{next(NUMBERS)}"
+    hypothesis.note(f"{session.notebook.sources}")
     for head in range(len(session.notebook.cells)):
         check(cellar, oracle, key, session.notebook.sources, head, folder)
     for edit, happening in zip(session.edits, happenings, strict=False):
@@ -72,6 +73,7 @@ def test_heads_equal_the_oracle(
             cellar.quiet(key)
         elif happening == "killed":
             cellar.kill_sandbox()
+        hypothesis.note(f"{happening}, {edit.kind}, {edit.head} of {edit.notebook.sources}")
         if edit.head is not None:
             check(cellar, oracle, key, edit.notebook.sources, edit.head, folder)
     cellar.call(cellar.runner.forget(cellars.OWNER, key))
@@ -92,6 +94,7 @@ def test_pages_equal_the_oracle(
     for notebook, happening in zip(notebooks, happenings, strict=False):
         if happening == "killed":
             cellar.kill_sandbox()
+        hypothesis.note(f"{happening}: {notebook.sources}")
         last = len(notebook.sources) - 1
         for head in range(last, -1, -1):
             check_pages(cellar, oracle, key, notebook.sources[: head + 1], folder)

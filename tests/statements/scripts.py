@@ -31,7 +31,6 @@ def script(author: Author) -> str:
         "\\if :{?v}\nselect 'there' as v;\n\\else\n\\set v 2\nselect 'not' as v;\n\\endif",
         "\\i more.sql",
         f"{LOADED}\\copy loaded from 'rows.csv' with (format csv)\nselect count(*) from loaded",
-        f"{LOADED}\\copy loaded (id) from stdin\n{number}\n{number + 1}\n\\.\nselect 1 as one",
         f'{LOADED}copy loaded from stdin with (format csv);\n{number},"x\ny"\n\\.\n',
         f"select {number} as n, 'z' as t \\gset pre_\nselect :pre_n + 1 as n, :'pre_t' as t",
         f"\\echo number {number}",
