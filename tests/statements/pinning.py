@@ -156,13 +156,13 @@ def unlock(author: Author) -> str:
 
 KINDS = (
     Kind(5, create_temporary),
-    Kind(5, use_temporary),
+    Kind(7, use_temporary),
     Kind(2, drop_temporary),
     Kind(1, shadow, "table"),
     Kind(1, temporary_other),
     Kind(2, hold_cursor),
     Kind(4, hold_cursor, "", "inside"),
-    Kind(4, fetch),
+    Kind(7, fetch),
     Kind(1, close_all),
     Kind(2, lock),
     Kind(5, unlock, "locks"),

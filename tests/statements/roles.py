@@ -154,10 +154,10 @@ def database(author: Author) -> str:
 
 
 KINDS = (
-    Kind(2, create_role),
+    Kind(3, create_role),
     Kind(5, grant, "role"),
     Kind(2, look_at_roles),
-    Kind(5, set_role, "role"),
+    Kind(9, set_role, "role"),
     Kind(1, definer),
     Kind(1, row_security),
     Kind(1, drop_role, "role"),

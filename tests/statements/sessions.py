@@ -124,6 +124,6 @@ KINDS = (
     Kind(2, prepare, "table"),
     Kind(2, prepare_with),
     Kind(3, execute, "prepared"),
-    Kind(3, listen),
+    Kind(4, listen),
     Kind(1, discard, "", "outside"),
 )
