@@ -11,8 +11,8 @@ from tests import following
 
 from pgcellar.postgres import account, binaries
 
-#: How many heads were held against the oracle.
-_COMPARED = pytest.StashKey[int]()
+#: It counts the heads that were held against it.
+_ORACLE = pytest.StashKey[following.Oracle]()
 
 
 @pytest.fixture(scope="session")
@@ -29,13 +29,14 @@ def bindir() -> Iterator[pathlib.Path]:
 def oracle(request: pytest.FixtureRequest, bindir: pathlib.Path) -> Iterator[following.Oracle]:
     """One oracle for all tests."""
     with following.Oracle(bindir) as made:
+        request.config.stash[_ORACLE] = made
         yield made
-        request.config.stash[_COMPARED] = made.compared
 
 
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
     """Say how much was compared."""
-    if compared := config.stash.get(_COMPARED, 0):
-        terminalreporter.write_line(f"{compared} heads were compared with the oracle.")
+    made = config.stash.get(_ORACLE, None)
+    if made is not None and made.compared:
+        terminalreporter.write_line(f"{made.compared} heads were compared with the oracle.")
