@@ -183,19 +183,25 @@ class Follower:
             return
         again = self._start_over(live)
         if turns:
-            inside = self._by_statement(again, cells[index])
+            error = self._outside(again, cells[index])
+            inside = error is None
+            found = dataclasses.replace(found, error=error or found.error)
             self._start_over(again)
         if len(self._failed) >= _REMEMBERED:
             self._failed.clear()
         self._failed[key] = dataclasses.replace(found, inside=inside)
 
-    def _by_statement(self, live: _Live, cell: str) -> bool:
-        """Whether all errors of a cell come in an open transaction."""
+    def _outside(self, live: _Live, cell: str) -> oracles.CellError | None:
+        """The first error of a cell that does not come in an open transaction, if there is one.
+
+        It is why the cell leaves no trace; what came before it inside did not keep it from going on.
+        """
         for text in oracles.split(cell):
             idle = live.state() == "idle"
-            if not live.feed(text, stop=False).ok and idle:
-                return False
-        return True
+            error = live.feed(text, stop=False).error
+            if error is not None and idle:
+                return error
+        return None
 
     def _start_over(self, before: _Live) -> _Live:
         """A new psql, where the one before was."""

@@ -170,9 +170,14 @@ def check(
     assert (error is None) == outcome.ok, (error, outcome)
     if error is not None:
         assert error.sqlstate == outcome.error.sqlstate, (error, outcome.error)
-        return
-    # A translation comes with notices of its own.
-    ours = [dataclasses.replace(one, notices=()) for one in ran.results] if run_as else ran.results
+        if not outcome.inside:
+            return
+    # A translation comes with notices of its own; errors behind the first are shown as notices,
+    # at the end as a result that is nothing else.
+    ours = ran.results
+    if run_as or error is not None:
+        outcome = dataclasses.replace(outcome, notices=())
+        ours = [dataclasses.replace(one, notices=()) for one in ours if one.command]
     verdict = compare.results(ours, outcome)
     assert verdict.kind == "same", (verdict, ran.results, outcome)
     held = cellar.fingerprint(ran.head.state, key)
