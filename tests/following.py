@@ -194,7 +194,7 @@ class Follower:
     def _outside(self, live: _Live, cell: str) -> oracles.CellError | None:
         """The first error of a cell that does not come in an open transaction, if there is one.
 
-        It is why the cell leaves no trace; what came before it inside did not keep it from going on.
+        It is why the cell leaves no trace; after errors inside it goes on.
         """
         for text in oracles.split(cell):
             idle = live.state() == "idle"
