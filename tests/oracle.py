@@ -476,10 +476,19 @@ def split(cell: str) -> list[str]:
     try:
         return list(parser.split(cell, with_parser=True))
     except parser.ParseError:
-        try:
-            return list(parser.split(cell, with_parser=False))
-        except parser.ParseError:
-            return [cell]
+        pass
+    try:
+        tokens = parser.scan(cell)
+    except parser.ParseError:
+        return [cell]
+    # pglast's own way without the grammar leaves out what has no keyword in it.
+    found, begin, depth = [], 0, 0
+    for token in tokens:
+        depth += {"ASCII_40": 1, "ASCII_41": -1}.get(token.name, 0)
+        if token.name == "ASCII_59" and depth <= 0:
+            found.append(cell[begin : token.start])
+            begin = token.end + 1
+    return [text for text in (*found, cell[begin:]) if text.strip()]
 
 
 def _environment(connection: Mapping[str, str]) -> dict[str, str]:

@@ -8,9 +8,10 @@ import psycopg
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests import contents, generators
+from tests import contents, following, generators
 from tests import oracle as oracles
 from tests.oracle import StatementResult
+from tests.statements import scripts
 
 FEW = settings(
     max_examples=20,
@@ -422,3 +423,28 @@ def test_edits_keep_ids_and_name_a_cell_to_run(session: generators.Session) -> N
         new = set(ids) - {cell.id for cell in before.cells}
         assert len(new) == (edit.kind == "insert")
         before = edit.notebook
+
+
+def test_an_error_behind_a_transaction_is_why_a_cell_leaves_no_trace(
+    oracle: following.Oracle,
+) -> None:
+    cells = ["begin; select 1 / 0; commit; create table t (); selct 1", "begin; selct 1; commit"]
+    run = oracle.follower.evaluate([*cells, "select to_regclass('t')"])
+    assert run.failed == (0,)
+    errors = [cell.error.sqlstate if cell.error else None for cell in run.cells]
+    assert errors == ["42601", "42601", None]
+    assert run.cells[2].results[0].rows == ((None,),)
+
+
+@FEW
+@given(notebook=generators.notebooks())
+def test_following_cell_by_cell_is_running_from_the_top(
+    oracle: following.Oracle, notebook: generators.Notebook, tmp_path: pathlib.Path
+) -> None:
+    scripts.write_files(tmp_path)
+    for count in range(len(notebook.cells) + 1):
+        run = oracle.follower.evaluate(notebook.sources[:count], str(tmp_path))
+    found = oracle.follower.fingerprint()
+    oracle.follower.close()
+    assert oracle.follower.evaluate(notebook.sources, str(tmp_path)) == run
+    assert oracle.follower.fingerprint() == found
