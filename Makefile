@@ -36,7 +36,8 @@ test: check prometheus
 	$(BIN)/python -m pytest
 
 soak: $(VENV)/ready-test
-	PGCELLAR_EXAMPLES=1000 $(BIN)/python -m pytest --timeout 0 tests/integration/test_equals_oracle.py
+	PGCELLAR_EXAMPLES=1000 $(BIN)/python -m pytest --timeout 0 \
+		tests/integration/test_equals_oracle.py tests/integration/test_sessions.py
 
 check: $(VENV)/ready-test notebooks/data/flights.csv
 	$(BIN)/ruff check .

@@ -192,7 +192,7 @@ class Cellar:
 
 def _look(address: contents.Address) -> dict[str, list[str]] | Locked:
     with address.connect() as connection:
-        connection.execute("set lock_timeout = '2s'")
+        connection.execute("set lock_timeout = '300ms'")
         try:
             return contents.fingerprint(connection)
         except psycopg.errors.LockNotAvailable:

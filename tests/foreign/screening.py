@@ -152,7 +152,7 @@ class Screen:
             texts = [joined([parts[index].text]) for index in tried]
             outcomes = go_on(self._oracle, texts, self._directory)
             errors = [outcome.error for outcome in outcomes]
-            inside = self._oracle._inside(texts) if any(errors) else set()
+            inside = self._oracle.inside(texts) if any(errors) else set()
             failed = [
                 (tried[number], error)
                 for number, error in enumerate(errors)

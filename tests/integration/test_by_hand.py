@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 from tests import cellar as cellars
-from tests import oracle as oracles
+from tests import following
 from tests.integration import test_equals_oracle
 
 SETTINGS = (
@@ -420,7 +420,7 @@ def cellar(cellar_home_module: object) -> Iterator[cellars.Cellar]:
 
 
 @pytest.mark.parametrize("number", range(len(CASES)))
-def test_equals_the_oracle(cellar: cellars.Cellar, oracle: oracles.Oracle, number: int) -> None:
+def test_equals_the_oracle(cellar: cellars.Cellar, oracle: following.Oracle, number: int) -> None:
     """In order, again after idle work, the last alone from nothing, and from the bottom up."""
     cells, key = CASES[number], f"n{number}"
     heads = range(len(cells))
