@@ -11,7 +11,12 @@ from collections.abc import Iterator
 
 import pytest
 
-pytest_plugins = ["tests.fixtures_oracle", "tests.fixtures_service", "tests.fixtures_gateway"]
+pytest_plugins = [
+    "tests.fixtures_oracle",
+    "tests.fixtures_service",
+    "tests.fixtures_gateway",
+    "tests.fixtures_control",
+]
 
 # A shell's background job ignores it, and so would all that the tests start and interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -93,7 +93,7 @@ def checked(values: Mapping[str, object]) -> dict[quotas.Limit, float | None]:
             isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= MOST
         ):
             raise errors.BadRequest(f"`{name}` is a number from 0 on, or null.")
-        found[cast(quotas.Limit, name)] = None if value is None else float(cast(float, value))
+        found[name] = None if value is None else float(cast(float, value))
     return found
 
 

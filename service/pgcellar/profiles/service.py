@@ -57,7 +57,7 @@ class Profiles:
         default = self._defaults.of(who.kind)
         found = dict(default)
         if who.kind not in ("os", "service"):
-            classes, own = await self._store.quotas(who.subject)
+            classes, own = await self._store.limits(who.subject)
             found = limits.resolve(default, classes, own)
         self._known[key] = (time.monotonic() + READ_SECONDS, found)
         if len(self._known) > _REMEMBERED:

@@ -51,7 +51,7 @@ class ProfileStore:
             raise errors.BadRequest("PostgreSQL can't keep these preferences.") from exc
         return dict(rows[0]["preferences"])
 
-    async def quotas(
+    async def limits(
         self, subject: str
     ) -> tuple[list[dict[quotas.Limit, float]], dict[quotas.Limit, float]]:
         """What is set for the classes of a subject, and for the subject."""
