@@ -405,9 +405,7 @@ async def test_the_operating_systems_user_has_tokens(idp: composing.Parts) -> No
 # --- coming in -----------------------------------------------------------------------------------
 
 
-async def test_upgrading_keeps_the_subject(
-    idp: composing.Parts, acts: Acts, address: str
-) -> None:
+async def test_upgrading_keeps_the_subject(idp: composing.Parts, acts: Acts, address: str) -> None:
     guest = await idp.idp.anonymous(address)
     who = await identity(idp, guest)
     with pytest.raises(errors.Forbidden):
@@ -533,9 +531,7 @@ async def test_anonymous_identities_are_limited_by_address(
 async def test_what_is_not_offered_is_refused(
     control: database.ControlDatabase, acts: Acts, address: str
 ) -> None:
-    closed = composing.compose(
-        control, sealing.Sealer(KEY), acts, issuer=ISSUER, audience=AUDIENCE
-    )
+    closed = composing.compose(control, sealing.Sealer(KEY), acts, issuer=ISSUER, audience=AUDIENCE)
     with pytest.raises(errors.Forbidden):
         await closed.idp.anonymous(address)
     with pytest.raises(errors.NotFound):

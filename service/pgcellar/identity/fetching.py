@@ -7,6 +7,7 @@ import urllib.parse
 from collections.abc import Mapping
 from typing import Any
 
+import tornado.httpclient
 import tornado.simple_httpclient
 
 from pgcellar.api import errors
@@ -22,6 +23,7 @@ async def fetch(
 
     Raises ServiceUnavailable if there is no answer, or it is no JSON object where it should be.
     """
+    host = urllib.parse.urlsplit(url).netloc
     client = tornado.simple_httpclient.SimpleAsyncHTTPClient(
         force_instance=True, max_body_size=_MAX_BYTES, max_buffer_size=_MAX_BYTES
     )
@@ -36,11 +38,10 @@ async def fetch(
             connect_timeout=_SECONDS,
             raise_error=False,
         )
+    except (OSError, tornado.httpclient.HTTPError) as exc:
+        raise errors.ServiceUnavailable(f"{host} does not answer.") from exc
     finally:
         client.close()
-    host = urllib.parse.urlsplit(url).netloc
-    if answer.code == 599:
-        raise errors.ServiceUnavailable(f"{host} does not answer.") from answer.error
     try:
         found = json.loads(answer.body or b"{}")
     except ValueError:

@@ -64,7 +64,8 @@ class Management:
                     address=address,
                 )
             )
-            raise
+            # The class → status map knows the error, not what is special about this one.
+            raise errors.Unauthenticated(exc.message, hint=exc.hint) from exc
 
     async def exchange(self, secret: str) -> dict[str, Any]:
         """An access token for a personal one."""
