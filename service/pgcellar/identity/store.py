@@ -1,0 +1,151 @@
+"""Accounts and their logins in the control database."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import psycopg
+
+from pgcellar.api import errors, identities
+from pgcellar.control import database
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Account:
+    """Somebody who has been here."""
+
+    subject: str
+    kind: identities.Kind
+    name: str
+    roles: tuple[str, ...] = ()
+    disabled: bool = False
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Login:
+    """What a provider calls somebody. `password` is a hash, where we are the provider."""
+
+    provider: str
+    external: str
+    password: str | None = None
+
+
+class AccountStore:
+    """The tables `accounts` and `logins`."""
+
+    def __init__(self, db: database.ControlDatabase) -> None:
+        self._db = db
+
+    async def get(self, subject: str) -> Account | None:
+        """The account of a subject."""
+        rows = await self._db.fetch(
+            "select subject, kind, name, roles, disabled from accounts where subject = %s",
+            (subject,),
+        )
+        return account(rows[0]) if rows else None
+
+    async def by_login(self, provider: str, external: str) -> tuple[Account, Login] | None:
+        """The account that a login belongs to."""
+        rows = await self._db.fetch(
+            """
+            select subject, kind, name, roles, disabled, password
+            from logins join accounts using (subject)
+            where provider = %s and external = %s
+            """,
+            (provider, external),
+        )
+        if not rows:
+            return None
+        found = Login(provider=provider, external=external, password=rows[0].pop("password"))
+        return account(rows[0]), found
+
+    async def add(self, new: Account, login: Login | None = None) -> None:
+        """Add an account. Raises Conflict if the login is another's already."""
+        try:
+            async with self._db.connection() as conn, conn.transaction():
+                await conn.execute(
+                    "insert into accounts (subject, kind, name, roles) values (%s, %s, %s, %s)",
+                    (new.subject, new.kind, new.name, list(new.roles)),
+                )
+                if login is not None:
+                    await conn.execute(_LOGIN, _login(new.subject, login))
+        except psycopg.errors.UniqueViolation as exc:
+            raise taken() from exc
+
+    async def ensure(self, who: Account) -> None:
+        """Add an account unless there is one of this subject."""
+        await self._db.execute(
+            """
+            insert into accounts (subject, kind, name) values (%s, %s, %s)
+            on conflict (subject) do nothing
+            """,
+            (who.subject, who.kind, who.name),
+        )
+
+    async def upgrade(self, subject: str, name: str, login: Login) -> bool:
+        """Make an anonymous account a registered one; whether it was anonymous.
+
+        Raises Conflict if the login is another's already; then nothing has changed.
+        """
+        try:
+            async with self._db.connection() as conn, conn.transaction():
+                found = await conn.execute(
+                    """
+                    update accounts set kind = 'registered', name = %s
+                    where subject = %s and kind = 'anonymous' and not disabled
+                    """,
+                    (name, subject),
+                )
+                if found.rowcount:
+                    await conn.execute(_LOGIN, _login(subject, login))
+                return bool(found.rowcount)
+        except psycopg.errors.UniqueViolation as exc:
+            raise taken() from exc
+
+    async def seen(self, subject: str) -> None:
+        """Somebody was here."""
+        await self._db.execute(
+            "update accounts set last_seen = now() where subject = %s", (subject,)
+        )
+
+    async def set_password(self, login: Login) -> None:
+        """Replace the hash of a login's password."""
+        await self._db.execute(
+            "update logins set password = %s where provider = %s and external = %s",
+            (login.password, login.provider, login.external),
+        )
+
+    async def set_disabled(self, subject: str, disabled: bool) -> bool:
+        """Whether somebody may come in; whether there is such an account."""
+        return bool(
+            await self._db.execute(
+                "update accounts set disabled = %s where subject = %s", (disabled, subject)
+            )
+        )
+
+    async def set_roles(self, subject: str, roles: Sequence[str]) -> bool:
+        """Give an account these roles; whether there is such an account."""
+        return bool(
+            await self._db.execute(
+                "update accounts set roles = %s where subject = %s", (list(roles), subject)
+            )
+        )
+
+
+_LOGIN = "insert into logins (subject, provider, external, password) values (%s, %s, %s, %s)"
+
+
+def _login(subject: str, login: Login) -> tuple[Any, ...]:
+    return subject, login.provider, login.external, login.password
+
+
+def account(row: dict[str, Any]) -> Account:
+    """A row of `accounts`."""
+    return Account(**{**row, "roles": tuple(row["roles"])})
+
+
+def taken() -> errors.Conflict:
+    """Somebody has this login."""
+    return errors.Conflict("There is an account with this login.", hint="Log in to it.")

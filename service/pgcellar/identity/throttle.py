@@ -1,0 +1,72 @@
+"""How often strangers may try, by network address and by login; across all replicas."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import ipaddress
+import math
+
+from pgcellar.api import errors
+from pgcellar.control import windows
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Rate:
+    """So many within so many seconds."""
+
+    count: int
+    seconds: float
+    what: str
+
+
+#: A class behind one address comes in within minutes.
+ANONYMOUS = Rate(count=200, seconds=3600, what="anonymous identities from one address")
+REGISTER = Rate(count=100, seconds=3600, what="registrations from one address")
+#: Passwords that somebody tries from where they are, and that somebody tries on many accounts.
+LOGIN = Rate(count=10, seconds=900, what="logins to one account from one address")
+ADDRESS = Rate(count=300, seconds=900, what="logins from one address")
+#: From everywhere: slows a guesser with many addresses, and keeps nobody out for long.
+ACCOUNT = Rate(count=100, seconds=900, what="logins to one account")
+
+
+class Throttle:
+    """Counts attempts before they are made, so that many at once are no more than one by one."""
+
+    def __init__(self, counted: windows.Windows) -> None:
+        self._windows = counted
+
+    async def attempt(self, rate: Rate, *keys: str) -> None:
+        """Count one. Raises LimitExceeded."""
+        taken = await self._windows.take(
+            _key(rate, keys), amount=1, limit=rate.count, seconds=rate.seconds
+        )
+        if not taken.admitted:
+            wait = math.ceil(taken.retry_after)
+            raise errors.LimitExceeded(
+                f"No more than {rate.count} {rate.what} are possible in"
+                f" {rate.seconds / 60:.0f} minutes; the next one is in {wait} s.",
+                retry_after=wait,
+            )
+
+    async def forgive(self, rate: Rate, *keys: str) -> None:
+        """What was counted were no attacks."""
+        await self._windows.clear(_key(rate, keys))
+
+
+def network(address: str) -> str:
+    """Who has an address of IPv6 has 2⁶⁴ of them."""
+    try:
+        found = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    if isinstance(found, ipaddress.IPv6Address):
+        if found.ipv4_mapped is not None:
+            return str(found.ipv4_mapped)
+        return str(ipaddress.ip_network((found, 64), strict=False))
+    return str(found)
+
+
+def _key(rate: Rate, keys: tuple[str, ...]) -> str:
+    text = "\0".join((rate.what, *keys))
+    return f"identity:{hashlib.sha256(text.encode()).hexdigest()}"

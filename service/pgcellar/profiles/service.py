@@ -1,0 +1,167 @@
+"""User profiles: preferences, and what somebody may use and has left."""
+
+from __future__ import annotations
+
+import collections
+import math
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from pgcellar.api import auditing, errors, identities, quotas
+from pgcellar.control import windows
+from pgcellar.profiles import limits, store
+
+#: How long another replica's change of a quota may go unnoticed.
+READ_SECONDS = 5.0
+_REMEMBERED = 4096
+MAX_CHANGES = 200
+
+
+class Profiles:
+    """See the module; satisfies `api.quotas.Quotas`."""
+
+    def __init__(
+        self,
+        kept: store.ProfileStore,
+        counted: windows.Windows,
+        audit: auditing.AuditLog,
+        defaults: limits.Defaults | None = None,
+    ) -> None:
+        self._store = kept
+        self._windows = counted
+        self._audit = audit
+        self._defaults = defaults or limits.Defaults()
+        self._known: collections.OrderedDict[
+            tuple[str, str], tuple[float, dict[quotas.Limit, float]]
+        ] = collections.OrderedDict()
+
+    async def preferences(self, who: identities.Identity) -> dict[str, Any]:
+        """What somebody prefers."""
+        return await self._store.preferences(who.subject)
+
+    async def prefer(self, who: identities.Identity, changes: Mapping[str, Any]) -> dict[str, Any]:
+        """Change preferences; null takes one back."""
+        if len(changes) > MAX_CHANGES:
+            raise errors.BadRequest(f"No more than {MAX_CHANGES} preferences change at once.")
+        return await self._store.prefer(who.subject, changes)
+
+    # --- quotas ------------------------------------------------------------------------------
+
+    async def limits(self, who: identities.Identity) -> dict[quotas.Limit, float]:
+        """Every limit of somebody."""
+        key = (who.subject, who.kind)
+        known = self._known.get(key)
+        if known is not None and known[0] > time.monotonic():
+            return known[1]
+        default = self._defaults.of(who.kind)
+        found = dict(default)
+        if who.kind not in ("os", "service"):
+            classes, own = await self._store.limits(who.subject)
+            found = limits.resolve(default, classes, own)
+        self._known[key] = (time.monotonic() + READ_SECONDS, found)
+        if len(self._known) > _REMEMBERED:
+            self._known.popitem(last=False)
+        return found
+
+    async def limit(self, who: identities.Identity, limit: quotas.Limit) -> float:
+        """What a limit is for somebody; infinite if there is none."""
+        return (await self.limits(who))[limit]
+
+    async def admit(
+        self, who: identities.Identity, limit: quotas.Limit, amount: float = 1.0
+    ) -> None:
+        """Go on if a limit allows an amount; see the Protocol. Raises LimitExceeded."""
+        value = await self.limit(who, limit)
+        if math.isinf(value):
+            return
+        seconds = limits.WINDOWS.get(limit)
+        if seconds is None:
+            taken = windows.Taken(admitted=amount <= value)
+        else:
+            taken = await self._windows.take(
+                _key(who, limit), amount=amount, limit=value, seconds=seconds
+            )
+        if taken.admitted:
+            return
+        told = f"Your limit is {limits.sentence(limit, value)}"
+        wait = math.ceil(taken.retry_after)
+        await self._write(who, "quota.deny", limit, "denied", limit=value, amount=amount)
+        if wait:
+            raise errors.LimitExceeded(
+                f"{told}, and it is reached; there is room again in {wait} s.", retry_after=wait
+            )
+        raise errors.LimitExceeded(
+            f"{told}, and this would be more; waiting does not help.",
+            hint="Use less, or ask your teacher or an administrator for more.",
+        )
+
+    async def remaining(self, who: identities.Identity) -> dict[str, dict[str, float | None]]:
+        """Every limit: its value, and of what is counted over time what is left. None: no limit."""
+        found: dict[str, dict[str, float | None]] = {}
+        for name, value in (await self.limits(who)).items():
+            if math.isinf(value):
+                found[name] = {"limit": None}
+                continue
+            found[name] = {"limit": value}
+            seconds = limits.WINDOWS.get(name)
+            if seconds is not None:
+                used = await self._windows.used(_key(who, name), seconds=seconds)
+                found[name] |= {"left": max(value - used, 0.0), "seconds": seconds}
+        return found
+
+    async def set_quotas(
+        self,
+        who: identities.Identity,
+        kind: store.Kind,
+        target: str,
+        values: Mapping[str, object],
+        *,
+        teaches: bool = False,
+    ) -> None:
+        """Set limits of a class or a subject; null takes one back.
+
+        An administrator may set any; who `teaches` a class, those of the class within bounds.
+        """
+        found = limits.checked(values)
+        if not who.administers:
+            if not (teaches and kind == "class"):
+                raise errors.Forbidden("Only an administrator may set these limits.")
+            for name, value in found.items():
+                most = self._defaults.teacher[name]
+                if value is not None and value > most:
+                    raise errors.Forbidden(
+                        f"A teacher may give {limits.sentence(name, most)} at most."
+                    )
+        await self._store.set_quotas(kind, target, found)
+        self._known.clear()
+        await self._write(who, "quota.set", f"{kind}:{target}", "done", **found)
+
+    def forget(self) -> None:
+        """Somebody came into a class or left it: other limits may hold."""
+        self._known.clear()
+
+    async def _write(
+        self,
+        who: identities.Identity,
+        action: str,
+        target: str,
+        outcome: auditing.Outcome,
+        **details: Any,
+    ) -> None:
+        await self._audit.write(
+            auditing.Act(
+                subject=who.subject,
+                name=who.name,
+                kind=who.kind,
+                action=action,
+                target=target,
+                outcome=outcome,
+                token=who.token,
+                details=details,
+            )
+        )
+
+
+def _key(who: identities.Identity, limit: quotas.Limit) -> str:
+    return f"quota:{limit}:{who.subject}"
