@@ -22,7 +22,6 @@ from tests.fixtures_service import CommandLine
 from pgcellar.api import errors
 from pgcellar.audit import store as audit_store
 from pgcellar.audit import verifying
-from pgcellar.snapshots import eviction
 from pgcellar.telemetry import tracing
 
 SECRET = "hunter2xyzzy"
@@ -135,17 +134,6 @@ def test_a_cancelled_run_has_an_end(cellar: Cellar) -> None:
     assert end.entry.outcome == "failed"
     assert end.entry.subject == OWNER
     assert end.entry.details["error"]["sqlstate"] == "57014"
-
-
-def test_evictions_are_counted(cellar: Cellar) -> None:
-    cellar.run(["create table t as select pg_sleep(1)"])
-    cellar.quiet()
-    cache = cellar.app._caches[cellar.app._owner]
-    assert cellar.app._snapshots()[0] == len(cache.all()) == 2
-    cache._limits = eviction.Limits(count=0)
-    assert cellar.call(cache.evict()) == 1
-    metrics = cellar.app._observing.metrics
-    assert metrics.registry.get_sample_value("pgcellar_snapshot_evictions_total") == 1
 
 
 def test_spans_of_a_real_run(cellar: Cellar) -> None:
