@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test soak lab bench check format clean
+.PHONY: demo test prometheus soak lab bench check format clean
 
 $(VENV)/ready: pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit("pgcellar needs Python 3.11 or newer") if sys.version_info < (3, 11) else None'
@@ -23,11 +23,21 @@ notebooks/data/flights.csv: $(VENV)/ready
 demo: $(VENV)/ready notebooks/data/flights.csv
 	$(BIN)/pgcellar demo
 
-test: check
+# Prometheus for the tests, from Debian's package, unpacked: nothing is installed or started, and
+# root is not needed. Where there is no apt, those tests are skipped and say so.
+prometheus: $(VENV)/ready
+	@test -x $(VENV)/prometheus/usr/bin/prometheus || command -v prometheus > /dev/null || ( \
+	  mkdir -p $(VENV)/prometheus && cd $(VENV)/prometheus && \
+	  { test "$$(id -u)" != 0 || apt-get update -qq; } && \
+	  apt-get download -qq prometheus && dpkg-deb -x prometheus_*.deb . && rm prometheus_*.deb \
+	) || echo "Prometheus can't be had here: its tests will be skipped."
+
+test: check prometheus
 	$(BIN)/python -m pytest
 
 soak: $(VENV)/ready-test
-	PGCELLAR_EXAMPLES=1000 $(BIN)/python -m pytest --timeout 0 tests/integration/test_equals_oracle.py
+	PGCELLAR_EXAMPLES=1000 $(BIN)/python -m pytest --timeout 0 \
+		tests/integration/test_equals_oracle.py tests/integration/test_sessions.py
 
 check: $(VENV)/ready-test notebooks/data/flights.csv
 	$(BIN)/ruff check .

@@ -62,7 +62,7 @@ class Cellar:
     def __enter__(self) -> Cellar:
         self._thread.start()
         where = paths.Paths(home=self.home / "home", runtime=self.home / "run")
-        made = app.ServiceApp(where, **self._settings)
+        self.app = made = app.ServiceApp(where, **self._settings)
         self.runner = self.call(self._stack.enter_async_context(made.services()))
         return self
 
@@ -192,7 +192,7 @@ class Cellar:
 
 def _look(address: contents.Address) -> dict[str, list[str]] | Locked:
     with address.connect() as connection:
-        connection.execute("set lock_timeout = '2s'")
+        connection.execute("set lock_timeout = '300ms'")
         try:
             return contents.fingerprint(connection)
         except psycopg.errors.LockNotAvailable:

@@ -12,10 +12,11 @@ from collections.abc import Iterator
 import pytest
 
 pytest_plugins = [
+    "tests.fixtures_control",
     "tests.fixtures_oracle",
     "tests.fixtures_service",
     "tests.fixtures_gateway",
-    "tests.fixtures_control",
+    "tests.fixtures_identity",
 ]
 
 # A shell's background job ignores it, and so would all that the tests start and interrupt.
@@ -26,7 +27,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 def cellar_home() -> Iterator[pathlib.Path]:
     """A folder for servers: short, as socket paths are, and passable for their account.
 
-    pytest's own `tmp_path` is neither when the tests run as root.
+    pytest's own `tmp_path` is neither when the tests run as root. TMPDIR says where.
     """
     with _home() as path:
         yield path
@@ -41,7 +42,7 @@ def cellar_home_module() -> Iterator[pathlib.Path]:
 
 @contextlib.contextmanager
 def _home() -> Iterator[pathlib.Path]:
-    path = pathlib.Path(tempfile.mkdtemp(prefix="cellar-", dir="/tmp"))
+    path = pathlib.Path(tempfile.mkdtemp(prefix="cellar-"))
     path.chmod(0o711)
     try:
         yield path

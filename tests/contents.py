@@ -113,7 +113,8 @@ _CATALOG: Mapping[str, str] = {
     "relations": f"""
         select row(c.oid::regclass, relkind, relpersistence, relowner::regrole,
                    {_SORTED_ACL.format("relacl")}, reloptions, relrowsecurity,
-                   relforcerowsecurity, relreplident, pg_get_partkeydef(c.oid),
+                   relforcerowsecurity, relreplident, relispopulated,
+                   pg_get_partkeydef(c.oid),
                    pg_get_expr(relpartbound, c.oid),
                    (select array_agg(inhparent::regclass::text order by inhseqno)
                     from pg_inherits where inhrelid = c.oid))
@@ -177,7 +178,8 @@ _CATALOG: Mapping[str, str] = {
     "comments": """
         select row(o.type, o.identity, description)
         from pg_description d, pg_identify_object(classoid, objoid, objsubid) o
-        where objoid >= 16384 or (classoid, objoid) = ('pg_namespace'::regclass, 2200)""",
+        where objoid >= 16384 or (classoid, objoid) = ('pg_namespace'::regclass, 2200)
+          or classoid = 'pg_largeobject'::regclass""",
     "statistics": f"""
         select pg_get_statisticsobjdef(s.oid)
         from pg_statistic_ext s join pg_namespace n on n.oid = stxnamespace
@@ -194,7 +196,46 @@ _CATALOG: Mapping[str, str] = {
         select row(setrole::regrole, setconfig)
         from pg_db_role_setting join pg_database d on d.oid = setdatabase
         where datname = current_database()""",
-    "extensions": "select row(extname, extversion) from pg_extension",
+    "extensions": "select row(extname, extversion, extnamespace::regnamespace) from pg_extension",
+    "large objects": f"""
+        select row(m.oid, lomowner::regrole, {_SORTED_ACL.format("lomacl")},
+                   (select array_agg(row(pageno, data) order by pageno)
+                    from pg_largeobject where loid = m.oid))
+        from pg_largeobject_metadata m""",
+    "casts": """
+        select row(castsource::regtype, casttarget::regtype, nullif(castfunc, 0)::regprocedure,
+                   castcontext, castmethod)
+        from pg_cast where oid >= 16384""",
+    "collations": f"""
+        select row(c.oid::regcollation, collowner::regrole, collprovider, collisdeterministic,
+                   collcollate)
+        from pg_collation c join pg_namespace n on n.oid = collnamespace where {_USER_SCHEMA}""",
+    "text search": f"""
+        select row(c.oid::regconfig, cfgowner::regrole,
+                   (select array_agg(row(maptokentype, mapseqno, mapdict::regdictionary)::text
+                                     order by maptokentype, mapseqno)
+                    from pg_ts_config_map where mapcfg = c.oid))
+        from pg_ts_config c join pg_namespace n on n.oid = cfgnamespace where {_USER_SCHEMA}""",
+    "event triggers": """
+        select row(evtname, evtevent, evtowner::regrole, evtfoid::regprocedure, evtenabled,
+                   evttags)
+        from pg_event_trigger""",
+    "publications": """
+        select row(pubname, pubowner::regrole, puballtables, pubinsert, pubupdate, pubdelete,
+                   (select array_agg(row(prrelid::regclass, pg_get_expr(prqual, prrelid),
+                                         prattrs)::text order by prrelid::regclass::text)
+                    from pg_publication_rel where prpubid = p.oid))
+        from pg_publication p""",
+    # What other notebooks make has other names, here and at the oracle.
+    "roles": r"""
+        select row(rolname, rolcanlogin, rolcreaterole, rolinherit, rolconnlimit, rolconfig,
+                   shobj_description(r.oid, 'pg_authid'),
+                   (select array_agg(row(roleid::regrole, admin_option, inherit_option,
+                                         set_option)::text order by roleid::regrole::text)
+                    from pg_auth_members where member = r.oid
+                      and roleid::regrole::text !~ '^(pgcellar_parked_|stale)'))
+        from pg_roles r
+        where oid >= 16384 and not rolsuper and rolname !~ '^(pgcellar_parked_|stale)'""",
 }
 
 _CATALOG_QUERY = " union all ".join(
@@ -211,8 +252,8 @@ _WITH_CONTENTS = f"""
 def fingerprint(connection: psycopg.Connection[Any]) -> dict[str, list[str]]:
     """Everything the database of an idle connection holds, by kind, each kind sorted.
 
-    There is a section for each kind of object, and `rows of SCHEMA.TABLE` for each table. Casts,
-    languages, text search objects, publications and large objects are left to `canonical_dump`.
+    There is a section for each kind of object, and `rows of SCHEMA.TABLE` for each table.
+    Languages, operator classes and dictionaries are left to `canonical_dump`.
     """
     found: dict[str, list[str]] = {section: [] for section in _CATALOG}
     with connection.transaction():

@@ -74,9 +74,16 @@ def jupyter_server(
 
 
 @pytest.fixture(scope="module")
-def gateway(cellar_home_module: pathlib.Path) -> Iterator[httpx.Client]:
+def gateway_cli(cellar_home_module: pathlib.Path) -> Iterator[CommandLine]:
+    """The command line on the home that `gateway` is on."""
+    with command_line(cellar_home_module) as cli:
+        yield cli
+
+
+@pytest.fixture(scope="module")
+def gateway(gateway_cli: CommandLine) -> Iterator[httpx.Client]:
     """The gateway on a home for all tests of a module."""
-    with command_line(cellar_home_module) as cli, jupyter_server(cli) as made:
+    with jupyter_server(gateway_cli) as made:
         yield made
 
 

@@ -7,9 +7,12 @@ import tempfile
 from collections.abc import Iterator
 
 import pytest
-from tests import oracle as oracles
+from tests import following
 
 from pgcellar.postgres import account, binaries
+
+#: It counts the heads that were held against it.
+_ORACLE = pytest.StashKey[following.Oracle]()
 
 
 @pytest.fixture(scope="session")
@@ -23,7 +26,17 @@ def bindir() -> Iterator[pathlib.Path]:
 
 
 @pytest.fixture(scope="session")
-def oracle(bindir: pathlib.Path) -> Iterator[oracles.Oracle]:
+def oracle(request: pytest.FixtureRequest, bindir: pathlib.Path) -> Iterator[following.Oracle]:
     """One oracle for all tests."""
-    with oracles.Oracle(bindir) as made:
+    with following.Oracle(bindir) as made:
+        request.config.stash[_ORACLE] = made
         yield made
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    """Say how much was compared."""
+    made = config.stash.get(_ORACLE, None)
+    if made is not None and made.compared:
+        terminalreporter.write_line(f"{made.compared} heads were compared with the oracle.")

@@ -14,7 +14,8 @@ from collections.abc import Callable
 from typing import Any
 
 from hypothesis import strategies as st
-from tests import statements
+from tests.statements import author as authors
+from tests.statements import model, scripts, writing
 
 MAX_CELLS = 12
 MAX_STATEMENTS = 4
@@ -25,6 +26,12 @@ Draw = Callable[[st.SearchStrategy[Any]], Any]
 IDLE = ("", "  \n\t", "-- nothing; at all", "/* a /* nested */ comment; */", ";", " ;; -- end")
 #: What may stand wherever a blank does.
 BLANKS = ("  ", "\n", "\n\t", " /* ; */ ", " -- aside 'quoted\n")
+#: What can't stand in a transaction.
+_OUTSIDE = re.compile(
+    r"\b(vacuum|concurrently|discard all|p_commit|p_in|commit|begin;|savepoint|rollback)\b"
+    r"|add value",
+    re.IGNORECASE,
+)
 _NUMBER = re.compile(r"\b\d+\b")
 #: Quoted text and comments, which blanks must not be changed in, or a blank.
 _TOKEN = re.compile(
@@ -106,34 +113,28 @@ class Session:
 @st.composite
 def notebooks(draw: Draw, max_cells: int = MAX_CELLS) -> Notebook:
     """Notebooks of one to `max_cells` cells, written from the top."""
-    author = statements.Author(draw, statements.Model())
+    author = authors.Author(draw, model.Model())
     faulty = author.number(0, 7) == 0
     notebook = Notebook(cells=(), created=0)
     if author.number(0, 1) == 0:
-        notebook = notebook.inserted(0, ";\n".join(author.opening()))
+        notebook = notebook.inserted(0, ";\n".join(writing.opening(author)))
     for index in range(len(notebook.cells), author.number(1, max_cells)):
         fails = faulty and author.number(0, 3) == 0
         notebook = notebook.inserted(index, _cell(author, fails=fails))
-    if author.number(0, 5) == 0:
-        # A transaction over several cells, in which anything may go wrong.
-        first = author.number(0, len(notebook.cells))
-        notebook = notebook.inserted(first, author.pick(("begin", "begin; savepoint one")))
-        last = author.number(first + 1, len(notebook.cells))
-        notebook = notebook.inserted(last, author.pick(("commit", "rollback", "end; select 1")))
     return notebook
 
 
 @st.composite
 def edits(draw: Draw, notebook: Notebook) -> Edit:
     """One thing done to the notebook, and the cell run after it."""
-    author = statements.Author(draw, statements.Model())
+    author = authors.Author(draw, model.Model())
     count = len(notebook.cells)
     kind = author.pick(_EDITS) if count else "insert"
     index = author.number(0, count if kind == "insert" else count - 1)
     other = author.number(0, max(0, count - 1))
     source = "" if kind == "insert" else notebook.cells[index].source
     if kind in ("insert", "rewrite"):
-        author.model = statements.believed(notebook.sources[:index])
+        author.model = model.believed(notebook.sources[:index])
         text = _cell(author, fails=author.number(0, 9) == 0)
         changed = (notebook.inserted if kind == "insert" else notebook.replaced)(index, text)
     elif kind == "tweak":
@@ -179,7 +180,7 @@ _EDITS = (
 )
 
 
-def _head(author: statements.Author, notebook: Notebook, kind: str, index: int) -> int | None:
+def _head(author: authors.Author, notebook: Notebook, kind: str, index: int) -> int | None:
     """Mostly the cell that was touched, as a person would; else any."""
     count = len(notebook.cells)
     if count == 0:
@@ -189,7 +190,7 @@ def _head(author: statements.Author, notebook: Notebook, kind: str, index: int) 
     return min(index, count - 1)
 
 
-def _tweaked(author: statements.Author, source: str) -> str:
+def _tweaked(author: authors.Author, source: str) -> str:
     """The source with one of its numbers changed, or, without any, with a statement more."""
     numbers = list(_NUMBER.finditer(source))
     if not numbers:
@@ -198,35 +199,34 @@ def _tweaked(author: statements.Author, source: str) -> str:
     return f"{source[: found.start()]}{author.number(1, 60)}{source[found.end() :]}"
 
 
-def _cell(author: statements.Author, *, fails: bool) -> str:
+def _cell(author: authors.Author, *, fails: bool) -> str:
     """A cell's text; what fails leaves the author's model as it was."""
     if not fails and author.number(0, 19) == 0:
         return author.pick(IDLE)
-    if not fails and author.model.has("table") and author.number(0, 14) == 0:
-        return author.script()
+    if author.model.role is None and not author.model.aborted and author.number(0, 14) == 0:
+        return scripts.script(author)
     before = copy.deepcopy(author.model)
-    written = [author.statement() for _ in range(author.number(1, MAX_STATEMENTS))]
-    if author.number(0, 7) == 0:
-        written = _transaction(author, written, before)
-    if fails:
-        written.insert(author.number(0, len(written)), author.pick(statements.FAILING))
-        author.model = before
+    written = [writing.statement(author) for _ in range(author.number(1, MAX_STATEMENTS))]
+    after = author.model
+    if before.begun is after.begun is None and before.role == after.role:
+        if fails:
+            written.insert(author.number(0, len(written)), author.pick(writing.FAILING))
+            author.model = before
+        elif author.number(0, 9) == 0 and not _OUTSIDE.search(";\n".join(written)):
+            written = _transaction(author, written, before)
     separator = author.pick((";\n", ";\n", "; ", " ;\n\n", ";\n-- next; please\n"))
     ending = author.pick((";", ";", "", ";\n", "; -- done"))
     return separator.join(written) + ending
 
 
-def _transaction(
-    author: statements.Author, written: list[str], before: statements.Model
-) -> list[str]:
-    """The statements as one transaction; those that can't be in one are left out."""
-    inside = [s for s in written if "call p_commit" not in s]
+def _transaction(author: authors.Author, written: list[str], before: model.Model) -> list[str]:
+    """The statements as one transaction."""
     end = author.pick(("commit", "commit", "rollback", "savepoint"))
     if end == "rollback":
         author.model = before
     elif end == "savepoint":
         author.model = before
-        return ["begin", "savepoint one", *inside, "rollback to one", "commit"]
+        return ["begin", "savepoint one", *written, "rollback to one", "commit"]
     elif author.number(0, 2) == 0:
-        inside.append("set local work_mem = '6MB'")
-    return ["begin", *inside, end]
+        written = [*written, "set local work_mem = '6MB'"]
+    return ["begin", *written, end]

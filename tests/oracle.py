@@ -71,6 +71,11 @@ _FIELD = "\x1f"
 _RECORD = "\0"
 
 _TIME = re.compile(r"(?<![^\n\0])Time: [\d.]+ ms.*\n")
+#: What \\c says, and messages of NOTIFY, which notebooks don't show.
+_ASIDES = re.compile(
+    r"^(?:You are now connected to .*|Asynchronous notification .* received from server .*)\n",
+    re.MULTILINE,
+)
 _FOOTER = re.compile(r"\((\d+) rows?\)")
 _MESSAGE = re.compile(r"^psql:[^\n]*?:\d+: ([A-Za-z]+): +(?:(\w{5}): )?([^\n]*)", re.MULTILINE)
 _FAILURES = {"ERROR", "FATAL", "PANIC", "error"}
@@ -138,7 +143,8 @@ class ThrowawayServer:
     This class alone knows how a server is started.
     """
 
-    superuser = "postgres"
+    #: As in a sandbox: what trusted extensions make is its.
+    superuser = "pgcellar_admin"
 
     def __init__(self, bindir: pathlib.Path) -> None:
         self._bindir = bindir
@@ -223,10 +229,10 @@ class Oracle:
 
     def __enter__(self) -> Self:
         self._server.start()
-        self._admin = self._connect("postgres")
+        self._admin = self.connect("postgres")
         self._execute("create role {role} login createrole")
         self._execute("create database {template}")
-        with self._connect(TEMPLATE) as connection:
+        with self.connect(TEMPLATE) as connection:
             owner = sql.SQL("alter schema public owner to {}").format(sql.Identifier(ROLE))
             connection.execute(owner)
         self._execute("alter database {template} is_template true allow_connections false")
@@ -259,8 +265,8 @@ class Oracle:
         while True:
             kept = [index for index in range(len(cells)) if index not in failed]
             texts = [cells[index] for index in kept]
-            inside = self._inside(texts)
-            self._fresh()
+            inside = self.inside(texts)
+            self.fresh()
             outcomes = self._psql(texts, directory, inside)
             dbname = self._put_by()
             if not outcomes or outcomes[-1].ok or outcomes[-1].inside:
@@ -270,22 +276,22 @@ class Oracle:
             abandoned.append(dbname)
         # Not before: dropping waits in steps of 100 ms for a psql session that is just ending.
         for name in abandoned:
-            self._drop(name)
+            self.drop(name)
         every = failed | dict(zip(kept, outcomes, strict=True))
         run = OracleRun(cells=tuple(every[index] for index in range(len(cells))), dbname=dbname)
         self._runs[key] = run
         if len(self._runs) > KEPT_DATABASES:
             _, oldest = self._runs.popitem(last=False)
-            self._drop(oldest.dbname)
+            self.drop(oldest.dbname)
         return run
 
     def through(self, cells: Sequence[str], directory: pathlib.Path) -> list[CellOutcome]:
         """The outcomes of all cells in one run of psql, those after an error too; nothing stays."""
-        self._fresh()
+        self.fresh()
         try:
             return self._psql(cells, directory, set(range(len(cells))))
         finally:
-            self._drop(DATABASE)
+            self.drop(DATABASE)
 
     def address(self, dbname: str) -> contents.Address:
         """Where the superuser reaches a run's database."""
@@ -294,15 +300,15 @@ class Oracle:
     @contextlib.contextmanager
     def database(self) -> Iterator[terminals.Terminals]:
         """A fresh database with a terminal for every session that is asked for."""
-        self._fresh()
+        self.fresh()
         address = self._server.address(DATABASE, ROLE)
-        with self._connect(DATABASE) as watcher:
+        with self.connect(DATABASE) as watcher:
             opened = terminals.Terminals(self._bindir / "psql", address, watcher)
             try:
                 yield opened
             finally:
                 opened.close()
-        self._drop(DATABASE)
+        self.drop(DATABASE)
 
     def dump(self, dbname: str) -> str:
         """The canonical dump of a run's database."""
@@ -310,10 +316,11 @@ class Oracle:
 
     def fingerprint(self, dbname: str) -> dict[str, list[str]]:
         """The fingerprint of a run's database."""
-        with self._connect(dbname) as connection:
+        with self.connect(dbname) as connection:
             return contents.fingerprint(connection)
 
-    def _connect(self, dbname: str) -> psycopg.Connection[Any]:
+    def connect(self, dbname: str) -> psycopg.Connection[Any]:
+        """A superuser's connection to a database."""
         return self.address(dbname).connect()
 
     def _execute(self, statement: str, **names: str) -> None:
@@ -322,13 +329,13 @@ class Oracle:
         identifiers = {key: sql.Identifier(name) for key, name in names.items()}
         self._admin.execute(sql.SQL(statement).format(**identifiers))
 
-    def _fresh(self) -> None:
+    def fresh(self) -> None:
         """The database as every notebook finds it, on a server without other roles."""
         assert self._admin is not None, "the oracle is not started"
         left = "select from pg_database where datname = %s"
         if self._admin.execute(left, (DATABASE,)).fetchone() is not None:
             # By a run that broke off.
-            self._drop(DATABASE)
+            self.drop(DATABASE)
         self._forget_roles()
         self._execute(
             "create database {new} template {template} owner {role} strategy file_copy",
@@ -359,15 +366,16 @@ class Oracle:
             self._execute("alter role {old} rename to {new}", old=name, new=f"stale{oid}")
         if stale:
             for run in self._runs.values():
-                self._drop(run.dbname)
+                self.drop(run.dbname)
             self._runs.clear()
 
-    def _drop(self, dbname: str) -> None:
+    def drop(self, dbname: str) -> None:
+        """Drop a database."""
         # Its owner may have made it a template, which can't be dropped.
         self._execute("alter database {old} is_template false", old=dbname)
         self._execute("drop database {old} with (force)", old=dbname)
 
-    def _inside(self, cells: Sequence[str]) -> set[int]:
+    def inside(self, cells: Sequence[str]) -> set[int]:
         """The cells with errors that all came in an open transaction.
 
         psql does not tell, so the cells are run once more, statement by statement, to see.
@@ -375,10 +383,10 @@ class Oracle:
         if not any(_BEGINS.search(cell) for cell in cells):
             return set()
         found: set[int] = set()
-        self._fresh()
+        self.fresh()
         with contextlib.closing(self._server.address(DATABASE, ROLE).connect()) as connection:
             for index, cell in enumerate(cells):
-                for text in _split(cell):
+                for text in split(cell):
                     idle = connection.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
                     try:
                         # The simple protocol, as psql: no parameters and nothing prepared.
@@ -390,9 +398,20 @@ class Oracle:
                     elif result.status == psycopg.pq.ExecStatus.FATAL_ERROR:
                         found.discard(index)
                         break
-        self._drop(DATABASE)
+        self.drop(DATABASE)
         self._forget_roles()
         return found
+
+    def psql(self, directory: str) -> subprocess.Popen[bytes]:
+        """A psql that takes what it does from a pipe, on the database that `fresh` made."""
+        return subprocess.Popen(
+            [self._bindir / "psql", *_PSQL_OPTIONS, "--file=-"],
+            env=_environment(self._server.address(DATABASE, ROLE).environment()),
+            cwd=directory,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
 
     def _psql(
         self,
@@ -426,7 +445,7 @@ class Oracle:
         shown, said = (text.decode().split(f"{_CELL}\n") for text in (done.stdout, done.stderr))
         assert len(shown) == len(said), f"psql: {done.stderr.decode()}"
         outcomes = [
-            dataclasses.replace(_outcome(*pair), inside=index in inside)
+            dataclasses.replace(outcome(*pair), inside=index in inside)
             for index, pair in enumerate(zip(shown[1:], said[1:], strict=True))
         ]
         if done.returncode == 0:
@@ -452,15 +471,24 @@ _PSQL_OPTIONS = (
 _BEGINS = re.compile(r"\b(?:begin|start\s+transaction)\b", re.IGNORECASE)
 
 
-def _split(cell: str) -> list[str]:
+def split(cell: str) -> list[str]:
     """The statements of a cell, by PostgreSQL's grammar; at semicolons where it has an error."""
     try:
         return list(parser.split(cell, with_parser=True))
     except parser.ParseError:
-        try:
-            return list(parser.split(cell, with_parser=False))
-        except parser.ParseError:
-            return [cell]
+        pass
+    try:
+        tokens = parser.scan(cell)
+    except parser.ParseError:
+        return [cell]
+    # pglast's own way without the grammar leaves out what has no keyword in it.
+    found, begin, depth = [], 0, 0
+    for token in tokens:
+        depth += {"ASCII_40": 1, "ASCII_41": -1}.get(token.name, 0)
+        if token.name == "ASCII_59" and depth <= 0:
+            found.append(cell[begin : token.start])
+            begin = token.end + 1
+    return [text for text in (*found, cell[begin:]) if text.strip()]
 
 
 def _environment(connection: Mapping[str, str]) -> dict[str, str]:
@@ -468,7 +496,7 @@ def _environment(connection: Mapping[str, str]) -> dict[str, str]:
     return {"PATH": os.environ["PATH"], "LC_ALL": "C", "PGCLIENTENCODING": "UTF8", **connection}
 
 
-def _outcome(shown: str, said: str) -> CellOutcome:
+def outcome(shown: str, said: str) -> CellOutcome:
     """A cell's outcome from what psql wrote to stdout and stderr while it ran."""
     messages = [match.groups() for match in _MESSAGE.finditer(said)]
     errors = [CellError(sqlstate=m[1], message=m[2]) for m in messages if m[0] in _FAILURES]
@@ -483,8 +511,7 @@ def _results(shown: str) -> tuple[StatementResult, ...]:
     """The statements' results: of each a table, a tag, or both, and then the time it took."""
     results = []
     position = 0
-    # What \\c says.
-    shown = re.sub(r"^You are now connected to .*\n", "", shown, flags=re.MULTILINE)
+    shown = _ASIDES.sub("", shown)
     while position < len(shown):
         columns: tuple[str, ...] | None = None
         rows: tuple[tuple[str | None, ...], ...] = ()

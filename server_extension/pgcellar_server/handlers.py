@@ -38,6 +38,25 @@ class _Handler(jupyter.APIHandler):
             problem = problems.unforeseen()
         self.tell(problem)
 
+    def check_xsrf_cookie(self) -> None:
+        """Jupyter's check; but who shows a token that nobody knows is told that instead."""
+        try:
+            super().check_xsrf_cookie()
+        except tornado.web.HTTPError:
+            if self.current_user is None and "Authorization" in self.request.headers:
+                raise self._unknown() from None
+            raise
+
+    def get_login_url(self) -> str:
+        """Programs are not sent to a page. Raises Unauthenticated."""
+        raise self._unknown()
+
+    def _unknown(self) -> errors.Unauthenticated:
+        return errors.Unauthenticated(
+            "This server knows nobody by these credentials.",
+            hint="Send a token of this server: `Authorization: Bearer TOKEN`.",
+        )
+
     def tell(self, problem: problems.Problem) -> None:
         """Finish with a problem document."""
         self.set_status(problem.status)

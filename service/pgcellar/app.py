@@ -24,14 +24,15 @@ import traitlets
 import traitlets.config
 
 import pgcellar
+from pgcellar import observing
 from pgcellar.api import client, errors, paths, records
 from pgcellar.control import database
 from pgcellar.environments import local, spawner
 from pgcellar.environments import service as environments
 from pgcellar.environments import store as sandboxes
 from pgcellar.postgres import folders
-from pgcellar.runner import handlers as run_handlers
 from pgcellar.runner import (
+    files,
     instances,
     ledger,
     ledger_handlers,
@@ -41,12 +42,14 @@ from pgcellar.runner import (
     uploads,
     workspace,
 )
+from pgcellar.runner import handlers as run_handlers
 from pgcellar.runner import service as runner
 from pgcellar.runner import store as knowledge
 from pgcellar.snapshots import driver, eviction
 from pgcellar.snapshots import handlers as state_handlers
 from pgcellar.snapshots import service as snapshots
 from pgcellar.snapshots import store as index
+from pgcellar.telemetry import gauges
 from pgcellar.web import authentication, base
 
 logger = logging.getLogger(__name__)
@@ -118,10 +121,13 @@ class ServiceApp(traitlets.config.Application):
                 loop.add_signal_handler(number, self._stopping.set)
             async with self.services():
                 server = self._listen()
+                monitored = self._observing.listen()
                 logger.info("serving at %s", self._paths.socket)
                 await self._until_done()
                 logger.info("stopping")
                 server.stop()
+                if monitored is not None:
+                    monitored.stop()
                 self._paths.socket.unlink(missing_ok=True)
 
     @contextlib.asynccontextmanager
@@ -134,6 +140,11 @@ class ServiceApp(traitlets.config.Application):
     async def _compose(self, stack: contextlib.AsyncExitStack) -> None:
         db = database.ControlDatabase(self._paths, dsn=self.control_dsn or None)
         await stack.enter_async_context(db)
+        self._db = db
+        self._observing = observing.Observing(
+            self._paths, observing.Audit(parent=self), observing.Telemetry(parent=self)
+        )
+        await stack.enter_async_context(self._observing.open(db))
         self._environments = environments.Environments(
             sandboxes.SandboxStore(db),
             self._spawner,
@@ -144,18 +155,26 @@ class ServiceApp(traitlets.config.Application):
         await self._environments.open()
         stack.push_async_callback(self._environments.close)
         self._index = index.SnapshotStore(db)
-        self._db = db
         kept = slices.SliceStore(db, max_bytes=self.page_bytes)
         stack.push_async_callback(kept.close)
-        self._runner = runner.Runner(self._environments, self._workspace, kept)
+        self._uploads = self._paths.home / "files"
+        self._runner = observing.Runner(
+            self._observing,
+            self._environments,
+            self._workspace,
+            kept,
+            files.Files(self._uploads),
+        )
         stack.push_async_callback(self._runner.close)
         self._ledger = ledger.Ledger(self._runner, ledger_store.RunStore(db))
         await self._ledger.open()
         stack.push_async_callback(self._ledger.close)
 
     def _listen(self) -> tornado.httpserver.HTTPServer:
+        routes = self._routes()
+        self._observing.mount(routes, self._gauges(), self.touch)
         server = tornado.httpserver.HTTPServer(
-            self._routes(), max_buffer_size=MAX_BODY, max_body_size=MAX_BODY
+            routes, max_buffer_size=MAX_BODY, max_body_size=MAX_BODY
         )
         socket = self._paths.socket
         socket.unlink(missing_ok=True)
@@ -196,6 +215,7 @@ class ServiceApp(traitlets.config.Application):
             self._index,
             limits=eviction.Limits(bytes=self.snapshot_bytes, count=self.snapshot_count),
             extensions=tuple(self.extensions),
+            evicted=self._observing.metrics.evictions.inc,
         )
         owner = sandbox.row.owner
         learned = knowledge.KnowledgeStore(self._db, owner)
@@ -226,9 +246,9 @@ class ServiceApp(traitlets.config.Application):
         return self._caches[owner]
 
     def _routes(self) -> tornado.web.Application:
-        files = uploads.Uploads(self._paths.home / "files")
-        running = {"runner": self._runner, "files": files}
-        accepted = {"ledger": self._ledger, "files": files}
+        uploaded = uploads.Uploads(self._uploads)
+        running = {"runner": self._runner, "files": uploaded}
+        accepted = {"ledger": self._ledger, "files": uploaded}
         run = "/accepted/([0-9a-f]{32})"
         keeping = {"cache_of": self._cache_of}
         at = client.PREFIX
@@ -245,10 +265,10 @@ class ServiceApp(traitlets.config.Application):
                 (f"{at}{run}/events", ledger_handlers.Events, accepted),
                 (f"{at}{run}/result", ledger_handlers.Result, accepted),
                 (f"{at}{run}/results/([0-9]{{1,4}})\\.csv", ledger_handlers.Table, accepted),
-                (f"{at}/files", upload_handlers.Files, {"files": files}),
-                (f"{at}/files/missing", upload_handlers.Missing, {"files": files}),
-                (f"{at}/files/chunks/([^/]+)", upload_handlers.Chunk, {"files": files}),
-                (f"{at}/files/names/(.+)", upload_handlers.File, {"files": files}),
+                (f"{at}/files", upload_handlers.Files, {"files": uploaded}),
+                (f"{at}/files/missing", upload_handlers.Missing, {"files": uploaded}),
+                (f"{at}/files/chunks/([^/]+)", upload_handlers.Chunk, {"files": uploaded}),
+                (f"{at}/files/names/(.+)", upload_handlers.File, {"files": uploaded}),
                 (f"{at}/plans", run_handlers.Plans, running),
                 (f"{at}/pages", run_handlers.Pages, running),
                 (f"{at}/notebooks/forget", run_handlers.Forget, running),
@@ -261,6 +281,24 @@ class ServiceApp(traitlets.config.Application):
             log_function=lambda handler: self.touch(),
             pgcellar_authentication=authentication.Authentication(),
         )
+
+    def _gauges(self) -> gauges.Gauges:
+        log = self._observing.log
+        return gauges.Gauges(
+            gauges.Sources(
+                sandboxes=self._environments.counts,
+                snapshots=self._snapshots,
+                active_runs=lambda: self._runner.active,
+                audit=lambda: (log.waiting, *log.spooled, log.lost),
+                audit_up=lambda: log.up,
+                control=lambda: self._db.fetch("select 1"),
+                version=pgcellar.__version__,
+            )
+        )
+
+    def _snapshots(self) -> tuple[int, int]:
+        kept = [snapshot for cache in self._caches.values() for snapshot in cache.all()]
+        return len(kept), sum(snapshot.bytes for snapshot in kept)
 
     def status(self) -> dict[str, Any]:
         """What `pgcellar service status` says."""
@@ -330,12 +368,9 @@ class Stop(Status):
 
 def main(where: paths.Paths | None = None) -> None:
     """Run the service in this process until it ends."""
-    logging.basicConfig(
-        level=os.environ.get("PGCELLAR_LOG", "INFO"),
-        format="%(asctime)s %(levelname)s %(name)s %(message)s",
-    )
     found = where or paths.current()
     paths.make_home(found)
     app = ServiceApp(found)
     app.load_settings()
+    observing.log(observing.Telemetry(parent=app))
     asyncio.run(app.serve())

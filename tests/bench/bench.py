@@ -24,9 +24,9 @@ sys.path.pop(0)
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))
 
 from tests import cellar
-from tests.bench import heads, kernels, measure, paging, places, planning, rerun
+from tests.bench import gateway, heads, kernels, measure, paging, places, planning, rerun
 
-PARTS = ("kernels", "reads", "writes", "pages", "reruns", "planning", "xfs")
+PARTS = ("kernels", "reads", "writes", "pages", "reruns", "planning", "gateway", "xfs")
 _HERE = "an edit below a load of seconds, on this file system"
 _XFS = "an edit below a load of seconds, on XFS with reflinks"
 
@@ -51,6 +51,8 @@ class Bench:
                 asyncio.run(rerun.rerun(self.table, _HERE, home, self._sockets, self._n(4, 2)))
             if self._wants("xfs", "the same on XFS"):
                 rerun.rerun_on_xfs(self.table, _XFS, self._home, self._sockets, self._n(4, 2))
+        if self._wants("gateway", "the gateway"):
+            gateway.gateway(self.table, self._home, self._n(200, 40))
         if self._wants("planning", "planning"):
             planning.plans(self.table, self._n(9, 3))
             planning.lineage(self.table, self._n(9, 3))

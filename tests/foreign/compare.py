@@ -91,9 +91,10 @@ def differing(
 
 def one(mine: rendering.Result, other: oracles.StatementResult) -> str | None:
     """What differs between two results of a statement."""
-    # Of COPY TO STDOUT psql shows what it gives, and no tag.
+    # Of COPY TO STDOUT psql shows what it gives, and no tag; \\echo has none.
     given = "".join(n.text for n in mine.notices if isinstance(n, records.Text)).strip()
-    shown = given if mine.command.startswith("COPY") and given else mine.command
+    untagged = mine.command.startswith("COPY") or not mine.command
+    shown = given if untagged and given else mine.command
     if other.command is not None and shown != other.command:
         return f"tag {shown}; psql: {other.command}"
     if (other.columns is not None) != mine.tabular:

@@ -26,6 +26,7 @@ _UNREADABLE = re.compile(
 _VARIABLE = re.compile(r"(?<![:\w]):(?:'[A-Z_]+'|\"[A-Z_]+\"|[A-Z_]{4,}\b)")
 #: Of each meta-command, as many as this are run as heads: one refusal is like the other.
 _METAS = 2
+_DESCRIBING = re.compile(r"\\(?:d\S*|l|l\+|s[fv]\+?|z|h|\?)(?:\s|$)")
 #: Ends a transaction that the file, or the cut at the cap, leaves open.
 _LAST = "commit;"
 
@@ -117,6 +118,8 @@ class Screen:
                 self._left_out["not for this oracle"] += 1
             elif piece.kind == "copy":
                 parts.append(_Part(text=self._copied(piece, number)))
+            elif piece.kind == "meta" and _DESCRIBING.match(piece.text):
+                self._left_out["describing commands, which test_special compares"] += 1
             elif piece.kind == "meta" and not piece.text.lower().startswith("\\copy"):
                 command = piece.text.split()[0]
                 metas[command] += 1
@@ -149,7 +152,7 @@ class Screen:
             texts = [joined([parts[index].text]) for index in tried]
             outcomes = go_on(self._oracle, texts, self._directory)
             errors = [outcome.error for outcome in outcomes]
-            inside = self._oracle._inside(texts) if any(errors) else set()
+            inside = self._oracle.inside(texts) if any(errors) else set()
             failed = [
                 (tried[number], error)
                 for number, error in enumerate(errors)

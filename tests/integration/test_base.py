@@ -10,7 +10,7 @@ import pytest
 from tests import cellar as cellars
 from tests import oracle as oracles
 from tests.fixtures_service import CommandLine, notebook_json
-from tests.integration import test_equals_oracle
+from tests.foreign import compare
 
 LOAD = [
     "create table t(a int); insert into t select generate_series(1, 9)",
@@ -57,7 +57,7 @@ def test_it_starts_where_the_other_ends(
             ran = cellar.run(mine, head, notebook=student, directory=str(folder), rerun=True)
             assert ran.done.error is None
             expected = oracle.evaluate([*LOAD, *mine[1 : head + 1]], str(folder))
-            test_equals_oracle.compare(ran.results, expected.cells[-1].results)
+            assert compare.results(ran.results, expected.cells[-1]) == compare.SAME
             assert cellar.fingerprint(ran.head.state, student) == oracle.fingerprint(
                 expected.dbname
             )

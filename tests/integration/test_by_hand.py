@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 from tests import cellar as cellars
-from tests import oracle as oracles
+from tests import following
 from tests.integration import test_equals_oracle
 
 SETTINGS = (
@@ -369,6 +369,15 @@ CASES = [
         SETTINGS,
     ],
     [
+        "create role alice; create role bob; create role carol; create role dora",
+        "grant alice to bob with admin option; grant alice to carol granted by bob",
+        "drop role bob",
+        "reassign owned by bob to dora; drop role bob",
+        "select m.rolname, g.rolname from pg_auth_members a join pg_roles m on m.oid = a.member join pg_roles g on g.oid = a.grantor where a.roleid = 'alice'::regrole order by 1, 2",
+        "drop role bob, carol",
+        "select rolname from pg_roles where rolname in ('alice', 'bob', 'carol', 'dora') order by 1",
+    ],
+    [
         "create role alice; create table t(a int); grant select on t to alice",
         "alter role alice in database pgcellar set work_mem = '3MB'",
         "insert into t select generate_series(1, 50000)",
@@ -411,7 +420,7 @@ def cellar(cellar_home_module: object) -> Iterator[cellars.Cellar]:
 
 
 @pytest.mark.parametrize("number", range(len(CASES)))
-def test_equals_the_oracle(cellar: cellars.Cellar, oracle: oracles.Oracle, number: int) -> None:
+def test_equals_the_oracle(cellar: cellars.Cellar, oracle: following.Oracle, number: int) -> None:
     """In order, again after idle work, the last alone from nothing, and from the bottom up."""
     cells, key = CASES[number], f"n{number}"
     heads = range(len(cells))

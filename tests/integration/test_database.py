@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import pytest
 from tests import cellar as cellars
-from tests import oracle as oracles
+from tests import following
 from tests.integration import test_equals_oracle
 from tests.integration.test_by_hand import GRANTS, SETTINGS
 
@@ -39,7 +39,9 @@ def cellar(cellar_home_module: pathlib.Path) -> Iterator[cellars.Cellar]:
         yield made
 
 
-def test_it_outlives_sandbox_and_service(cellar_home: pathlib.Path, oracle: oracles.Oracle) -> None:
+def test_it_outlives_sandbox_and_service(
+    cellar_home: pathlib.Path, oracle: following.Oracle
+) -> None:
     """In any order, with edits, after a kill of the sandbox, after a restart of the service."""
     heads = range(len(CELLS))
     edited = [CELLS[0].replace("6MB", "7MB"), *CELLS[1:]]

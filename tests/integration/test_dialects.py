@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 from tests import cellar as cellars
-from tests import oracle as oracles
+from tests import following
 from tests.fixtures_service import CommandLine
 from tests.integration import test_equals_oracle
 
@@ -60,7 +60,7 @@ def cellar(cellar_home_module: pathlib.Path) -> Iterator[cellars.Cellar]:
 
 @pytest.mark.parametrize("number", range(len(CASES)))
 def test_equals_psql_with_the_translation(
-    cellar: cellars.Cellar, oracle: oracles.Oracle, number: int
+    cellar: cellars.Cellar, oracle: following.Oracle, number: int
 ) -> None:
     """In order, again, from the bottom up; results and content."""
     sources, key = CASES[number], f"d{number}"

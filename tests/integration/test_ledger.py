@@ -203,6 +203,8 @@ def test_uploaded_files_are_the_notebooks(http: httpx.Client) -> None:
     over(http, run)
     cells = http.get(f"/accepted/{run}/result").json()["cells"]
     assert cells[-1]["results"][0]["rows"] == [["6"]]
+    run = accept(http, ["select 1 as a", "\\copy (select 1) to 'data/out.csv'"], "writes")
+    assert over(http, run)["error"]["sqlstate"] == "PC010"
     for name in ("../x", "a/../../x", ".x", "a/.x", "%2e%2e/x", "a\\b", "a/" * 20 + "b"):
         refused = http.put(f"/files/names/{name}", json={"chunks": digests})
         assert refused.status_code in (400, 404), name

@@ -237,6 +237,20 @@ async def test_a_crashed_server_leaves_no_shared_memory(make: Make) -> None:
     assert not present()
 
 
+@LINUX
+async def test_a_crashed_server_leaves_nothing_in_dev_shm(make: Make) -> None:
+    """Its dynamic segments lie in its data folder."""
+    made = make()
+    await made.initialise(password=PASSWORD, hba=HBA)
+    await made.start()
+    pid = made.pid
+    assert pid is not None
+    mapped = pathlib.Path(f"/proc/{pid}/maps").read_text()
+    assert "/dev/shm/PostgreSQL." not in mapped
+    assert "/pg_dynshmem/" in mapped
+    await made.kill()
+
+
 async def test_a_number_given_to_another_process_is_not_the_server(make: Make) -> None:
     one = await started(make())
     pidfile = one.data / "postmaster.pid"

@@ -11,7 +11,7 @@ import hypothesis
 import pytest
 from hypothesis import strategies as st
 from tests import cellar as cellars
-from tests import oracle as oracles
+from tests import following
 
 from pgcellar.api import records
 from pgcellar.runner import sessions
@@ -58,7 +58,9 @@ def said(events: Sequence[records.Event], name: str, shown: dict[str, str]) -> N
                 shown[name] = shown.get(name, "") + f"{severity}:  {sqlstate}\n"
 
 
-def check(cellar: cellars.Cellar, oracle: oracles.Oracle, cells: Sequence[Cell], key: str) -> None:
+def check(
+    cellar: cellars.Cellar, oracle: following.Oracle, cells: Sequence[Cell], key: str
+) -> None:
     """Run as heads one after the other, and the last one alone: the same as in psql.
 
     A cell for a session that waits is left out, as nobody could type it. A cell that fails outside
@@ -77,6 +79,7 @@ def check(cellar: cellars.Cellar, oracle: oracles.Oracle, cells: Sequence[Cell],
             texts = [source(one) for one in typed]
             ran = cellar.run(texts, notebook=key)
             said(ran.events, cell[0], ours)
+            oracle.compared += 1
             if ran.done.error is not None:
                 ours[cell[0]] = ours.get(cell[0], "") + f"ERROR:  {ran.done.error.sqlstate}\n"
             theirs = terminals.shown()
@@ -89,6 +92,7 @@ def check(cellar: cellars.Cellar, oracle: oracles.Oracle, cells: Sequence[Cell],
         terminals.run(MAIN, LOOK)
         wanted = "".join(terminals.shown()[MAIN].removeprefix(ours[MAIN]))
     last = cellar.run([source(one) for one in typed], notebook=f"{key} alone")
+    oracle.compared += 1
     alone: dict[str, str] = {}
     said(last.events, MAIN, alone)
     if last.done.error is None:
@@ -162,7 +166,7 @@ NOTEBOOKS: list[list[Cell]] = [
 
 
 @pytest.mark.parametrize("number", range(len(NOTEBOOKS)))
-def test_equals_psql(cellar: cellars.Cellar, oracle: oracles.Oracle, number: int) -> None:
+def test_equals_psql(cellar: cellars.Cellar, oracle: following.Oracle, number: int) -> None:
     """Cell by cell, and the last one alone."""
     check(cellar, oracle, NOTEBOOKS[number], f"sessions {number}")
 
@@ -196,7 +200,7 @@ STATEMENTS = st.one_of(
 @hypothesis.settings(max_examples=int(os.environ.get("PGCELLAR_EXAMPLES", "8")), deadline=None)
 @hypothesis.given(st.lists(st.tuples(NAMES, STATEMENTS), min_size=3, max_size=9))
 def test_generated_notebooks(
-    cellar: cellars.Cellar, oracle: oracles.Oracle, cells: list[Cell]
+    cellar: cellars.Cellar, oracle: following.Oracle, cells: list[Cell]
 ) -> None:
     """Whatever is typed where."""
     check(cellar, oracle, cells, f"generated {time.monotonic()}")

@@ -10,7 +10,7 @@ import re
 import pytest
 import traitlets.config
 
-from pgcellar import app, runner
+from pgcellar import app, observing, runner
 from pgcellar.api import errors
 from pgcellar.cli import main
 from pgcellar.environments import local, spawner
@@ -19,7 +19,13 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 PAGES = {path.name: path.read_text() for path in (ROOT / "docs").glob("*.md")}
 TRAITS = [
     (cls.__name__, name, trait)
-    for cls in (app.ServiceApp, spawner.Spawner, local.LocalSpawner)
+    for cls in (
+        app.ServiceApp,
+        observing.Audit,
+        observing.Telemetry,
+        spawner.Spawner,
+        local.LocalSpawner,
+    )
     for name, trait in cls.class_own_traits(config=True).items()
 ]
 ERRORS = (errors.PgcellarError, *errors.PgcellarError.__subclasses__())

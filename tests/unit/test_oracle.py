@@ -8,9 +8,10 @@ import psycopg
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests import contents, generators
+from tests import contents, following, generators
 from tests import oracle as oracles
 from tests.oracle import StatementResult
+from tests.statements import scripts
 
 FEW = settings(
     max_examples=20,
@@ -28,6 +29,17 @@ create view v as select id from a;
 create function f() returns integer language sql as 'select 1';
 create type mood as enum ('bad', 'ok');
 create domain positive as integer check (value > 0);
+create type pair as (x integer);
+create table parts (id integer) partition by range (id);
+create table parts_1 partition of parts for values from (1) to (9);
+create table heir () inherits (a);
+create table quieted (id integer primary key);
+create rule quiet as on update to quieted do instead nothing;
+create text search configuration words (copy = simple);
+create publication told for table quieted;
+create extension fuzzystrmatch;
+create role known;
+select lo_from_bytea(7000, 'abc');
 """
 
 #: Each makes a database that differs from SCHEMA's, and where the difference shows.
@@ -89,6 +101,53 @@ DIFFERENCES = {
         "create operator === (function = int4eq, leftarg = integer, rightarg = integer)",
         "operators",
     ),
+    "a large object": ("select lo_from_bytea(7001, 'x')", "large objects"),
+    "a large object's bytes": ("select lo_put(7000, 1, 'Y')", "large objects"),
+    "a large object's grant": ("grant select on large object 7000 to public", "large objects"),
+    "a large object's comment": ("comment on large object 7000 is 'large'", "comments"),
+    "a cast": (
+        "create type t as (x integer); create function g(t) returns integer language sql"
+        " as 'select 1'; create cast (t as integer) with function g(t)",
+        "casts",
+    ),
+    "a collation": ('create collation c from "C"', "collations"),
+    "a text search configuration": (
+        "create text search configuration c (copy = simple)",
+        "text search",
+    ),
+    "a mapping": (
+        "alter text search configuration words alter mapping for word with english_stem",
+        "text search",
+    ),
+    "a publication": ("create publication p for table a", "publications"),
+    "a published row": ("alter publication told set table quieted where (id > 1)", "publications"),
+    "a role": ("create role somebody", "roles"),
+    "a role's right": ("alter role known login", "roles"),
+    "a role's setting": ("alter role known set work_mem = '5MB'", "roles"),
+    "a membership": ("create role other; grant known to other", "roles"),
+    "a partition": (
+        "create table parts_2 partition of parts for values from (9) to (19)",
+        "relations",
+    ),
+    "a partition's leave": ("alter table parts detach partition parts_1", "relations"),
+    "a child": ("create table child () inherits (a)", "relations"),
+    "a child's leave": ("alter table heir no inherit a", "relations"),
+    "a composite type's member": ("alter type pair add attribute y text", "columns"),
+    "a rule's state": ("alter table quieted disable rule quiet", "views and rules"),
+    "an exclusion": (
+        "alter table a add constraint one exclude using btree (n with =)",
+        "constraints",
+    ),
+    "a constraint's time": (
+        "create table k (a integer references a deferrable)",
+        "constraints",
+    ),
+    "an aggregate": (
+        "create aggregate largest (integer) (sfunc = int4larger, stype = integer)",
+        "functions",
+    ),
+    "a comment on a rule": ("comment on rule quiet on quieted is 'quiet'", "comments"),
+    "an extension": ("create extension citext", "extensions"),
     "a statistics object": ("create statistics x on id, n from a", "statistics"),
     "a materialized view": (
         "create materialized view m as select 1",
@@ -272,9 +331,11 @@ def test_old_databases_are_dropped(oracle: oracles.Oracle) -> None:
 @pytest.mark.parametrize("name", DIFFERENCES)
 def test_a_fingerprint_shows(oracle: oracles.Oracle, name: str) -> None:
     change, section = DIFFERENCES[name]
-    plain, changed = oracle.evaluate([SCHEMA]), oracle.evaluate([SCHEMA, change])
+    # With roles a run's database is gone when the next one begins.
+    before = oracle.fingerprint(oracle.evaluate([SCHEMA]).dbname)
+    changed = oracle.evaluate([SCHEMA, change])
     assert changed.failed == ()
-    before, after = oracle.fingerprint(plain.dbname), oracle.fingerprint(changed.dbname)
+    after = oracle.fingerprint(changed.dbname)
     assert before.get(section) != after.get(section)
 
 
@@ -284,18 +345,19 @@ def test_equal_contents_have_equal_fingerprints_and_dumps(oracle: oracles.Oracle
         alter table a add x integer; alter table a drop x;
         delete from a; insert into a values (2, null, ''); insert into a values (1, 1, 'one');
         drop view v; create view v as select id from a"""
-    plain, other = oracle.evaluate([SCHEMA]), oracle.evaluate([SCHEMA, detour])
+    plain = oracle.evaluate([SCHEMA]).dbname
+    before = oracle.fingerprint(plain), oracle.dump(plain)
+    other = oracle.evaluate([SCHEMA, detour])
     assert other.failed == ()
-    assert oracle.fingerprint(plain.dbname) == oracle.fingerprint(other.dbname)
-    assert oracle.dump(plain.dbname) == oracle.dump(other.dbname)
+    assert (oracle.fingerprint(other.dbname), oracle.dump(other.dbname)) == before
 
 
 @pytest.mark.parametrize(
     "change", ["insert into a values (3)", "select nextval('s')", "alter function f() stable"]
 )
 def test_a_dump_shows(oracle: oracles.Oracle, change: str) -> None:
-    plain, changed = oracle.evaluate([SCHEMA]), oracle.evaluate([SCHEMA, change])
-    assert oracle.dump(plain.dbname) != oracle.dump(changed.dbname)
+    plain = oracle.dump(oracle.evaluate([SCHEMA]).dbname)
+    assert plain != oracle.dump(oracle.evaluate([SCHEMA, change]).dbname)
 
 
 def test_a_fingerprint_changes_nothing(oracle: oracles.Oracle) -> None:
@@ -361,3 +423,28 @@ def test_edits_keep_ids_and_name_a_cell_to_run(session: generators.Session) -> N
         new = set(ids) - {cell.id for cell in before.cells}
         assert len(new) == (edit.kind == "insert")
         before = edit.notebook
+
+
+def test_an_error_behind_a_transaction_is_why_a_cell_leaves_no_trace(
+    oracle: following.Oracle,
+) -> None:
+    cells = ["begin; select 1 / 0; commit; create table t (); selct 1", "begin; selct 1; commit"]
+    run = oracle.follower.evaluate([*cells, "select to_regclass('t')"])
+    assert run.failed == (0,)
+    errors = [cell.error.sqlstate if cell.error else None for cell in run.cells]
+    assert errors == ["42601", "42601", None]
+    assert run.cells[2].results[0].rows == ((None,),)
+
+
+@FEW
+@given(notebook=generators.notebooks())
+def test_following_cell_by_cell_is_running_from_the_top(
+    oracle: following.Oracle, notebook: generators.Notebook, tmp_path: pathlib.Path
+) -> None:
+    scripts.write_files(tmp_path)
+    for count in range(len(notebook.cells) + 1):
+        run = oracle.follower.evaluate(notebook.sources[:count], str(tmp_path))
+    found = oracle.follower.fingerprint()
+    oracle.follower.close()
+    assert oracle.follower.evaluate(notebook.sources, str(tmp_path)) == run
+    assert oracle.follower.fingerprint() == found

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import urllib.parse
 from collections.abc import AsyncGenerator, Mapping
 from typing import Any
 
-from pgcellar.api import errors, launcher, paths, records, transport
+from pgcellar.api import errors, launcher, paths, problems, records, transport
 
 PREFIX = "/api/v1"
 #: Seconds. A run takes as long as its statements do; every other request does bounded work.
@@ -27,7 +28,7 @@ class Client:
     def __init__(self, where: paths.Paths | None = None, *, start: bool = True) -> None:
         self._paths = where or paths.current()
         self._start = start
-        self._transport = transport.Transport(str(self._paths.socket))
+        self._transport = transport.Transport(transport.unix(str(self._paths.socket)))
 
     def close(self) -> None:
         """Drop the connections. The service goes on."""
@@ -106,6 +107,26 @@ class Client:
         """The service's own state: version, pid, sandboxes. Never starts the service."""
         return await self._json("GET", "/service", start=False)
 
+    async def audit(self, what: str, **query: str | None) -> dict[str, Any]:
+        """What `/audit`, or a path below it, answers. Verifying takes as long as the log is."""
+        return await self._json("GET", _query(f"/audit{what}", query), within=None)
+
+    async def audit_export(self, take: transport.OnChunk, **query: str | None) -> None:
+        """Give all audit records that fit to `take`, piece by piece. Raises PgcellarError."""
+        answer = bytearray()
+
+        async def pick(chunk: bytes) -> None:
+            # Problem documents are short, and come in one piece.
+            if not answer:
+                answer.extend(chunk[:_PROBLEM_BYTES])
+            if not answer.startswith(_PROBLEM):
+                await take(chunk)
+
+        path = _query("/audit/export", query)
+        status = await self._request("GET", path, None, pick, start=True)
+        if status >= 400:
+            raise problems.error(status, bytes(answer))
+
     async def stop(self) -> None:
         """Stop the service and its sandboxes in order; snapshots stay."""
         await self._json("POST", "/service/stop", {}, start=False)
@@ -150,7 +171,7 @@ class Client:
                 f"The pgcellar service did not answer within {REQUEST_TIMEOUT:.0f} s."
             ) from None
         if status >= 400:
-            raise _problem(status, bytes(answer))
+            raise problems.error(status, bytes(answer))
         found: dict[str, Any] = json.loads(answer or b"{}")
         return found
 
@@ -168,7 +189,7 @@ class Client:
         try:
             status = await self._request("POST", path, body, take, start=True)
             if status >= 400:
-                raise _problem(status, bytes(first))
+                raise problems.error(status, bytes(first))
         except asyncio.CancelledError:
             # Nobody reads any more.
             raise
@@ -218,10 +239,11 @@ class Client:
 _EVENT = b'{"event":'
 
 
-def _problem(status: int, content: bytes) -> errors.PgcellarError:
-    """The error in an RFC 9457 problem document."""
-    try:
-        body = json.loads(content)
-        return errors.from_code(body["code"], body["detail"], body.get("hint"))
-    except (ValueError, KeyError, TypeError):
-        return errors.ServiceUnavailable(f"The pgcellar service answered {status}.")
+#: How a problem document begins.
+_PROBLEM = b'{"type": "urn:pgcellar:'
+_PROBLEM_BYTES = 64 * 1024
+
+
+def _query(path: str, query: Mapping[str, str | None]) -> str:
+    given = {name: value for name, value in query.items() if value is not None}
+    return f"{path}?{urllib.parse.urlencode(given)}" if given else path

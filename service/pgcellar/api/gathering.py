@@ -24,6 +24,9 @@ class NotebookRun:
 
     def __init__(self, heads: Sequence[records.Cell]) -> None:
         self._heads = heads
+        self._reset()
+
+    def _reset(self) -> None:
         self._gathered = rendering.Results()
         self.cells: list[CellResult] = []
         self.hits = 0
@@ -42,6 +45,8 @@ class NotebookRun:
         """Take one event."""
         if isinstance(event, records.Done):
             self._take_done(event)
+        elif isinstance(event, records.Restarted):
+            self._reset()
         else:
             self._gathered.take(event)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import http
+import json
 import math
 from typing import Any
 
@@ -83,3 +84,12 @@ def unforeseen() -> Problem:
         detail="The service met an error it did not foresee.",
         hint="Its log has the details: `pgcellar service status` names it.",
     )
+
+
+def error(status: int, content: bytes) -> errors.PgcellarError:
+    """The error that a problem document tells of."""
+    try:
+        body = json.loads(content)
+        return errors.from_code(body["code"], body["detail"], body.get("hint"))
+    except (ValueError, KeyError, TypeError):
+        return errors.ServiceUnavailable(f"The pgcellar service answered {status}.")

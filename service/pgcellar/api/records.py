@@ -227,7 +227,12 @@ class Done:
     error: SqlError | None = None
 
 
-Event = Started | Progress | Columns | Rows | Notice | Text | Completed | Done
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Restarted:
+    """Whoever follows an accepted run has read of an attempt that was cut short: that is void."""
+
+
+Event = Started | Progress | Columns | Rows | Notice | Text | Completed | Done | Restarted
 
 
 # --- plans -----------------------------------------------------------------------------------
@@ -349,6 +354,7 @@ _EVENTS: Mapping[str, type[Any]] = {
     "text": Text,
     "completed": Completed,
     "done": Done,
+    "restarted": Restarted,
 }
 _NAMES = {cls: name for name, cls in _EVENTS.items()}
 

@@ -1,4 +1,4 @@
-"""HTTP over a Unix socket with connections that are kept, on Tornado's own HTTP/1.1 code.
+"""HTTP with connections that are kept, on Tornado's own HTTP/1.1 code: Unix sockets, TCP, TLS.
 
 Tornado's client makes a connection per request, which costs more than a short query does.
 """
@@ -7,17 +7,21 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import ssl
 from collections.abc import Awaitable, Callable, Mapping
 
 import tornado.http1connection
 import tornado.httputil
 import tornado.iostream
+import tornado.tcpclient
+import tornado.util
 
 from pgcellar.api import errors
 
 #: The largest answer to a request that is not streamed.
 MAX_BODY = 1024 * 1024 * 1024
 _MAX_IDLE = 4
+CONNECT_SECONDS = 10.0
 
 OnChunk = Callable[[bytes], Awaitable[None]]
 OnStart = Callable[[int, tornado.httputil.HTTPHeaders], None]
@@ -27,11 +31,40 @@ class NotListening(Exception):
     """Nobody listens at the socket, or whoever did is gone, without a word of an answer."""
 
 
-class Transport:
-    """Requests to one Unix socket."""
+#: Makes a connection. Raises OSError or StreamClosedError.
+Dial = Callable[[], Awaitable[tornado.iostream.IOStream]]
 
-    def __init__(self, path: str) -> None:
-        self._path = path
+
+def unix(path: str) -> Dial:
+    """To a Unix socket."""
+
+    async def dial() -> tornado.iostream.IOStream:
+        stream = tornado.iostream.IOStream(
+            socket.socket(socket.AF_UNIX, socket.SOCK_STREAM), max_buffer_size=MAX_BODY
+        )
+        await stream.connect(path)
+        return stream
+
+    return dial
+
+
+def tcp(host: str, port: int, tls: ssl.SSLContext | None) -> Dial:
+    """To a port of a host, by TLS with a context for it."""
+
+    async def dial() -> tornado.iostream.IOStream:
+        return await tornado.tcpclient.TCPClient().connect(
+            host, port, ssl_options=tls, max_buffer_size=MAX_BODY, timeout=CONNECT_SECONDS
+        )
+
+    return dial
+
+
+class Transport:
+    """Requests to one server; `host` is the name it is asked by."""
+
+    def __init__(self, dial: Dial, host: str = "pgcellar") -> None:
+        self._dial = dial
+        self._host = host
         self._idle: list[tornado.iostream.IOStream] = []
 
     def close(self) -> None:
@@ -59,7 +92,7 @@ class Transport:
         start = tornado.httputil.RequestStartLine(method, path, "HTTP/1.1")
         given = tornado.httputil.HTTPHeaders(
             {
-                "Host": "pgcellar",
+                "Host": self._host,
                 "Content-Type": "application/json",
                 **(headers or {}),
                 "Content-Length": str(len(body or b"")),
@@ -76,14 +109,10 @@ class Transport:
         return await self._exchange(await self._connect(), start, given, body or b"", answer())
 
     async def _connect(self) -> tornado.iostream.IOStream:
-        stream = tornado.iostream.IOStream(
-            socket.socket(socket.AF_UNIX, socket.SOCK_STREAM), max_buffer_size=MAX_BODY
-        )
         try:
-            await stream.connect(self._path)
-        except (tornado.iostream.StreamClosedError, OSError) as exc:
+            return await self._dial()
+        except (tornado.iostream.StreamClosedError, tornado.util.TimeoutError, OSError) as exc:
             raise NotListening(str(exc)) from exc
-        return stream
 
     async def _exchange(
         self,

@@ -50,6 +50,9 @@ def parser() -> argparse.ArgumentParser:
     )
     run.add_argument("--json", action="store_true", help="print one JSON object")
     run.add_argument("--max-rows", type=_count, default=100, metavar="N", help="rows per result")
+    run.add_argument(
+        "--server", metavar="URL", help="on the server at this URL; its token in PGCELLAR_TOKEN"
+    )
     run.add_argument("--write", action="store_true", help="write the outputs into the notebook")
     run.set_defaults(run=_run)
 
@@ -93,6 +96,8 @@ def parser() -> argparse.ArgumentParser:
         command.add_argument("--json", action="store_true", help="print one JSON object")
         command.set_defaults(run=work)
 
+    _add_audit(commands.add_parser("audit", help="the audit log"))
+
     service = commands.add_parser("service", help="the background process")
     service.add_argument("what", choices=("start", "status", "stop", "run"))
     service.add_argument("--json", action="store_true", help="print one JSON object")
@@ -105,6 +110,20 @@ def parser() -> argparse.ArgumentParser:
     spec.add_argument("--json", action="store_true", help="print one JSON object")
     spec.set_defaults(run=_kernelspec)
     return top
+
+
+def _add_audit(audit: argparse.ArgumentParser) -> None:
+    audit.add_argument("what", choices=("verify", "show", "export"))
+    audit.add_argument("--from", dest="since", metavar="TIME", help="first day to verify, or time")
+    audit.add_argument("--to", dest="until", metavar="TIME", help="last day, or the time before it")
+    audit.add_argument("--subject", help="who did it")
+    audit.add_argument("--action", help="as run.end, or with a * at its end")
+    audit.add_argument("--target", help="what it was done to, or with a * at its end")
+    audit.add_argument("--outcome", choices=("done", "failed", "denied"))
+    audit.add_argument("--limit", type=_place, default=100, metavar="N", help="records to show")
+    audit.add_argument("--csv", action="store_true", help="export CSV, not NDJSON")
+    audit.add_argument("--json", action="store_true", help="print one JSON object")
+    audit.set_defaults(run=_audit)
 
 
 def _count(text: str) -> int:
@@ -206,6 +225,12 @@ def _doctor(arguments: argparse.Namespace) -> int:
     from pgcellar.cli import doctor
 
     return doctor.doctor(as_json=arguments.json)
+
+
+def _audit(arguments: argparse.Namespace) -> int:
+    from pgcellar.cli import auditing, running
+
+    return running.interruptible(auditing.audit(arguments))
 
 
 def _token(arguments: argparse.Namespace) -> int:

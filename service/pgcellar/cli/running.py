@@ -11,14 +11,14 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from pgcellar.api import client, gathering, records, rendering
-from pgcellar.cli import notebooks
+from pgcellar.api import client, gathering, records, remote, rendering
+from pgcellar.cli import notebooks, servers
 
 EXIT_OK, EXIT_SQL = 0, 1
 
 
 async def run_heads(
-    service: client.Client,
+    service: client.Client | remote.Remote,
     notebook: notebooks.NotebookFile,
     heads: range,
     *,
@@ -35,7 +35,7 @@ async def run_heads(
         return out
     begin = time.perf_counter()
     request = records.RunRequest(
-        notebook=str(notebook.path.resolve()),
+        notebook=servers.name_of(notebook.path, service),
         cells=notebook.cells,
         first=heads[0],
         head=heads[-1],
@@ -94,8 +94,10 @@ async def run(arguments: Any) -> int:
     if single:
         head = notebook.head(arguments.head)
         heads = range(head, head + 1)
-    service = client.Client()
+    service = servers.connect(arguments)
     try:
+        if isinstance(service, remote.Remote):
+            await servers.upload(service, notebook)
         done = await run_heads(
             service,
             notebook,

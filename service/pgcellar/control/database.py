@@ -25,10 +25,14 @@ _CONNECT_TIMEOUT = 10
 
 
 class ControlDatabase:
-    """See the module. An embedded server, or with `dsn` another's."""
+    """See the module. An embedded server, or with `dsn` another's.
 
-    def __init__(self, where: paths.Paths, *, dsn: str | None = None) -> None:
+    Without `migrate` it is left as it is: somebody else migrates it, as another role.
+    """
+
+    def __init__(self, where: paths.Paths, *, dsn: str | None = None, migrate: bool = True) -> None:
         self._dsn = dsn
+        self._migrate = migrate
         self._embedded = embedded.Embedded(where) if dsn is None else None
         self._idle: list[Connection] = []
         self._slots = asyncio.Semaphore(CONNECTIONS)
@@ -63,8 +67,9 @@ class ControlDatabase:
                 await self._embedded.start()
                 with translated():
                     await _ensure_database(self._embedded.conninfo("postgres"))
-            async with self.connection() as conn:
-                await migrations.migrate(conn)
+            if self._migrate:
+                async with self.connection() as conn:
+                    await migrations.migrate(conn)
         except BaseException:
             await asyncio.shield(self.close())
             raise

@@ -139,6 +139,11 @@ class Environments:
         """Every sandbox that runs for somebody."""
         return list(self._live.values())
 
+    def counts(self) -> dict[str, int]:
+        """How many sandboxes there are, by what they do."""
+        stopped = self._rows.keys() - self._live.keys()
+        return {"running": len(self._live), "spare": len(self._spare), "stopped": len(stopped)}
+
     # --- one sandbox -------------------------------------------------------------------------
 
     def _new_row(self, owner: str) -> store.SandboxRow:

@@ -58,14 +58,14 @@ def code_start(text: str) -> int:
 
 def _end(source: str, match: re.Match[str]) -> int:
     if match["block"] is not None:
-        return _block_end(source, match.end())
+        return block_end(source, match.end())
     if match["dollar"] is not None:
         close = source.find(match["dollar"], match.end())
         return len(source) if close < 0 else close + len(match["dollar"])
     return match.end()
 
 
-def _block_end(source: str, position: int) -> int:
+def block_end(source: str, position: int) -> int:
     """The end of a block comment whose opening ends at `position`; they nest."""
     depth = 1
     for edge in _COMMENT_EDGE.finditer(source, position):

@@ -225,6 +225,8 @@ class Server:
             "port": str(PORT),
             "unix_socket_directories": settings.folder_list(self.sockets),
             "unix_socket_permissions": "0700",
+            # In the data folder; what a killed server leaves in /dev/shm nobody removes.
+            "dynamic_shared_memory_type": "mmap",
         }
         text = settings.render({**self._settings, **fixed})
         initdb.install(self.data, initdb.SETTINGS_FILE, text, account)

@@ -57,7 +57,9 @@ class Digests(Mapping[str, str]):
 class Files:
     """Finds files and remembers their digests while they don't change."""
 
-    def __init__(self) -> None:
+    def __init__(self, read_only: pathlib.Path | None = None) -> None:
+        """Below `read_only` nothing is written: what is there was uploaded, and counted."""
+        self._read_only = None if read_only is None else read_only.resolve()
         self._digests: dict[pathlib.Path, tuple[Stamp, str]] = {}
 
     def digest(self, directory: str | None, command: str) -> str:
@@ -102,6 +104,11 @@ class Files:
         Raises FileRefused.
         """
         path = self._resolve(directory, name)
+        if self._read_only is not None and path.is_relative_to(self._read_only):
+            raise errors.FileRefused(
+                f"{name}: a notebook on a server writes no files.",
+                hint="SELECT the rows, and fetch the run's result as CSV.",
+            )
         try:
             if path.exists() and not path.is_file():
                 raise errors.FileRefused(f"{path} is not a regular file.")

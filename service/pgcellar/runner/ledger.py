@@ -33,6 +33,7 @@ class _Live:
 
     run: ledger_store.Accepted
     recording: recordings.Recording
+    running: bool = False
     task: asyncio.Task[None] | None = None
     #: Kept so that the loop does not lose it.
     expiring: asyncio.Task[None] | None = None
@@ -104,25 +105,26 @@ class Ledger:
         if known is not None:
             return known, False
         self._admit(owner)
-        if not await self._store.add(run):
+        made = await self._store.add(run)
+        if made is None:
             known = await self._known(run)
             assert known is not None
             return known, False
         self._begin(run)
-        return await self.info(owner, run.id), True
+        return made, True
 
     async def info(self, owner: str, identity: str) -> records.RunInfo:
         """How an owner's run stands. Raises NotFound."""
         found = await self._store.find(owner, identity)
         if found is None:
             raise errors.NotFound(f"There is no run {identity}.")
-        return found
+        return self._now(found)
 
     async def page(
         self, owner: str, limit: int, after: tuple[str, str] | None = None
     ) -> list[records.RunInfo]:
         """An owner's runs, newest first."""
-        return await self._store.page(owner, limit, after)
+        return [self._now(run) for run in await self._store.page(owner, limit, after)]
 
     async def cancel(self, owner: str, identity: str) -> None:
         """Cancel an owner's run; one that is over is left alone. Raises NotFound."""
@@ -178,7 +180,14 @@ class Ledger:
                 "This Idempotency-Key came with another request before.",
                 hint="Use a new key for a new request.",
             )
-        return known[0]
+        return self._now(known[0])
+
+    def _now(self, run: records.RunInfo) -> records.RunInfo:
+        """How a run stands; that it has left the queue is known here alone."""
+        live = self._live.get(run.id)
+        if live is None or not live.running or run.finished is not None:
+            return run
+        return dataclasses.replace(run, status="running")
 
     def _admit(self, owner: str) -> None:
         own = sum(live.run.owner == owner for live in self._live.values())
@@ -203,7 +212,7 @@ class Ledger:
         timer: asyncio.TimerHandle | None = None
         try:
             async with self._slots:
-                await self._store.began(run.id)
+                live.running = True
                 if run.deadline is not None:
                     loop = asyncio.get_running_loop()
                     timer = loop.call_later(run.deadline, self._expire, live)

@@ -46,14 +46,15 @@ class RunStore:
     def __init__(self, db: database.ControlDatabase) -> None:
         self._db = db
 
-    async def add(self, run: Accepted) -> bool:
-        """Take down a run; False, and nothing done, where its owner has used its key before."""
-        count = await self._db.execute(
-            """
+    async def add(self, run: Accepted) -> records.RunInfo | None:
+        """Take down a run; None, and nothing done, where its owner has used its key before."""
+        rows = await self._db.fetch(
+            f"""
             insert into runs (id, owner, key, digest, notebook, head, request, deadline)
             values (%(id)s, %(owner)s, %(key)s, %(digest)s, %(notebook)s, %(head)s, %(request)s,
                     %(deadline)s)
             on conflict (owner, key) do nothing
+            returning {_COLUMNS}
             """,
             {
                 "id": run.id,
@@ -66,7 +67,7 @@ class RunStore:
                 "deadline": run.deadline,
             },
         )
-        return count == 1
+        return _info(rows[0]) if rows else None
 
     async def by_key(self, owner: str, key: str) -> tuple[records.RunInfo, str] | None:
         """The run that has an owner's key, and the digest of what it asks for."""
@@ -101,19 +102,12 @@ class RunStore:
         """Runs that a service that ended has left, oldest first; each begins another attempt."""
         rows = await self._db.fetch(
             """
-            update runs set status = 'queued', attempt = attempt + 1
-            where status in ('queued', 'running')
+            update runs set attempt = attempt + 1 where status = 'queued'
             returning id, owner, key, request, deadline, attempt, created
             """
         )
         rows.sort(key=lambda row: (row.pop("created"), row["id"]))
         return [Accepted(**{**row, "request": _request(row["request"])}) for row in rows]
-
-    async def began(self, identity: str) -> None:
-        """A run left the queue."""
-        await self._db.execute(
-            "update runs set status = 'running' where id = %s and status = 'queued'", (identity,)
-        )
 
     async def finish(
         self,

@@ -10,7 +10,6 @@ from pgcellar.api import errors, records
 
 #: Bytes of events that one run may leave; rows beyond are counted and dropped.
 MAX_BYTES = 32 << 20
-_RESTARTED = b'{"event":"restarted"}\n'
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,7 +59,7 @@ class Recording:
         if attempt != self.attempt:
             index = 0
             if attempt:
-                yield Line(id=f"{self.attempt}-0", line=_RESTARTED)
+                yield Line(id=f"{self.attempt}-0", line=records.encode(records.Restarted()))
         while True:
             while index < len(self.lines):
                 index += 1

@@ -80,11 +80,12 @@ class Runner:
         environments: Environments,
         open_workspace: OpenWorkspace,
         kept: slices.SliceStore,
+        opener: files.Files,
     ) -> None:
         self._environments = environments
         self._open_workspace = open_workspace
         self._pages = pages.Pages(kept)
-        self._files = files.Files()
+        self._files = opener
         self._bases = bases.Bases(self._files)
         self._workspaces: dict[str, tuple[Sandbox, workspace.Workspace]] = {}
         self._opening: dict[str, asyncio.Lock] = collections.defaultdict(asyncio.Lock)

@@ -45,14 +45,22 @@ select m.roleid::int8 as role, m.member::int8 as member, m.grantor::int8 as gran
 from pg_auth_members m where m.roleid >= %(first)s
 order by m.oid
 """
-#: What of one database, or of the server but for memberships, depends on roles.
+#: What of one database, or of the server, depends on roles; a membership that one of them granted,
+#: but none of which they are a part, since that goes with them.
 _NEEDED = """
+with dropped as (select oid from pg_authid where rolname = any(%(names)s))
 select 1 from pg_shdepend d
 where d.refclassid = 'pg_authid'::regclass
-  and d.refobjid in (select oid from pg_authid where rolname = any(%(names)s))
+  and d.refobjid in (select oid from dropped)
   and (d.dbid = (select oid from pg_database where datname = %(database)s)
        or d.classid = 'pg_database'::regclass
           and d.objid = (select oid from pg_database where datname = %(database)s)
+       or d.classid = 'pg_auth_members'::regclass
+          and exists (
+            select from pg_auth_members m
+            where m.oid = d.objid
+              and m.roleid not in (select oid from dropped)
+              and m.member not in (select oid from dropped))
        or d.dbid = 0
           and d.classid not in ('pg_auth_members'::regclass, 'pg_database'::regclass))
 limit 1

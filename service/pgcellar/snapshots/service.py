@@ -14,7 +14,7 @@ import datetime
 import logging
 import secrets
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from pgcellar.api import errors
@@ -32,7 +32,10 @@ _NEWEST = 0.3
 
 
 class SnapshotCache:
-    """See the module. Not safe for two processes at once; a sandbox has one runner."""
+    """See the module. Not safe for two processes at once; a sandbox has one runner.
+
+    `evicted` is told how many snapshots went for the limits.
+    """
 
     def __init__(
         self,
@@ -42,12 +45,14 @@ class SnapshotCache:
         *,
         limits: eviction.Limits,
         extensions: tuple[str, ...] = (),
+        evicted: Callable[[int], object] = lambda count: None,
     ) -> None:
         self._sandbox = sandbox
         self._driver = databases
         self._index = index
         self._limits = limits
         self._extensions = extensions
+        self._evicted = evicted
         self._snapshots: dict[str, store.Snapshot] = {}
         self._pending: set[str] = set()
         self._instances: set[str] = set()
@@ -199,6 +204,7 @@ class SnapshotCache:
         gone = eviction.victims(self._snapshots.values(), self._limits, _now(), {*keep, self.base})
         for snapshot in gone:
             await self.forget(snapshot.state)
+        self._evicted(len(gone))
         return len(gone)
 
     async def forget(self, state: str) -> None:

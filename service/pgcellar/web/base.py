@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import tornado.web
 
 from pgcellar.api import errors, identities, problems, records
-from pgcellar.web import authentication
+from pgcellar.web import authentication, calls
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +32,7 @@ class BaseHandler(tornado.web.RequestHandler):
             return
         how: authentication.Authentication = self.settings["pgcellar_authentication"]
         self.identity = await how.identify(self.request)
+        calls.begin(self.request, self.identity)
         self.allow(self.scope)
 
     def allow(self, scope: str) -> None:

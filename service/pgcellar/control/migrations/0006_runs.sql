@@ -9,7 +9,7 @@ create table runs (
     request bytea not null,
     deadline double precision,
     status text not null default 'queued'
-        check (status in ('queued', 'running', 'done', 'failed', 'cancelled')),
+        check (status in ('queued', 'done', 'failed', 'cancelled')),
     attempt int not null default 1,
     created timestamptz not null default now(),
     finished timestamptz,

@@ -1,0 +1,60 @@
+"""Audit records for programs: as JSON objects, as NDJSON, and as CSV. Pure."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from pgcellar.audit import chain
+
+_FIELDS = (
+    "day", "seq", "id", "at", "subject", "name", "kind", "action", "target", "outcome",
+    "address", "token", "details", "resources", "previous", "hash",
+)  # fmt: skip
+#: What makes a spreadsheet take a cell for a formula.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+def to_json(record: chain.Record) -> dict[str, Any]:
+    """A record as a JSON object; `cursor` leads on from it."""
+    body = json.loads(chain.canonical(record.entry))
+    return {
+        "day": record.day.isoformat(),
+        "seq": record.seq,
+        **body,
+        "previous": record.previous.hex(),
+        "hash": record.hash.hex(),
+    }
+
+
+def ndjson(records: Iterable[chain.Record]) -> bytes:
+    """Records, one JSON object a line."""
+    return b"".join(json.dumps(to_json(record)).encode() + b"\n" for record in records)
+
+
+def header() -> bytes:
+    """The first line of CSV."""
+    return (",".join(_FIELDS) + "\r\n").encode()
+
+
+def as_csv(records: Iterable[chain.Record]) -> bytes:
+    """Records as lines of CSV.
+
+    A text that a spreadsheet would take for a formula has an apostrophe before it: subjects and
+    targets are of other people's choosing.
+    """
+    out = io.StringIO()
+    writer = csv.writer(out)
+    for record in records:
+        body = to_json(record)
+        body["details"] = json.dumps(body["details"])
+        body["resources"] = json.dumps(body["resources"])
+        writer.writerow([_harmless(body[field]) for field in _FIELDS])
+    return out.getvalue().encode()
+
+
+def _harmless(value: Any) -> Any:
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value

@@ -1,0 +1,200 @@
+"""What is written down of a run: that it begins, with its statements, and how it ended.
+
+The beginning is written while the run is planned, and is safe before the run's first `Done` goes
+out; where nothing is to be done without it, before the run begins. The end is written behind the
+run's back: a beginning without an end was cut short.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import Any, Protocol
+
+from pgcellar.api import auditing, errors, records, redaction
+from pgcellar.audit import statements
+
+logger = logging.getLogger(__name__)
+
+Emit = Callable[[records.Event], Awaitable[None]]
+
+#: Characters of statements of one run; of the cells after that only digests are written.
+_MAX_TEXT = 256 * 1024
+#: Longer cells are looked through in a thread.
+_LONG = 16 * 1024
+_CANCELLED = "57014"
+
+
+class Log(Protocol):
+    """What is needed of `service.Log`."""
+
+    @property
+    def up(self) -> bool:
+        """Whether the database took the last acts."""
+
+    async def write(self, act: auditing.Act, *, owed: bool = False) -> None:
+        """See there."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Who:
+    """Whose run it is, and where from."""
+
+    subject: str
+    name: str = ""
+    kind: str = ""
+    address: str = ""
+    token: str | None = None
+
+    def act(
+        self,
+        action: str,
+        target: str,
+        outcome: auditing.Outcome = "done",
+        *,
+        details: dict[str, Any] | None = None,
+        resources: dict[str, float] | None = None,
+    ) -> auditing.Act:
+        """Something this one did."""
+        return auditing.Act(
+            **{field: getattr(self, field) for field in Who.__slots__},
+            action=action,
+            target=target,
+            outcome=outcome,
+            details=details or {},
+            resources=resources or {},
+        )
+
+
+class Runs:
+    """See the module. With `strict` no run begins before its beginning is written."""
+
+    def __init__(self, log: Log, policy: statements.Statements, *, strict: bool = False) -> None:
+        self._log = log
+        self._policy = policy
+        self._strict = strict
+        self._writing: set[asyncio.Task[None]] = set()
+
+    async def close(self) -> None:
+        """Wait until the ends of all runs are handed over."""
+        await asyncio.gather(*self._writing)
+
+    @contextlib.asynccontextmanager
+    async def watch(self, who: Who, request: records.RunRequest, emit: Emit) -> AsyncIterator[Emit]:
+        """While this is held a run goes on, which tells its events to what is given.
+
+        Raises AuditUnavailable.
+        """
+        began = asyncio.create_task(self._begin(who, request))
+        run = ""
+        dones: list[records.Done] = []
+
+        async def tell(event: records.Event) -> None:
+            nonlocal run
+            if isinstance(event, records.Started):
+                run = event.run
+            if isinstance(event, records.Done):
+                dones.append(event)
+                await asyncio.shield(began)
+            await emit(event)
+
+        try:
+            if self._strict or not self._log.up:
+                await asyncio.shield(began)
+            yield tell
+        finally:
+            task = asyncio.create_task(self._end(began, who, request, run, dones))
+            self._writing.add(task)
+            task.add_done_callback(self._writing.discard)
+
+    async def _begin(self, who: Who, request: records.RunRequest) -> None:
+        details = {"cells": await self._cells(heads(request)), **self._parameters(request)}
+        if request.directory is not None:
+            details["directory"] = request.directory
+        await self._log.write(who.act("run.start", request.notebook, details=details))
+
+    async def _end(
+        self,
+        began: asyncio.Task[None],
+        who: Who,
+        request: records.RunRequest,
+        run: str,
+        dones: Sequence[records.Done],
+    ) -> None:
+        try:
+            await began
+        except errors.AuditUnavailable:
+            if not dones:
+                # The run did not begin.
+                return
+        except Exception:
+            logger.exception("the beginning of run %s was not written down", run)
+        try:
+            replayed = {
+                report.id for done in dones for report in done.cells if report.source == "replayed"
+            }
+            tail = [cell for cell in request.cells[: request.head] if cell.id in replayed]
+            outcome, details, resources = ended(run, dones)
+            if tail:
+                details["replayed"] = await self._cells(tail)
+            act = who.act(
+                "run.end", request.notebook, outcome, details=details, resources=resources
+            )
+            await self._log.write(act, owed=True)
+        except Exception:
+            logger.exception("the end of run %s was not written down", run)
+
+    async def _cells(self, cells: Sequence[records.Cell]) -> list[dict[str, Any]]:
+        out, left = [], _MAX_TEXT
+        for cell in cells:
+            if len(cell.source) > _LONG:
+                found = await asyncio.to_thread(self._policy.of, cell.source)
+            else:
+                found = self._policy.of(cell.source)
+            text = found.get("text", "")
+            left -= len(text)
+            if left < 0:
+                found.pop("text", None)
+            out.append({"cell": cell.id, **found})
+        return out
+
+    def _parameters(self, request: records.RunRequest) -> dict[str, Any]:
+        """Parameters are values in statements, and are treated as those are."""
+        if not request.parameters or self._policy.policy == "none":
+            return {}
+        if self._policy.policy == "text":
+            return {"parameters": redaction.details(request.parameters)}
+        return {"parameters": sorted(request.parameters)}
+
+
+def heads(request: records.RunRequest) -> Sequence[records.Cell]:
+    """The cells that a request wants run as heads."""
+    first = request.head if request.first is None else request.first
+    return request.cells[first : request.head + 1]
+
+
+def ended(
+    run: str, dones: Sequence[records.Done]
+) -> tuple[auditing.Outcome, dict[str, Any], dict[str, float]]:
+    """Outcome, details and resources of a run that is over. Pure."""
+    details: dict[str, Any] = {"run": run}
+    states = {done.cells[-1].id: done.cells[-1].state for done in dones if done.cells}
+    if states:
+        details["states"] = states
+    failed = [done.error for done in dones if done.error is not None]
+    if failed:
+        details["error"] = {"sqlstate": failed[-1].sqlstate, "cell": failed[-1].cell}
+    elif not dones:
+        details["error"] = {"sqlstate": _CANCELLED, "cell": None}
+    if dones:
+        details["sandbox"] = dones[-1].sandbox.name
+    resources = {
+        "ms": round(sum(done.totals.ms for done in dones), 3),
+        "rows": sum(done.cells[-1].rows or 0 for done in dones if done.cells),
+        "hits": sum(done.totals.hits for done in dones),
+        "replayed": sum(done.totals.replayed for done in dones),
+    }
+    return "failed" if failed or not dones else "done", details, resources

@@ -1,0 +1,167 @@
+"""The audit log over HTTP: one's own records, and everybody's for an administrator."""
+
+from __future__ import annotations
+
+import csv
+import datetime
+import io
+import json
+import pathlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import pytest
+import tornado.httpclient
+import tornado.httpserver
+import tornado.testing
+import tornado.web
+
+from pgcellar.api import auditing, identities, paths
+from pgcellar.audit import chain, handlers, store
+from pgcellar.control import database
+
+Get = Callable[..., Awaitable[tornado.httpclient.HTTPResponse]]
+
+
+def identified(cls: type[Any]) -> type[Any]:
+    """A handler whose requests come from whom they say they do."""
+
+    class Identified(cls):  # type: ignore[misc]
+        def prepare(self) -> None:
+            name = self.request.headers["X-Name"]
+            roles = (identities.ADMINISTRATOR,) if name == "root" else ()
+            self.identity = identities.Identity(
+                subject=name, name=name, kind="registered", roles=roles
+            )
+
+    return Identified
+
+
+@pytest.fixture
+async def get(control_dsn: str, tmp_path: pathlib.Path) -> AsyncIterator[Get]:
+    """Ask a server that knows five records of ann's and one of bob's."""
+    where = paths.Paths(home=tmp_path, runtime=tmp_path)
+    async with database.ControlDatabase(where, dsn=control_dsn) as db:
+        records = store.AuditStore(db)
+        for number in range(6):
+            act = auditing.Act(
+                subject="bob" if number == 5 else "ann",
+                name="=1+1",
+                kind="registered",
+                action="run.end",
+                target=f"=n{number}",
+                outcome="done",
+                details={"a": 'b,\n"c"'},
+            )
+            await records.append([chain.entry(act, datetime.datetime.now(datetime.UTC))])
+        made = {"records": records, "noted": tmp_path / "anchor.json"}
+        application = tornado.web.Application(
+            [
+                ("/audit", identified(handlers.Records), made),
+                ("/audit/export", identified(handlers.Export), made),
+                ("/audit/verify", identified(handlers.Verify), made),
+            ]
+        )
+        server = tornado.httpserver.HTTPServer(application)
+        socket, port = tornado.testing.bind_unused_port()
+        server.add_sockets([socket])
+        client = tornado.httpclient.AsyncHTTPClient(force_instance=True)
+
+        async def fetch(name: str, path: str) -> tornado.httpclient.HTTPResponse:
+            return await client.fetch(
+                f"http://127.0.0.1:{port}{path}", headers={"X-Name": name}, raise_error=False
+            )
+
+        yield fetch
+        client.close()
+        server.stop()
+        await server.close_all_connections()
+
+
+async def test_everybody_sees_their_own(get: Get) -> None:
+    async def subjects(name: str, path: str) -> list[str]:
+        answer = await get(name, path)
+        assert answer.code == 200
+        return [record["subject"] for record in json.loads(answer.body)["records"]]
+
+    assert await subjects("ann", "/audit") == ["ann"] * 5
+    assert await subjects("bob", "/audit") == ["bob"]
+    assert await subjects("bob", "/audit?subject=bob") == ["bob"]
+    assert await subjects("eve", "/audit") == []
+    assert await subjects("root", "/audit") == ["bob", *["ann"] * 5]
+    assert await subjects("root", "/audit?subject=ann&target=%3Dn1") == ["ann"]
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/audit?subject=ann", "/audit/export?subject=ann", "/audit/verify", "/audit?subject="],
+)
+async def test_others_records_are_forbidden(get: Get, path: str) -> None:
+    answer = await get("bob", path)
+    assert answer.code == 403
+    assert json.loads(answer.body)["code"] == "PC014"
+    assert b"=n1" not in answer.body
+
+
+@pytest.mark.parametrize("after", ["9999-12-31.999999", "2000-01-01.1"])
+async def test_a_cursor_leads_to_nobody_elses(get: Get, after: str) -> None:
+    body = json.loads((await get("bob", f"/audit?after={after}")).body)
+    assert {record["subject"] for record in body["records"]} <= {"bob"}
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["until=2026-13-01", "limit=0", "limit=1001", "limit=x", "limit=-1", "limit=%C2%B2", "after=x",
+     "after=2026-01-01.-1",
+     "after=2026-01-01.99999999999999999999", "since=x"],
+)  # fmt: skip
+async def test_bad_questions(get: Get, query: str) -> None:
+    answer = await get("ann", f"/audit?{query}")
+    assert answer.code == 400, answer.body
+
+
+async def test_pages(get: Get) -> None:
+    seen: list[str] = []
+    query = "/audit?limit=2"
+    while True:
+        body = json.loads((await get("root", query)).body)
+        seen += [record["target"] for record in body["records"]]
+        if body["next"] is None:
+            break
+        query = f"/audit?limit=2&after={body['next']}"
+    assert seen == [f"=n{n}" for n in (5, 4, 3, 2, 1, 0)]
+
+
+async def test_exports(get: Get, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(handlers, "_MOST", 2)
+    lines = (await get("root", "/audit/export")).body.splitlines()
+    assert [json.loads(line)["target"] for line in lines] == [f"=n{n}" for n in range(6)]
+    answer = await get("bob", "/audit/export?format=csv")
+    assert answer.headers["Content-Type"].startswith("text/csv")
+    (row,) = csv.DictReader(io.StringIO(answer.body.decode()))
+    # Neither name nor target is a formula any more.
+    assert (row["subject"], row["name"], row["target"]) == ("bob", "'=1+1", "'=n5")
+    assert json.loads(row["details"]) == {"a": 'b,\n"c"'}
+    assert (await get("bob", "/audit/export?format=xml")).code == 400
+
+
+async def test_an_export_can_be_verified_by_anybody(get: Get) -> None:
+    """With nothing but the file and what `docs/audit.md` says."""
+    import hashlib
+
+    previous = hashlib.sha256(b"pgcellar audit").digest()
+    for line in (await get("root", "/audit/export")).body.splitlines():
+        record = json.loads(line)
+        place = {name: record.pop(name) for name in ("day", "seq", "previous", "hash")}
+        body = json.dumps(record, sort_keys=True, separators=(",", ":")).encode()
+        assert bytes.fromhex(place["previous"]) == previous
+        previous = hashlib.sha256(previous + body).digest()
+        assert bytes.fromhex(place["hash"]) == previous
+
+
+async def test_verify(get: Get) -> None:
+    body = json.loads((await get("root", "/audit/verify")).body)
+    assert (body["ok"], body["records"], body["findings"]) == (True, 6, [])
+    body = json.loads((await get("root", "/audit/verify?from=2000-01-01&to=2000-01-02")).body)
+    assert (body["ok"], body["records"]) == (True, 0)
+    assert (await get("root", "/audit/verify?from=x")).code == 400

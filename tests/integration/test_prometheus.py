@@ -1,0 +1,246 @@
+"""A real Prometheus scrapes a running service; rules, alerts and dashboards name what exists."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from tests.fixtures_service import CommandLine, command_line
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+DEPLOY = ROOT / "deploy"
+DASHBOARDS = sorted((DEPLOY / "grafana").glob("*.json"))
+#: Words of PromQL, and names that are labels or values.
+NAME = re.compile(r"\b((?:pgcellar|process)_[a-z_]+)\b")
+
+
+def program(name: str) -> str:
+    """A program of Debian's package `prometheus`: see `make prometheus`."""
+    beside = pathlib.Path(sys.prefix) / "prometheus" / "usr" / "bin" / name
+    found = str(beside) if beside.exists() else shutil.which(name)
+    if found is None:
+        pytest.skip(f"{name} is not here: `make prometheus` gets it where there is apt")
+    return found
+
+
+def free_port() -> int:
+    """A port that nobody listens at."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+@pytest.fixture(scope="module")
+def scraped(cellar_home_module: pathlib.Path) -> Iterator[tuple[CommandLine, int]]:
+    """A service that has run something, and the port of its metrics."""
+    port = free_port()
+    home = cellar_home_module / "home"
+    home.mkdir(mode=0o711)
+    (home / "pgcellar_config.py").write_text(
+        f"c = get_config()\nc.Telemetry.metrics_port = {port}\nc.ServiceApp.snapshot_count = 2\n"
+    )
+    with command_line(cellar_home_module) as cli:
+        cells = [f"create table t{n} as select generate_series(1, 100)" for n in range(4)]
+        cli.run([*cells, "select * from t1"])
+        cli.run([*cells, "select * from t1"])
+        cli.run(["select 1/0"])
+        yield cli, port
+
+
+def metrics(port: int) -> str:
+    """What Prometheus is given."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+        body: bytes = answer.read()
+    return body.decode()
+
+
+def answers(port: int) -> bool:
+    """Whether a scrape succeeds."""
+    try:
+        return bool(metrics(port))
+    except (urllib.error.URLError, ConnectionError):
+        return False
+
+
+def names(text: str) -> set[str]:
+    """The series in an answer, as queries name them, those without samples yet included."""
+    out = set()
+    for kind, name, what in re.findall(r"^# (TYPE) (\S+) (\S+)", text, re.MULTILINE):
+        assert kind == "TYPE"
+        suffixes = ("_bucket", "_sum", "_count") if what == "histogram" else ("",)
+        out |= {name + suffix for suffix in suffixes}
+    return out
+
+
+def expressions(dashboard: pathlib.Path) -> list[str]:
+    """The queries of a dashboard."""
+    body = json.loads(dashboard.read_text())
+    queries = [target["expr"] for panel in body["panels"] for target in panel["targets"]]
+    return queries + [each["query"] for each in body["templating"]["list"]]
+
+
+def test_only_metrics_are_answered_at_the_port(scraped: tuple[CommandLine, int]) -> None:
+    _, port = scraped
+    with pytest.raises(urllib.error.HTTPError, match="404"):
+        urllib.request.urlopen(f"http://127.0.0.1:{port}/api/v1/service", timeout=10)
+    text = metrics(port)
+    assert "pgcellar_control_up 1.0" in text
+    assert 'pgcellar_runs_total{identity="os",outcome="failed"} 1.0' in text
+    assert 'route="/api/v1/runs",status="200"' in text
+
+
+def test_what_dashboards_and_alerts_name_exists(scraped: tuple[CommandLine, int]) -> None:
+    there = names(metrics(scraped[1]))
+    assert len(DASHBOARDS) == 4
+    for dashboard in DASHBOARDS:
+        for query in expressions(dashboard):
+            assert set(NAME.findall(query)) <= there, f"{dashboard.name}: {query}"
+    rules = (DEPLOY / "prometheus" / "alerts.yml").read_text()
+    queries = re.sub(r"^ +(summary|action): .*$", "", rules, flags=re.MULTILINE)
+    assert set(NAME.findall(queries)) <= there
+
+
+def test_the_docs_list_every_metric_and_no_other(scraped: tuple[CommandLine, int]) -> None:
+    page = (ROOT / "docs" / "telemetry.md").read_text()
+    listed = set(re.findall(r"^\| `(pgcellar_[a-z_]+)` \|", page, re.MULTILINE))
+    there = {
+        name
+        for name in re.findall(r"^# TYPE (pgcellar_\S+) ", metrics(scraped[1]), re.MULTILINE)
+        if not name.endswith("_created")
+    }
+    assert listed == there
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("check", "rules", "alerts.yml"),
+        ("check", "config", "prometheus.yml"),
+        ("test", "rules", "alerts_test.yml"),
+    ],
+)
+def test_promtool_finds_no_fault(arguments: tuple[str, ...]) -> None:
+    done = subprocess.run(
+        [program("promtool"), *arguments],
+        cwd=DEPLOY / "prometheus",
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_promtool_likes_the_metrics(scraped: tuple[CommandLine, int]) -> None:
+    done = subprocess.run(
+        [program("promtool"), "check", "metrics"],
+        input=metrics(scraped[1]),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_every_alert_is_tested() -> None:
+    rules = (DEPLOY / "prometheus" / "alerts.yml").read_text()
+    cases = (DEPLOY / "prometheus" / "alerts_test.yml").read_text()
+    for alert in re.findall(r"- alert: (\w+)", rules):
+        assert cases.count(f"alertname: {alert}") == 2
+
+
+@pytest.fixture(scope="module")
+def prometheus(
+    scraped: tuple[CommandLine, int], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    """A Prometheus that scrapes the service; its address."""
+    folder = tmp_path_factory.mktemp("prometheus")
+    config = (DEPLOY / "prometheus" / "prometheus.yml").read_text()
+    config = config.replace("9464", str(scraped[1])).replace("15s", "1s")
+    (folder / "prometheus.yml").write_text(config)
+    shutil.copy(DEPLOY / "prometheus" / "alerts.yml", folder)
+    address = f"127.0.0.1:{free_port()}"
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [
+                program("prometheus"),
+                f"--config.file={folder / 'prometheus.yml'}",
+                f"--storage.tsdb.path={folder / 'data'}",
+                f"--web.listen-address={address}",
+            ],
+            stdout=log,
+            stderr=log,
+        )
+    try:
+        yield f"http://{address}"
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def ask(prometheus: str, path: str, **query: str) -> Any:
+    """What Prometheus's API answers; None while it does not listen."""
+    try:
+        url = f"{prometheus}/api/v1/{path}?{urllib.parse.urlencode(query)}"
+        with urllib.request.urlopen(url, timeout=10) as answer:
+            return json.load(answer)["data"]
+    except urllib.error.HTTPError as exc:
+        if exc.code == 503:
+            return None
+        raise AssertionError(exc.read().decode()) from exc
+    except urllib.error.URLError:
+        return None
+
+
+def test_prometheus_scrapes_a_running_service(
+    prometheus: str, scraped: tuple[CommandLine, int]
+) -> None:
+    deadline = time.monotonic() + 60
+
+    def value(query: str) -> float | None:
+        found = ask(prometheus, "query", query=query)
+        return float(found["result"][0]["value"][1]) if found and found["result"] else None
+
+    while value('up{job="pgcellar"}') != 1:
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    # Five heads, and again, and one.
+    assert value("sum(pgcellar_runs_total)") == 11
+    assert value("pgcellar_control_up") == 1
+    assert value('pgcellar_sandboxes{status="running"}') == 1
+    assert value("pgcellar_snapshot_evictions_total") is not None
+    assert (value('pgcellar_cells_total{place="tail",source="hit"}') or 0) > 0
+    (group,) = ask(prometheus, "rules")["groups"]
+    assert "err" not in {rule["health"] for rule in group["rules"]}
+    for dashboard in DASHBOARDS:
+        for query in expressions(dashboard):
+            if "label_values" in query or query == "prometheus":
+                continue
+            query = query.replace("$instance", ".*").replace("$__rate_interval", "1m")
+            assert ask(prometheus, "query", query=query)["resultType"] == "vector"
+
+
+def test_scraping_keeps_no_service_awake(fresh_cli: CommandLine) -> None:
+    """Nor does a monitor that asks for health."""
+    port = free_port()
+    home = fresh_cli.home / "home"
+    home.mkdir(mode=0o711)
+    (home / "pgcellar_config.py").write_text(
+        f"c = get_config()\nc.Telemetry.metrics_port = {port}\nc.ServiceApp.idle_timeout = 3.0\n"
+    )
+    assert fresh_cli.json("service", "start")["status"] == "running"
+    deadline = time.monotonic() + 60
+    while answers(port):
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
