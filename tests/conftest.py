@@ -16,6 +16,7 @@ pytest_plugins = [
     "tests.fixtures_oracle",
     "tests.fixtures_service",
     "tests.fixtures_gateway",
+    "tests.fixtures_identity",
 ]
 
 # A shell's background job ignores it, and so would all that the tests start and interrupt.

@@ -1,4 +1,4 @@
-"""Control databases on a real PostgreSQL, and an audit log that tests can read: a pytest plugin."""
+"""A control database's server for all tests of a session, and databases of a test's own."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import itertools
 import pathlib
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 
 import psycopg
 import pytest
 from psycopg import conninfo, sql
 
-from pgcellar.api import auditing, paths
-from pgcellar.control import database, embedded
+from pgcellar.api import paths
+from pgcellar.control import embedded
 
 _NUMBERS = itertools.count(1)
 
@@ -42,32 +42,3 @@ def control_dsn(control_server: str) -> Iterator[str]:
         connection.execute(sql.SQL("create database {}").format(name))
         yield conninfo.make_conninfo(control_server, dbname=name.as_string().strip('"'))
         connection.execute(sql.SQL("drop database {} with (force)").format(name))
-
-
-class Acts:
-    """An audit log in memory."""
-
-    def __init__(self) -> None:
-        self.acts: list[auditing.Act] = []
-
-    async def write(self, act: auditing.Act) -> None:
-        """Keep an act."""
-        self.acts.append(act)
-
-    def named(self, action: str) -> list[auditing.Act]:
-        """The acts of one kind."""
-        return [act for act in self.acts if act.action == action]
-
-
-@pytest.fixture
-async def control(cellar_home_module: pathlib.Path) -> AsyncIterator[database.ControlDatabase]:
-    """An open control database; what other tests of the module left is in it."""
-    where = paths.Paths(home=cellar_home_module / "home", runtime=cellar_home_module / "run")
-    async with database.ControlDatabase(where) as db:
-        yield db
-
-
-@pytest.fixture
-def acts() -> Acts:
-    """An audit log."""
-    return Acts()

@@ -17,7 +17,7 @@ import argon2
 import pytest
 from cryptography import fernet
 from joserfc import jwk, jwt
-from tests.fixtures_control import Acts
+from tests.fixtures_identity import Acts
 
 from pgcellar.api import errors, identities
 from pgcellar.control import database

@@ -17,7 +17,7 @@ import tornado.httpserver
 import tornado.testing
 import tornado.web
 from cryptography import fernet
-from tests.fixtures_control import Acts
+from tests.fixtures_identity import Acts
 
 from pgcellar.api import errors, identities
 from pgcellar.control import database

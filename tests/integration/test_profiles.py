@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from tests.fixtures_control import Acts
+from tests.fixtures_identity import Acts
 
 from pgcellar.api import errors, identities
 from pgcellar.control import database, windows

@@ -28,7 +28,7 @@ def test_a_key_is_made_once_and_for_its_owner_only(tmp_path: pathlib.Path) -> No
 def test_a_key_that_others_read_is_refused(tmp_path: pathlib.Path) -> None:
     sealing.load(tmp_path)
     (tmp_path / sealing.FILE).chmod(0o640)
-    with pytest.raises(errors.Forbidden, match="chmod 600"):
+    with pytest.raises(errors.Forbidden, match="read by others"):
         sealing.load(tmp_path)
 
 

@@ -84,6 +84,6 @@ class JupyterServer:
 
 def printable(name: object) -> str:
     """A name as it may be shown: one line, without what controls terminals or text's direction."""
-    text = unicodedata.normalize("NFC", str(name))
-    kept = "".join(c for c in text if unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Zl", "Zp"))
-    return " ".join(kept.split())[:MAX_NAME] or "?"
+    text = " ".join(unicodedata.normalize("NFC", str(name)).split())
+    kept = "".join(c for c in text if unicodedata.category(c) not in ("Cc", "Cf", "Cs"))
+    return kept[:MAX_NAME].strip() or "?"
