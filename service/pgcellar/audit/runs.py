@@ -98,7 +98,6 @@ class Runs:
                 run = event.run
             if isinstance(event, records.Done):
                 dones.append(event)
-                await asyncio.shield(began)
             await emit(event)
 
         try:
