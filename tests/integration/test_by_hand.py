@@ -258,6 +258,15 @@ CASES = [
         "create table t(a int)",
         "select current_setting('app.x', true)",
     ],
+    # What is asked in the middle of a cell was prepared before it, and the user dropped that.
+    [
+        "create sequence s; create function f() returns bigint language sql as $$ select nextval('s') $$",
+        "select f()",
+        "deallocate all; create table t(a int); select f()",
+        "select f(), 2 as two",
+        "create table u(a int); discard all; select f(); select f(), 3 as three",
+        "do $$ begin execute 'deallocate all'; end $$; create table v(a int); select f()",
+    ],
     ["listen news", "select * from pg_listening_channels()", "unlisten *", "select 1"],
     [
         "create table t(a int)",

@@ -25,6 +25,10 @@ class StatementFailed(Exception):
         self.error = error
 
 
+class NotPrepared(StatementFailed):
+    """A query of ours is no longer prepared in its session; asked again, it will be."""
+
+
 async def connect(parameters: Mapping[str, Any]) -> psycopg.AsyncConnection[Any]:
     """A connection in autocommit. Raises SandboxLost if the server does not answer."""
     try:

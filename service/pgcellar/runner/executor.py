@@ -177,7 +177,8 @@ class Session:
         """The rows of a query of ours that is asked often, prepared under `name` and a token.
 
         Prepared by protocol, which PostgreSQL tells apart from the user's own PREPARE. Raises
-        connections.StatementFailed as `query` does.
+        connections.StatementFailed as `query` does; NotPrepared if DISCARD ALL or DEALLOCATE ALL
+        took ours along, and then the next call prepares it again.
         """
         name = f"{name}_{self._token}"
         if name not in self._prepared:
@@ -188,9 +189,9 @@ class Session:
         except connections.StatementFailed as exc:
             if exc.error.sqlstate != _NOT_PREPARED:
                 raise
-        # DISCARD ALL and DEALLOCATE ALL take ours along.
-        self._prepared.discard(name)
-        return await self.probe(name.removesuffix(f"_{self._token}"), text)
+            self._prepared.discard(name)
+            # In a transaction, which is aborted now: only who began it can try again.
+            raise connections.NotPrepared(exc.error) from exc
 
     async def unprepare(self) -> None:
         """Forget the probes that are prepared: the user is about to list prepared statements."""

@@ -217,6 +217,9 @@ async def _ask(session: executor.Session, name: str, query: str) -> tuple[dict[s
     rows = await session.query(_SAFELY)
     try:
         body = _object(await session.probe(name, query))
+    except connections.NotPrepared:
+        await session.query("ROLLBACK")
+        return await _ask(session, name, query)
     except connections.StatementFailed:
         await session.query("ROLLBACK")
         raise
