@@ -24,6 +24,7 @@ _UNREADABLE = re.compile(
 )
 #: psql's own variables; others are set by meta-commands.
 _VARIABLE = re.compile(r"(?<![:\w]):(?:'[A-Z_]+'|\"[A-Z_]+\"|[A-Z_]{4,}\b)")
+_OWN = re.compile(r":[A-Z_]{4,}\b|^\\(?:un)?set\s+[A-Z_]{4,}\b")
 #: Of each meta-command, as many as this are run as heads: one refusal is like the other.
 _METAS = 2
 _DESCRIBING = re.compile(r"\\(?:d\S*|l|l\+|s[fv]\+?|z|h|\?)(?:\s|$)")
@@ -120,6 +121,8 @@ class Screen:
                 parts.append(_Part(text=self._copied(piece, number)))
             elif piece.kind == "meta" and _DESCRIBING.match(piece.text):
                 self._left_out["describing commands, which test_special compares"] += 1
+            elif piece.kind == "meta" and _OWN.search(piece.text):
+                self._left_out["psql's own variables"] += 1
             elif piece.kind == "meta" and not piece.text.lower().startswith("\\copy"):
                 command = piece.text.split()[0]
                 metas[command] += 1
