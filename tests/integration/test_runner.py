@@ -494,3 +494,15 @@ class TestAtCommit:
         ran = cellar.run(["listen ch", loud])
         said = [event for event in ran.events if isinstance(event, records.Text)]
         assert 0 < len(said) <= executor.MAX_NOTICES
+
+
+def test_an_own_transaction_with_roles_does_not_hold_up_another_try(
+    cellar: cellars.Cellar,
+) -> None:
+    """An edit above begins anew, while what ran before still holds the role it has made."""
+    begun = ["begin; create table t_r (a int)", "select 1", "create role r_held"]
+    assert cellar.run(begun, notebook="held").done.error is None
+    edited = [begun[0], "create table u_r (a int)", begun[2]]
+    assert cellar.run(edited, notebook="held").done.error is None
+    ended = [*edited, "rollback", "create role r_held; drop role r_held"]
+    assert cellar.run(ended, notebook="held").done.error is None

@@ -235,6 +235,7 @@ class Run:
         """An instance that stands where a plan starts, connected."""
         self._reports.start_after(links[: start.index])
         mark, instance, roles = self._planner.find(links, start)
+        await self._space.end_role_changes(self._notebook, instance)
         if roles is not None:
             await self._space.switch.to(roles)
         if instance is None:

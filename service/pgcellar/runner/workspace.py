@@ -204,6 +204,13 @@ class Workspace:
                     notebook.instances.remove(instance)
                     await self.maker.discard(instance)
 
+    async def end_role_changes(self, notebook: Notebook, kept: instances.Instance | None) -> None:
+        """The same within a notebook that runs, but for the instance it goes on with."""
+        for instance in list(notebook.instances):
+            if instance is not kept and instance.changes_roles and instance.in_transaction:
+                notebook.instances.remove(instance)
+                await self.maker.discard(instance)
+
     async def forget_roles(self, notebook: Notebook) -> None:
         """Give up what knows roles, since one of them is gone: it is made again by replaying."""
         for instance in [one for one in notebook.instances if one.roles is not None]:
