@@ -27,7 +27,7 @@ _VARIABLE = re.compile(r"(?<![:\w]):(?:'[A-Z_]+'|\"[A-Z_]+\"|[A-Z_]{4,}\b)")
 _OWN = re.compile(r":[A-Z_]{4,}\b|^\\(?:un)?set\s+[A-Z_]{4,}\b")
 #: Of each meta-command, as many as this are run as heads: one refusal is like the other.
 _METAS = 2
-_DESCRIBING = re.compile(r"\\(?:d\S*|l|l\+|s[fv]\+?|z|h|\?)(?:\s|$)")
+_DESCRIBING = re.compile(r"\\(?:d\S*|lo_list\+?|l|l\+|s[fv]\+?|z|h|\?)(?:\s|$)")
 #: Ends a transaction that the file, or the cut at the cap, leaves open.
 _LAST = "commit;"
 
