@@ -64,10 +64,16 @@ UNDER_SETTINGS = (
 )  # fmt: skip
 
 
+class Server(oracles.ThrowawayServer):
+    """A server whose superuser is called as `describe.sql` and `USERS` have it."""
+
+    superuser = "postgres"
+
+
 @pytest.fixture(scope="module")
 def described(bindir: pathlib.Path) -> Iterator[oracles.ThrowawayServer]:
     """A server with a database that has something of everything."""
-    server = oracles.ThrowawayServer(bindir)
+    server = Server(bindir)
     server.start()
     try:
         with server.address("postgres", "postgres").connect() as connection:
