@@ -1,8 +1,8 @@
 """What is written down of a run: that it begins, with its statements, and how it ended.
 
-The beginning is written while the run is planned, and is safe before the run's first `Done` goes
-out; where nothing is to be done without it, before the run begins. The end is written behind the
-run's back: a beginning without an end was cut short.
+Both are written behind the run's back, a moment late, with those of other runs; where nothing is to
+be done without it, the beginning is safe before the run begins. A beginning without an end was cut
+short.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Log(Protocol):
     def up(self) -> bool:
         """Whether the database took the last acts."""
 
-    async def write(self, act: auditing.Act, *, owed: bool = False) -> None:
+    async def write(self, act: auditing.Act, *, owed: bool = False, urgent: bool = True) -> None:
         """See there."""
 
 
@@ -113,7 +113,8 @@ class Runs:
         details = {"cells": await self._cells(heads(request)), **self._parameters(request)}
         if request.directory is not None:
             details["directory"] = request.directory
-        await self._log.write(who.act("run.start", request.notebook, details=details))
+        act = who.act("run.start", request.notebook, details=details)
+        await self._log.write(act, urgent=self._strict)
 
     async def _end(
         self,
@@ -142,7 +143,7 @@ class Runs:
             act = who.act(
                 "run.end", request.notebook, outcome, details=details, resources=resources
             )
-            await self._log.write(act, owed=True)
+            await self._log.write(act, owed=True, urgent=False)
         except Exception:
             logger.exception("the end of run %s was not written down", run)
 

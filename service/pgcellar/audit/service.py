@@ -1,7 +1,8 @@
 """The audit log: takes acts down, many in one transaction, and never loses one silently.
 
 Whoever writes waits until the act is safe: in the control database, or, while that is down, in the
-spool on this machine's disk. Acts that come while a transaction is under way share the next one.
+spool on this machine's disk. Acts that come while a transaction is under way share the next one;
+those for which nobody waits may be gathered for a moment.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ WhenUnavailable = Literal["spool", "refuse"]
 
 #: Entries of one transaction at most: some milliseconds of work.
 MAX_BATCH = 500
+#: Seconds in which acts that are not urgent are gathered.
+LINGER = 0.2
 #: Seconds a transaction may take before the database counts as down.
 STORE_SECONDS = 5.0
 #: Seconds until a database that was down is tried again: at first, and at most.
@@ -35,8 +38,8 @@ _HINT = "Nothing is done while acts can't be recorded; see `when_unavailable` in
 
 @dataclasses.dataclass(kw_only=True, slots=True)
 class _Waiting:
-    entry: chain.Entry
-    line: bytes
+    act: auditing.Act
+    at: datetime.datetime
     owed: bool
     done: asyncio.Future[None]
 
@@ -61,6 +64,7 @@ class Log:
         self._written = written
         self._queue: collections.deque[_Waiting] = collections.deque()
         self._wake = asyncio.Event()
+        self._urgent = asyncio.Event()
         self._closing = False
         self._writer: asyncio.Task[None] | None = None
         self._abandoned: set[asyncio.Task[store.Place | None]] = set()
@@ -79,6 +83,7 @@ class Log:
         """Write what waits, and end. What the database does not take stays in the spool."""
         self._closing = True
         self._wake.set()
+        self._urgent.set()
         if self._writer is not None:
             await self._writer
 
@@ -92,19 +97,21 @@ class Log:
         """How many entries wait in the spool, their bytes, and the bytes it may have."""
         return self._spool.count, self._spool.size, self._spool.max_bytes
 
-    async def write(self, act: auditing.Act, *, owed: bool = False) -> None:
+    async def write(self, act: auditing.Act, *, owed: bool = False, urgent: bool = True) -> None:
         """Write an act down; on return it is safe.
 
         `owed`: it tells the end of something whose beginning was written, and is kept whatever the
-        policy and the spool's bound say. Raises AuditUnavailable.
+        policy and the spool's bound say. `urgent`: something waits for it, or should not happen
+        unseen; other acts wait `LINGER` for company. Raises AuditUnavailable.
         """
         if self._closing:
             raise errors.AuditUnavailable("The audit log is closed.")
-        entry = chain.entry(act, datetime.datetime.now(datetime.UTC))
+        at = datetime.datetime.now(datetime.UTC)
         done = asyncio.get_running_loop().create_future()
-        line = chain.canonical(entry) + b"\n"
-        self._queue.append(_Waiting(entry=entry, line=line, owed=owed, done=done))
+        self._queue.append(_Waiting(act=act, at=at, owed=owed, done=done))
         self._wake.set()
+        if urgent:
+            self._urgent.set()
         # Whoever gives up waiting does not take the act with them.
         await asyncio.shield(done)
 
@@ -113,6 +120,7 @@ class Log:
     async def _write_all(self) -> None:
         while True:
             await self._wait()
+            await self._gather()
             batch = [self._queue.popleft() for _ in range(min(MAX_BATCH, len(self._queue)))]
             try:
                 await self._write(batch)
@@ -131,13 +139,22 @@ class Log:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._wake.wait(), pause)
 
+    async def _gather(self) -> None:
+        """Wait for company, unless something is urgent."""
+        if 0 < len(self._queue) < MAX_BATCH:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._urgent.wait(), LINGER)
+        if len(self._queue) <= MAX_BATCH and not self._closing:
+            self._urgent.clear()
+
     async def _write(self, batch: list[_Waiting]) -> None:
-        entries = [each.entry for each in batch]
+        # In a thread: redaction takes its time, and whoever acts shall not wait for it.
+        entries = await asyncio.to_thread(_entries, batch) if batch else []
         if self._due() and await self._drained() and (not batch or await self._takes(entries)):
             self._settle(batch)
         elif batch:
             # Should the database have taken it after all, the ids tell when it is written again.
-            await self._set_aside(batch)
+            await self._set_aside(batch, entries)
 
     def _due(self) -> bool:
         return time.monotonic() >= self._retry_at or self._closing
@@ -179,27 +196,31 @@ class Log:
         if not work.cancelled():
             work.exception()
 
-    async def _set_aside(self, batch: list[_Waiting]) -> None:
+    async def _set_aside(self, batch: list[_Waiting], entries: Sequence[chain.Entry]) -> None:
         """Keep in the spool what the policy and its bound let in, and what is owed."""
         kept: list[_Waiting] = []
         refused: list[_Waiting] = []
-        for each in batch:
-            lines = [*(other.line for other in kept), each.line]
-            fits = self._policy == "spool" and self._spool.room(lines)
-            (kept if each.owed or fits else refused).append(each)
+        lines: list[bytes] = []
+        for each, entry in zip(batch, entries, strict=True):
+            line = chain.canonical(entry) + b"\n"
+            if each.owed or (self._policy == "spool" and self._spool.room([*lines, line])):
+                kept.append(each)
+                lines.append(line)
+            else:
+                refused.append(each)
         why = "is down" if self._policy == "refuse" else "is down and the spool is full"
         error = errors.AuditUnavailable(f"The audit log's database {why}.", hint=_HINT)
         self._settle(refused, error)
         if not kept:
             return
         try:
-            await asyncio.to_thread(self._spool.append, [each.line for each in kept])
+            await asyncio.to_thread(self._spool.append, lines)
         except OSError as exc:
             logger.error("the audit log's spool can't be written: %s", exc)
-            for each in kept:
+            for each, line in zip(kept, lines, strict=True):
                 if each.owed:
                     self.lost += 1
-                    logger.critical("lost to the audit log: %s", each.line.decode("ascii"))
+                    logger.critical("lost to the audit log: %s", line.decode("ascii"))
             self._settle(kept, errors.AuditUnavailable(f"The spool fails: {exc}", hint=_HINT))
         else:
             self._settle(kept)
@@ -216,3 +237,7 @@ class Log:
                 each.done.set_exception(error)
                 # Its writer may have gone.
                 each.done.exception()
+
+
+def _entries(batch: Sequence[_Waiting]) -> list[chain.Entry]:
+    return [chain.entry(each.act, each.at) for each in batch]

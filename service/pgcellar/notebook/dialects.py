@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from collections.abc import Iterable
 
 #: The first line that is not blank.
 _DECLARED = re.compile(
@@ -43,6 +44,11 @@ def declared(source: str) -> str | None:
     """The dialect that a cell's first line declares, as typed; None if it declares none."""
     match = _DECLARED.match(source)
     return (match["name"] or match["tag"] or "") if match else None
+
+
+def any_declared(sources: Iterable[str]) -> bool:
+    """Whether one of the cells declares a dialect."""
+    return any(map(_DECLARED.match, sources))
 
 
 def to_postgres(source: str) -> Translation | None:
