@@ -7,7 +7,7 @@ import pathlib
 import secrets
 
 from pgcellar.api import errors, paths
-from pgcellar.postgres import account, binaries, faults, folders, server
+from pgcellar.postgres import account, binaries, faults, folders, server, templates
 
 SUPERUSER = "pgcellar"
 #: It holds what can't be rebuilt, so it syncs and cleans up after itself; and it is small.
@@ -80,6 +80,7 @@ class Embedded:
             settings={**SETTINGS, **newer},
             account=owner,
             superuser=SUPERUSER,
+            kept=templates.Templates(self._home / templates.FOLDER),
         )
 
     def _read_password(self, *, new: bool) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 import traitlets
 
 from pgcellar.environments import spawner
-from pgcellar.postgres import account, binaries, server
+from pgcellar.postgres import account, binaries, server, templates
 
 #: What every sandbox runs with. It holds nothing that can't be rebuilt, so nothing is synced;
 #: nothing moves by itself (no autovacuum); equal queries give equal sums (no parallel workers).
@@ -91,6 +91,7 @@ class LocalSpawner(spawner.Spawner):
             settings=self._settings(),
             account=self._account,
             superuser=spawner.ADMIN_ROLE,
+            kept=templates.Templates(home / templates.FOLDER),
         )
 
     async def start(self) -> AsyncIterator[spawner.State]:

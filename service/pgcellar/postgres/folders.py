@@ -6,6 +6,7 @@ everybody may write to is therefore used only if it is ours, and nothing is ever
 
 from __future__ import annotations
 
+import errno
 import os
 import pathlib
 import secrets
@@ -82,6 +83,29 @@ def give(path: pathlib.Path, account: accounts.Account) -> None:
             os.chown(name, account.uid, account.gid, dir_fd=handle, follow_symlinks=False)
 
 
+def take(path: pathlib.Path, account: accounts.Account) -> None:
+    """Make the account's tree root's own, for everybody to read, and nobody else to change.
+
+    Raises OSError for what is no plain file or folder of the account's: root would open up
+    whatever else was put there.
+    """
+    for _, _, files, handle in os.fwalk(path, follow_symlinks=False):
+        os.fchown(handle, 0, 0)
+        os.fchmod(handle, 0o755)
+        for name in files:
+            file = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=handle)
+            try:
+                info = os.fstat(file)
+                if (info.st_uid, info.st_nlink) != (account.uid, 1) or not stat.S_ISREG(
+                    info.st_mode
+                ):
+                    raise OSError(errno.EPERM, "not a file of PostgreSQL's account", name)
+                os.fchown(file, 0, 0)
+                os.fchmod(file, 0o644)
+            finally:
+                os.close(file)
+
+
 def remove(path: pathlib.Path) -> None:
     """Remove a tree, if it's there. Killed halfway, it leaves nothing under the old name."""
     doomed = path.with_name(f".{path.name}.{secrets.token_hex(4)}.gone")
@@ -89,7 +113,14 @@ def remove(path: pathlib.Path) -> None:
         path.rename(doomed)
     except FileNotFoundError:
         return
-    shutil.rmtree(doomed)
+    while True:
+        try:
+            shutil.rmtree(doomed)
+            return
+        except FileNotFoundError:
+            # A program that was killed in there removes its own files to the last.
+            if not doomed.exists():
+                return
 
 
 def sweep(path: pathlib.Path) -> None:

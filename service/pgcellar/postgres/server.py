@@ -17,7 +17,17 @@ from collections.abc import Mapping
 from pgcellar.api import detached, errors
 from pgcellar.postgres import account as accounts
 from pgcellar.postgres import binaries as programs
-from pgcellar.postgres import faults, folders, initdb, memory, postmaster, processes, settings
+from pgcellar.postgres import (
+    commands,
+    faults,
+    folders,
+    initdb,
+    memory,
+    postmaster,
+    processes,
+    settings,
+    templates,
+)
 
 PORT = 5432
 #: An idle server is ready within 30 to 50 ms; waiting in coarser steps would be seen.
@@ -34,7 +44,10 @@ _LOG_LINES = 12
 
 
 class Server:
-    """See the module. `data` and `sockets` belong to this server alone."""
+    """See the module. `data` and `sockets` belong to this server alone.
+
+    With `kept` its data folder begins as a copy of a template.
+    """
 
     def __init__(
         self,
@@ -45,6 +58,7 @@ class Server:
         settings: Mapping[str, str],
         account: accounts.Account | None,
         superuser: str,
+        kept: templates.Templates | None = None,
     ) -> None:
         self.data = data.absolute()
         self.sockets = sockets.absolute()
@@ -53,6 +67,7 @@ class Server:
         self._settings = dict(settings)
         self._account = account
         self._superuser = superuser
+        self._templates = kept
         self._process: processes.Process | None = None
 
     @property
@@ -77,6 +92,7 @@ class Server:
             superuser=self._superuser,
             password=password,
             hba=hba,
+            kept=self._templates,
         )
 
     async def start(self, timeout: float = 30.0) -> None:  # noqa: ASYNC109 - what is late is killed
@@ -143,7 +159,7 @@ class Server:
                 capture_output=True,
                 text=True,
                 errors="replace",
-                env=initdb.environment(),
+                env=commands.environment(),
                 cwd="/",
                 timeout=_CONTROLDATA_TIMEOUT,
                 **accounts.popen_kwargs(self._account),
@@ -244,7 +260,7 @@ class Server:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env=initdb.environment(),
+                env=commands.environment(),
                 cwd="/",
                 start_new_session=True,
                 **accounts.popen_kwargs(self._account),
