@@ -9,17 +9,19 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from pgcellar.notebook import psqlvars
+
 _SPAN = re.compile(
-    r"""
+    rf"""
       (?P<line>--[^\r\n]*)
     | (?P<block>/\*)
-    | (?P<dollar>\$(?P<tag>(?:[A-Za-z_\x80-\U0010ffff][\w\x80-\U0010ffff]*)?)\$)
+    | (?P<dollar>\$(?P<tag>(?:{psqlvars.LETTER}{psqlvars.NAME_CHARACTER}*)?)\$)
     | (?P<escape>[eE]'[^'\\]*+(?:(?:''|\\.|'\s*[\r\n]\s*')[^'\\]*+)*+(?:'|\Z|\\\Z))
     | (?P<string>'[^']*+(?:''[^']*+)*+(?:'|\Z))
     | (?P<name>"[^"]*+(?:""[^"]*+)*+(?:"|\Z))
-    | (?P<word>[A-Za-z_\x80-\U0010ffff][\w$\x80-\U0010ffff]*)
+    | (?P<word>{psqlvars.LETTER}{psqlvars.WORD_CHARACTER}*)
     | (?P<meta>^[ \t]*\\(?=\S))
-    | (?P<code>[^\w'"$/\-\\;\s\x80-\U0010ffff]+|\d+|\s|.)
+    | (?P<code>[\x00-\x08\x0e-\x1b!#%&()*+,.:<=>?@\[\]^`{{|}}~\x7f]+|\d+|\s|.)
     """,
     re.VERBOSE | re.MULTILINE | re.DOTALL,
 )

@@ -430,7 +430,7 @@ _COMMENT_EDGE = re.compile(r"/\*|\*/")
 _ESCAPED = re.compile(r"[^'\\]*+(?:(?:''|\\(?:.|\Z))[^'\\]*+)*+", re.DOTALL)
 _CONTINUED = re.compile(r"(?:[ \t\f\v]|--[^\r\n]*+)*+[\r\n](?:[ \t\r\n\f\v]|--[^\r\n]*+[\r\n])*+'")
 
-_WORD = r"[A-Za-z_\x80-\U0010ffff][A-Za-z0-9_$\x80-\U0010ffff]*+"
+_WORD = rf"{psqlvars.LETTER}{psqlvars.WORD_CHARACTER}*+"
 # A word right behind a number belongs to it, for the lexer.
 _NUMBER = rf"(?:[0-9]++(?:\.(?!\.)[0-9]*+)?+|\.[0-9]++)(?:{_WORD})?+|\$[0-9]++(?:{_WORD})?+"
 
@@ -445,7 +445,7 @@ _TOKEN = re.compile(
     | (?P<prefix>[nN](?=')|[uU](?=&))
     | (?P<word>{_WORD})
     | (?P<number>{_NUMBER})
-    | (?P<dollar>\$(?:[A-Za-z_\x80-\U0010ffff][A-Za-z0-9_\x80-\U0010ffff]*+)?+\$)
+    | (?P<dollar>\$(?:{psqlvars.LETTER}{psqlvars.NAME_CHARACTER}*+)?+\$)
     | (?P<cast>::|:=|\.\.)
     | (?P<variable>{psqlvars.REFERENCE})
     | (?P<open>\()
@@ -475,7 +475,7 @@ def _runs(word: str) -> re.Pattern[str]:
         | /\*[^*/]*+(?:(?:\*(?!/)|/(?!\*))[^*/]*+)*+\*/
         | /(?!\*)
         | \n(?![\n\\:]|\Z)
-        | ::|:=|:(?![A-Za-z0-9_\x80-\U0010ffff'"{{])
+        | ::|:=|:(?!{psqlvars.NAME_CHARACTER}|['"{{])
     """
     words = rf"[eE]'[^'\\]*+(?:(?:''|\\.)[^'\\]*+)*+'|(?![eE]'){_WORD}"
     nested = "(?!)"
@@ -488,4 +488,4 @@ def _runs(word: str) -> re.Pattern[str]:
 _NESTING = 5
 _RUN_HEAD = _runs("(?!)")
 _RUN = _runs("")
-_RUN_ROUTINE = _runs(r"(?!(?i:begin|case|end)(?![A-Za-z0-9_$\x80-\U0010ffff]))")
+_RUN_ROUTINE = _runs(rf"(?!(?i:begin|case|end)(?!{psqlvars.WORD_CHARACTER}))")

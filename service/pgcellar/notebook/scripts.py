@@ -25,7 +25,7 @@ Include = Callable[[str], str | psqlscan.Problem]
 MAX_VALUE = 1 << 20
 #: Files within files within …
 MAX_DEPTH = 10
-_NAME = re.compile(r"[\w\x80-\U0010ffff]+")
+_NAME = re.compile(rf"{psqlvars.NAME_CHARACTER}+")
 _DESCRIBES = re.compile(r"(?:d[A-Za-z]*[S+x]*|(?:l|list|z|lo_list)[S+x]*|s[fv]\+?|h|help|\?)\Z")
 _INCLUDES = frozenset({"i", "ir", "include", "include_relative"})
 _INCLUDE = re.compile(
