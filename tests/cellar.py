@@ -90,15 +90,27 @@ class Cellar:
         self, cells: Sequence[str], head: int | None = None, *, notebook: str = "n", **more: Any
     ) -> concurrent.futures.Future[Ran]:
         """Begin to run a head."""
+        return self.start_for(OWNER, cells, head, notebook=notebook, **more)
+
+    def start_for(
+        self,
+        owner: str,
+        cells: Sequence[str],
+        head: int | None = None,
+        *,
+        notebook: str = "n",
+        **more: Any,
+    ) -> concurrent.futures.Future[Ran]:
+        """Begin to run a head of somebody's."""
         request = records.RunRequest(
             notebook=notebook,
             cells=tuple(records.Cell(id=f"c{i}", source=text) for i, text in enumerate(cells)),
             head=len(cells) - 1 if head is None else head,
             **more,
         )
-        return self.submit(self._run(request))
+        return self.submit(self._run(owner, request))
 
-    async def _run(self, request: records.RunRequest) -> Ran:
+    async def _run(self, owner: str, request: records.RunRequest) -> Ran:
         events: list[records.Event] = []
         gathered = rendering.Results()
 
@@ -106,7 +118,7 @@ class Cellar:
             events.append(event)
             gathered.take(event)
 
-        await self.runner.run(OWNER, request, emit)
+        await self.runner.run(owner, request, emit)
         done = events[-1]
         assert isinstance(done, records.Done)
         return Ran(done=done, results=gathered.results(), events=events)

@@ -73,6 +73,12 @@ class ServiceApp(traitlets.config.Application):
     spares = traitlets.Int(
         1, min=0, help="Sandboxes kept running for whoever comes, or crashes, next."
     ).tag(config=True)
+    max_sandboxes = traitlets.Int(
+        0, min=0, help="Sandboxes that may run at once, besides spares; 0 for any number."
+    ).tag(config=True)
+    sandbox_patience = traitlets.Float(
+        60.0, help="Seconds for which a run waits while so many are in use."
+    ).tag(config=True)
     snapshot_bytes = traitlets.Int(
         eviction.Limits().bytes, help="Bytes that the snapshots of one sandbox may take."
     ).tag(config=True)
@@ -97,6 +103,7 @@ class ServiceApp(traitlets.config.Application):
         self._used = time.monotonic()
         self._stopping = asyncio.Event()
         self._caches: dict[str, snapshots.SnapshotCache] = {}
+        self._leaving: set[asyncio.Task[None]] = set()
 
     def load_settings(self) -> None:
         """Read `pgcellar_config.py`, if there is one."""
@@ -151,6 +158,12 @@ class ServiceApp(traitlets.config.Application):
             kind="local",
             idle_timeout=self.sandbox_idle_timeout,
             spares=self.spares,
+            limits=environments.Limits(
+                running=self.max_sandboxes,
+                starting=2 * (os.cpu_count() or 1),
+                patience=self.sandbox_patience,
+            ),
+            stopped=self._left,
         )
         await self._environments.open()
         stack.push_async_callback(self._environments.close)
@@ -240,6 +253,13 @@ class ServiceApp(traitlets.config.Application):
         await space.open()
         self._caches[owner] = cache
         return space
+
+    def _left(self, owner: str) -> None:
+        """A sandbox was stopped: what is held of it in memory goes too, behind whoever waits."""
+        self._caches.pop(owner, None)
+        task = asyncio.create_task(self._runner.leave(owner))
+        self._leaving.add(task)
+        task.add_done_callback(self._leaving.discard)
 
     async def _cache_of(self, owner: str) -> snapshots.SnapshotCache:
         await self._runner.space(owner)

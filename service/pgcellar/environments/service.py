@@ -18,14 +18,30 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from pgcellar.api import errors
-from pgcellar.environments import spawner, store
+from pgcellar.environments import admission, spawner, store
 
 logger = logging.getLogger(__name__)
 
 #: How often sandboxes are looked after, in seconds.
 WATCH_INTERVAL = 2.0
+#: Seconds for which a sandbox is not stopped for somebody else's sake.
+_RESPITE = 5.0
 
 SpawnerFactory = Callable[[str, Mapping[str, Any]], spawner.Spawner]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Limits:
+    """What the machine carries.
+
+    `running` sandboxes at once, 0 for any number, of which `starting` start at once; beyond that
+    `queue` people wait, up to `patience` seconds.
+    """
+
+    running: int = 0
+    starting: int = 4
+    queue: int = 1000
+    patience: float = 60.0
 
 
 class Sandbox:
@@ -55,7 +71,11 @@ class Sandbox:
             yield
         finally:
             self._runs -= 1
-            self._used = time.monotonic()
+            self.touch()
+
+    def touch(self) -> None:
+        """Somebody is about to use it."""
+        self._used = time.monotonic()
 
     def idle_seconds(self) -> float:
         """How long nobody has used it; 0 while somebody does."""
@@ -69,8 +89,8 @@ class Sandbox:
 class Environments:
     """See the module.
 
-    `idle_timeout` is in seconds. `spares` sandboxes are kept running for whoever comes, or
-    crashes, next.
+    `idle_timeout` is in seconds. `spares` sandboxes are kept running, besides the limit, for
+    whoever comes, or crashes, next. `stopped` is told whose idle sandbox was stopped.
     """
 
     def __init__(
@@ -81,6 +101,8 @@ class Environments:
         kind: str,
         idle_timeout: float,
         spares: int,
+        limits: Limits = Limits(),
+        stopped: Callable[[str], None] = lambda owner: None,
     ) -> None:
         self._store = sandboxes
         self._make = make
@@ -92,6 +114,15 @@ class Environments:
         self._rows: dict[str, store.SandboxRow] = {}
         self._locks: dict[str, asyncio.Lock] = collections.defaultdict(asyncio.Lock)
         self._watcher: asyncio.Task[None] | None = None
+        self._stopped = stopped
+        self._starting = asyncio.Semaphore(limits.starting)
+        self._admission = admission.Admission(
+            limit=limits.running,
+            queue=limits.queue,
+            patience=limits.patience,
+            running=lambda: len(self._live),
+            make_room=self._make_room,
+        )
 
     async def open(self) -> None:
         """Read what an earlier service left, remove what nobody owns, begin to watch."""
@@ -116,19 +147,21 @@ class Environments:
     async def sandbox(self, owner: str) -> Sandbox:
         """The owner's running sandbox, started or replaced if need be.
 
-        Raises PostgresNotFound, PostgresFailed or SandboxFull.
+        Raises PostgresNotFound, PostgresFailed, SandboxFull or LimitExceeded.
         """
         async with self._locks[owner]:
             live = self._live.get(owner)
             if live is not None and live.alive():
+                live.touch()
                 return live
             self._live.pop(owner, None)
-            found = await self._resume(owner) or await self._take_spare(owner)
-            if found is None:
-                found = await self._start(self._new_row(owner))
-            self._live[owner] = found
-            self._rows[owner] = found.row
-            return found
+            async with self._admission.enter():
+                found = await self._resume(owner) or await self._take_spare(owner)
+                if found is None:
+                    found = await self._start(self._new_row(owner))
+                self._live[owner] = found
+                self._rows[owner] = found.row
+                return found
 
     def names(self) -> list[str]:
         """Every sandbox there is, running or not."""
@@ -142,7 +175,12 @@ class Environments:
     def counts(self) -> dict[str, int]:
         """How many sandboxes there are, by what they do."""
         stopped = self._rows.keys() - self._live.keys()
-        return {"running": len(self._live), "spare": len(self._spare), "stopped": len(stopped)}
+        return {
+            "running": len(self._live),
+            "spare": len(self._spare),
+            "stopped": len(stopped),
+            "waiting": self._admission.waiting,
+        }
 
     # --- one sandbox -------------------------------------------------------------------------
 
@@ -167,6 +205,10 @@ class Environments:
         return None
 
     async def _start(self, row: store.SandboxRow) -> Sandbox:
+        async with self._starting:
+            return await self._begin(row)
+
+    async def _begin(self, row: store.SandboxRow) -> Sandbox:
         source = self._make(row.name, row.state)
         await self._store.save(row)
         try:
@@ -210,7 +252,26 @@ class Environments:
         """Stop sandboxes nobody has used for `idle_timeout`; forget those that crashed."""
         for owner, sandbox in list(self._live.items()):
             async with self._locks[owner]:
+                if self._live.get(owner) is not sandbox:
+                    continue
                 if sandbox.idle_seconds() > self._idle_timeout:
                     logger.info("sandbox %s is idle; stopping it", sandbox.name)
-                    del self._live[owner]
-                    await sandbox.stop()
+                    await self._stop(owner, sandbox)
+
+    async def _make_room(self) -> bool:
+        """Stop the sandbox that nobody has used for longest; False if there is none to stop."""
+        for owner, sandbox in sorted(self._live.items(), key=lambda item: -item[1].idle_seconds()):
+            if sandbox.idle_seconds() < _RESPITE:
+                return False
+            # Not one whose owner is just coming, and who may wait for the same turn.
+            if not self._locks[owner].locked():
+                async with self._locks[owner]:
+                    logger.info("sandbox %s makes room for another", sandbox.name)
+                    await self._stop(owner, sandbox)
+                    return True
+        return False
+
+    async def _stop(self, owner: str, sandbox: Sandbox) -> None:
+        del self._live[owner]
+        await sandbox.stop()
+        self._stopped(owner)

@@ -276,6 +276,14 @@ class Runner:
         if found is not None and found[0].alive():
             await found[1].forget(notebook)
 
+    async def leave(self, owner: str) -> None:
+        """Let go of a sandbox that was stopped."""
+        async with self._opening[owner]:
+            known = self._workspaces.get(owner)
+            if known is not None and not known[0].alive():
+                del self._workspaces[owner]
+                await known[1].close()
+
     async def space(self, owner: str) -> workspace.Workspace:
         """The workspace of an owner's running sandbox."""
         return (await self._workspace(owner, _silent))[1]
@@ -291,7 +299,8 @@ class Runner:
             if known is not None:
                 await known[1].close()
                 del self._workspaces[owner]
-            space = await self._open_workspace(sandbox)
+            with sandbox.in_use():
+                space = await self._open_workspace(sandbox)
             self._workspaces[owner] = (sandbox, space)
             return sandbox, space
 
