@@ -16,7 +16,7 @@ from tests import oracle as oracles
 
 from pgcellar.api import errors, records
 from pgcellar.notebook import states
-from pgcellar.runner import executor, pages, running, slices
+from pgcellar.runner import executor, pages, probes, running, slices
 
 
 @pytest.fixture(scope="module")
@@ -226,6 +226,7 @@ def test_a_state_that_can_not_be_looked_at_has_no_pages(
     cells = ["create table unlooked (a int)", "select * from unlooked"]
     with monkeypatch.context() as patch:
         patch.setattr(running, "know_facts", unknown)
+        patch.setattr(probes, "_SETTLED", "select 1/0")
         with pytest.raises(errors.NoPages, match="can't be told"):
             cellar.page(cells, notebook="unlooked")
     assert cellar.page(cells, notebook="unlooked").row_count == 0

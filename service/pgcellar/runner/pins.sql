@@ -1,13 +1,19 @@
 -- What ties a state to its live connection, and what a connection made anew is given; one row, one
 -- JSON object. Relations are named in full: a temporary one would come first otherwise.
+with
+-- Once: the view has four hundred rows, and goes through them all whichever are wanted.
+shown as materialized (
+  select name, setting, source, reset_val from pg_catalog.pg_settings
+  where source = 'session' or name = 'search_path'
+)
 select json_build_object(
   'prepared', (select coalesce(json_object_agg(name, statement order by prepare_time), '{}')
                from pg_catalog.pg_prepared_statements where from_sql),
   'listening', (select coalesce(json_agg(channel), '[]') from pg_listening_channels() channel),
   'role', nullif(current_setting('role'), 'none'),
-  'settings', (select coalesce(json_object_agg(name, setting), '{}') from pg_catalog.pg_settings
+  'settings', (select coalesce(json_object_agg(name, setting), '{}') from shown
                where source = 'session' and name <> 'search_path'),
-  'reset_path', (select reset_val from pg_catalog.pg_settings where name = 'search_path'),
+  'reset_path', (select reset_val from shown where name = 'search_path'),
   'pins', array_remove(array[
     -- Nearly always there is no such schema, and the three scans behind it are not needed.
     case when pg_my_temp_schema() = 0 then null

@@ -95,6 +95,7 @@ _FACTS = (
     .replace("{state_only}", _names(STATE_ONLY))
 )
 _PINS = _sql("pins.sql")
+_SETTLED = f"select pg_catalog.json_build_object('pins', ({_PINS}), 'facts', ({_FACTS}))"
 _EFFECTS = f"""
 select distinct lower(proname::text) from pg_catalog.pg_proc
 where oid < 16384 and provolatile = 'v'
@@ -130,6 +131,26 @@ async def builtin_types(session: executor.Session) -> dict[int, str]:
 async def facts(session: executor.Session) -> states.Facts:
     """The facts of the state the session's instance is in, without the built-in names."""
     body, _ = await _ask(session, "facts", _FACTS)
+    return _facts(body)
+
+
+async def session_state(session: executor.Session, custom: Iterable[str] = ()) -> SessionState:
+    """What the session holds now; `custom` names settings that PostgreSQL does not list."""
+    if session.in_transaction:
+        return SessionState(pins=("an open transaction",))
+    body, path = await _ask(session, "pins", _PINS)
+    return await _held(session, body, path, custom)
+
+
+async def settled(
+    session: executor.Session, custom: Iterable[str] = ()
+) -> tuple[SessionState, states.Facts]:
+    """What `session_state` and `facts` give, in half the time; outside of a transaction only."""
+    body, path = await _ask(session, "settled", _SETTLED)
+    return await _held(session, body["pins"], path, custom), _facts(body["facts"])
+
+
+def _facts(body: Mapping[str, Any]) -> states.Facts:
     return states.Facts(
         names=frozenset(body["names"]),
         reached=body["reached"],
@@ -138,11 +159,9 @@ async def facts(session: executor.Session) -> states.Facts:
     )
 
 
-async def session_state(session: executor.Session, custom: Iterable[str] = ()) -> SessionState:
-    """What the session holds now; `custom` names settings that PostgreSQL does not list."""
-    if session.in_transaction:
-        return SessionState(pins=("an open transaction",))
-    body, path = await _ask(session, "pins", _PINS)
+async def _held(
+    session: executor.Session, body: Mapping[str, Any], path: str, custom: Iterable[str]
+) -> SessionState:
     held = SessionState.of_json(body)
     settings = {**held.settings, **await _custom(session, custom)}
     if path != body["reset_path"]:

@@ -13,6 +13,7 @@ from pgcellar.api import errors, records
 from pgcellar.notebook import cells, states
 from pgcellar.runner import (
     connections,
+    executor,
     instances,
     outputs,
     planning,
@@ -406,13 +407,29 @@ class Workspace:
             if not session.in_transaction:
                 with contextlib.suppress(connections.StatementFailed):
                     await session.query(f"ANALYZE {relation}")
-        try:
-            instance.held = await probes.session_state(session, instance.custom)
-        except connections.StatementFailed:
-            instance.held = probes.SessionState(pins=("a session that does not answer",))
+        instance.held = await self._look(session, instance, context)
         if not instance.held.prepared and not session.in_transaction:
             instance.plans = "none"
         await running.know_facts(session, instance.mark, context)
+
+    async def _look(
+        self,
+        session: executor.Session,
+        instance: instances.Instance,
+        context: running.Context,
+    ) -> probes.SessionState:
+        """What the session holds; the facts are found out by the way, where they are missing."""
+        state = instance.mark.state
+        if not session.in_transaction and context.knowledge.facts(state) is None:
+            # What fails here, by a timeout of the user's, may do with less.
+            with contextlib.suppress(connections.StatementFailed):
+                held, facts = await probes.settled(session, instance.custom)
+                context.knowledge.learn_facts(state, facts)
+                return held
+        try:
+            return await probes.session_state(session, instance.custom)
+        except connections.StatementFailed:
+            return probes.SessionState(pins=("a session that does not answer",))
 
     def worth_keeping(self, instance: instances.Instance, *, volatile: bool) -> bool:
         """Whether to keep the instance's state before anything else runs on it."""
