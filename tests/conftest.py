@@ -16,6 +16,7 @@ pytest_plugins = [
     "tests.fixtures_oracle",
     "tests.fixtures_service",
     "tests.fixtures_gateway",
+    "tests.fixtures_central",
     "tests.fixtures_identity",
 ]
 

@@ -34,9 +34,6 @@ class Gateway(ExtensionApp):
         assert self.serverapp is not None
         self._services = client.Client()
         limiter = limits.RateLimiter(self.requests_per_minute, self.burst)
-        paths: dict[str, dict[str, routes.Route]] = {}
-        for route in routes.ROUTES:
-            paths.setdefault(route.pattern, {})[route.method] = route
         root = url_path_join(self.serverapp.base_url, ROOT)
         self.handlers.extend(
             [
@@ -48,7 +45,7 @@ class Gateway(ExtensionApp):
                         handlers.Operation,
                         {"services": self._services, "limiter": limiter, "operations": operations},
                     )
-                    for pattern, operations in paths.items()
+                    for pattern, operations in routes.table(routes.ROUTES).items()
                 ),
                 (f"{ROOT}/.*", handlers.Missing),
             ]

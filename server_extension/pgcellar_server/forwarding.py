@@ -11,7 +11,7 @@ import tornado.httputil
 from pgcellar.api import transport
 
 #: What a caller may say to the services besides path and body.
-_PASSED = (
+PASSED = (
     "Accept",
     "Content-Type",
     "Idempotency-Key",
@@ -29,6 +29,9 @@ RETURNED = (
     "Retry-After",
     "X-Accel-Buffering",
 )
+#: What binds a login to a browser, for routes that say so.
+COOKIE = "Cookie"
+SET_COOKIE = "Set-Cookie"
 
 
 class Services(Protocol):
@@ -63,7 +66,7 @@ Start = Callable[[int, Mapping[str, str]], None]
 
 def headers(request: tornado.httputil.HTTPServerRequest) -> dict[str, str]:
     """The headers of a caller's request that go on."""
-    return {name: request.headers[name] for name in _PASSED if name in request.headers}
+    return {name: request.headers[name] for name in PASSED if name in request.headers}
 
 
 async def forward(
@@ -78,7 +81,7 @@ async def forward(
     """
 
     def begin(status: int, found: tornado.httputil.HTTPHeaders) -> None:
-        start(status, {name: found[name] for name in RETURNED if name in found})
+        start(status, {name: found[name] for name in (*RETURNED, SET_COOKIE) if name in found})
 
     await services.forward(
         request.method,

@@ -2,41 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Mapping
 from typing import Any
-from urllib import parse
 
 import tornado.iostream
 import tornado.web
 from jupyter_server.auth.decorator import authorized
 from jupyter_server.base import handlers as jupyter
 
-from pgcellar.api import errors, problems
-from pgcellar_server import forwarding, limits, openapi, routes
-
-#: The largest body of a request that is no chunk of a file.
-MAX_BODY = 32 << 20
+from pgcellar.api import errors, identities
+from pgcellar_server import forwarding, limits, openapi, operating, routes
 
 
-class _Handler(jupyter.APIHandler):
+class _Handler(operating.Problems, jupyter.APIHandler):
     """What all handlers of the gateway share: their errors are problem documents."""
 
     auth_resource = "pgcellar"
-
-    def write_error(self, status_code: int, **kwargs: Any) -> None:
-        """A problem document; never a traceback."""
-        cause = kwargs.get("exc_info", (None, None, None))[1]
-        if isinstance(cause, errors.PgcellarError):
-            problem = problems.of(cause)
-        elif isinstance(cause, tornado.web.HTTPError):
-            problem = problems.plain(status_code, cause.log_message)
-        elif cause is None:
-            problem = problems.plain(status_code)
-        else:
-            problem = problems.unforeseen()
-        self.tell(problem)
 
     def check_xsrf_cookie(self) -> None:
         """Jupyter's check; but who shows a token that nobody knows is told that instead."""
@@ -57,12 +39,9 @@ class _Handler(jupyter.APIHandler):
             hint="Send a token of this server: `Authorization: Bearer TOKEN`.",
         )
 
-    def tell(self, problem: problems.Problem) -> None:
-        """Finish with a problem document."""
-        self.set_status(problem.status)
-        for name, value in problem.headers:
-            self.set_header(name, value)
-        self.finish(json.dumps(problem.to_json()), set_content_type=problems.CONTENT_TYPE)
+    def conclude(self, kind: str) -> None:
+        """Jupyter's `finish` would set a content type of its own."""
+        self.finish(set_content_type=kind)
 
     def log_exception(self, *info: Any) -> None:
         """Errors of ours are answers."""
@@ -76,7 +55,7 @@ class _Handler(jupyter.APIHandler):
         return f"user {user.username}" if user is not None else f"from {self.request.remote_ip}"
 
 
-class Operation(_Handler):
+class Operation(operating.Operating, _Handler):
     """The routes of one path."""
 
     def initialize(
@@ -89,8 +68,6 @@ class Operation(_Handler):
         self.services = services
         self.limiter = limiter
         self.operations = operations
-        self._kind = "application/json"
-        self._task: asyncio.Task[None] | None = None
 
     @tornado.web.authenticated
     @authorized
@@ -118,76 +95,11 @@ class Operation(_Handler):
 
     async def _operate(self, parameters: Mapping[str, str]) -> None:
         self.limiter.admit(self.caller)
-        route = self.operations.get(self.request.method or "")
-        if route is None:
-            self.set_header("Allow", ", ".join(sorted(self.operations)))
-            raise tornado.web.HTTPError(405, "This can't be done here.")
-        request = forwarding.Request(
-            method=route.method,
-            path=self._path(route, parameters),
-            body=self._body(route),
-            headers=forwarding.headers(self.request),
-        )
-        self._task = asyncio.ensure_future(
-            forwarding.forward(self.services, request, self._start, self._take)
-        )
-        try:
-            await self._task
-        except (asyncio.CancelledError, tornado.iostream.StreamClosedError):
-            # Who asked has left.
-            return
-        if not self._finished:
-            self.finish(set_content_type=self._kind)
+        await self.operate(parameters)
 
-    def _path(self, route: routes.Route, parameters: Mapping[str, str]) -> str:
-        quoted = {name: parse.quote(value, safe="/") for name, value in parameters.items()}
-        known = {each["name"] for each in route.query}
-        given = [
-            (name, value)
-            for name in known
-            for value in self.get_query_arguments(name, strip=False)[:1]
-        ]
-        query = f"?{parse.urlencode(given)}" if given else ""
-        return route.service.format(**quoted) + query
-
-    def _body(self, route: routes.Route) -> bytes | None:
-        body = self.request.body
-        if len(body) > MAX_BODY:
-            raise tornado.web.HTTPError(413, f"A request has at most {MAX_BODY} bytes.")
-        if route.body is None:
-            return body if route.binary else (b"{}" if route.method == "POST" else None)
-        try:
-            found = json.loads(body)
-        except (ValueError, RecursionError) as exc:
-            raise errors.BadRequest(f"The request's body is not JSON: {exc}") from exc
-        if not isinstance(found, dict):
-            raise errors.BadRequest("The request's body is not a JSON object.")
-        if "directory" in found:
-            raise errors.Forbidden(
-                "`directory` names a folder of the service's machine.",
-                hint="Leave it out, and upload the files that the notebook reads.",
-            )
-        return body
-
-    def _start(self, status: int, headers: Mapping[str, str]) -> None:
-        self.set_status(status)
-        for name, value in headers.items():
-            if name == "Content-Type":
-                self._kind = value
-            elif name == "Location":
-                run = value.rsplit("/", 1)[1]
-                value = f"{self.request.path.rstrip('/')}/{run}"
-            self.set_header(name, value)
-
-    async def _take(self, chunk: bytes) -> None:
-        self.write(chunk)
-        # A slow reader is waited for, and the services with it; the run is not.
-        await self.flush()
-
-    def on_connection_close(self) -> None:
-        """Nobody reads any more."""
-        if self._task is not None:
-            self._task.cancel()
+    def said(self) -> Mapping[str, str]:
+        """See `operating.Operating`."""
+        return {identities.ADDRESS: self.request.remote_ip or ""}
 
 
 class Document(_Handler):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Sequence
 from typing import Any
 
 import pgcellar
@@ -27,10 +28,10 @@ _REASONS = {
 }
 
 
-def document(root: str) -> dict[str, Any]:
-    """The document; `root` is where the API is served."""
+def document(root: str, served: Sequence[routes.Route] = routes.ROUTES) -> dict[str, Any]:
+    """The document of the routes that are served; `root` is where the API is."""
     paths: dict[str, dict[str, Any]] = {}
-    for route in routes.ROUTES:
+    for route in served:
         paths.setdefault(route.path, {})[route.method.lower()] = _operation(route)
     return {
         "openapi": "3.1.0",
@@ -81,6 +82,8 @@ def _operation(route: routes.Route) -> dict[str, Any]:
         ],
         "responses": answers,
     }
+    if route.public:
+        made["security"] = []
     if route.binary:
         made["requestBody"] = {
             "required": True,
@@ -94,12 +97,12 @@ def _operation(route: routes.Route) -> dict[str, Any]:
     return made
 
 
-def page(root: str) -> str:
+def page(root: str, served: Sequence[routes.Route] = routes.ROUTES) -> str:
     """The document for people: no script, nothing from elsewhere."""
     rows = "".join(
         f"<tr><td><code>{route.method}</code></td><td><code>{html.escape(root + route.path)}</code>"
         f"</td><td>{html.escape(route.summary)}</td><td>{_statuses(route)}</td></tr>"
-        for route in routes.ROUTES
+        for route in served
     )
     return (
         "<!doctype html><html lang=en><meta charset=utf-8><title>pgcellar API</title>"

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 from pgcellar_server import schemas
 
-Method = Literal["GET", "POST", "PUT", "DELETE"]
+Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
 
 _PARAMETER = re.compile(r"\{(\w+)\}")
 #: What may stand for the parameters of paths.
@@ -22,6 +22,10 @@ _PATTERNS: Mapping[str, str] = {
     "statement": "[0-9]{1,4}",
     "digest": "[0-9a-f]{64}",
     "name": "[^?#]{1,900}",
+    "provider": "[a-z][a-z0-9_-]{0,40}",
+    "token": "[0-9a-f]{32}",
+    "class_": "[0-9a-f]{16}",
+    "subject": "[A-Za-z0-9_.:@-]{1,80}",
 }
 
 
@@ -30,7 +34,8 @@ class Route:
     """One operation. `path` and `service` are templates, of the gateway's and the service's path.
 
     `answers` has the status of success and the schema of what is given, by content type; None
-    where nothing is. `also` are further statuses of success, `problems` what may go wrong.
+    where nothing is. `also` are further statuses of success, `problems` what may go wrong. `public`
+    routes are anybody's; `cookies` bind what they begin to a browser.
     """
 
     method: Method
@@ -46,6 +51,8 @@ class Route:
     headers: tuple[Mapping[str, Any], ...] = ()
     also: tuple[int, ...] = ()
     problems: tuple[int, ...] = ()
+    public: bool = False
+    cookies: bool = False
 
     @property
     def pattern(self) -> str:
@@ -56,6 +63,14 @@ class Route:
     def parameters(self) -> tuple[tuple[str, str], ...]:
         """The parameters of the path, each with its pattern."""
         return tuple((name, _PATTERNS[name]) for name in _PARAMETER.findall(self.path))
+
+
+def table(routes: Iterable[Route]) -> dict[str, dict[str, Route]]:
+    """The routes by the pattern of their paths, and then by method."""
+    found: dict[str, dict[str, Route]] = {}
+    for route in routes:
+        found.setdefault(route.pattern, {})[route.method] = route
+    return found
 
 
 def _json(schema: Any) -> dict[str, Any]:

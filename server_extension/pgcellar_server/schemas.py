@@ -109,6 +109,19 @@ def _list(of: Any) -> dict[str, Any]:
 _DIGEST = {"type": "string", "pattern": "^[0-9a-f]{64}$"}
 _OTHERS: Mapping[str, Any] = {
     "Me": _object(subject=_TEXT, name=_TEXT, kind=_TEXT, roles=_list(_TEXT), scopes=_list(_TEXT)),
+    "Tokens": {
+        **_object(access_token=_TEXT, token_type=_TEXT, expires_in={"type": "integer"}),
+        "description": "An access token; with it, where one can be had, a refresh token.",
+    },
+    "TokenRequest": {
+        "type": "object",
+        "properties": {
+            "name": {"type": "string", "minLength": 1},
+            "scopes": _list(_TEXT),
+            "days": {"type": "integer", "minimum": 1, "maximum": 366},
+        },
+        "required": ["name", "scopes"],
+    },
     "RunList": _object(runs=_list(ref("RunInfo")), next={"type": ["string", "null"]}),
     "RunResult": _object(
         run=_TEXT,

@@ -24,7 +24,7 @@ import traitlets
 import traitlets.config
 
 import pgcellar
-from pgcellar import observing
+from pgcellar import observing, people
 from pgcellar.api import client, errors, paths, records
 from pgcellar.control import database
 from pgcellar.environments import local, spawner
@@ -50,7 +50,7 @@ from pgcellar.snapshots import handlers as state_handlers
 from pgcellar.snapshots import service as snapshots
 from pgcellar.snapshots import store as index
 from pgcellar.telemetry import gauges
-from pgcellar.web import authentication, base
+from pgcellar.web import base
 
 logger = logging.getLogger(__name__)
 
@@ -152,6 +152,9 @@ class ServiceApp(traitlets.config.Application):
             self._paths, observing.Audit(parent=self), observing.Telemetry(parent=self)
         )
         await stack.enter_async_context(self._observing.open(db))
+        self._people = await stack.enter_async_context(
+            people.open(people.Identity(parent=self), self._paths, db, self._observing.log)
+        )
         self._environments = environments.Environments(
             sandboxes.SandboxStore(db),
             self._spawner,
@@ -177,9 +180,12 @@ class ServiceApp(traitlets.config.Application):
             self._workspace,
             kept,
             files.Files(self._uploads),
+            self._people.limit,
         )
         stack.push_async_callback(self._runner.close)
-        self._ledger = ledger.Ledger(self._runner, ledger_store.RunStore(db))
+        self._ledger = ledger.Ledger(
+            self._runner, ledger_store.RunStore(db), spend=self._people.spend
+        )
         await self._ledger.open()
         stack.push_async_callback(self._ledger.close)
 
@@ -222,11 +228,14 @@ class ServiceApp(traitlets.config.Application):
     async def _workspace(self, sandbox: environments.Sandbox) -> workspace.Workspace:
         await self._index.keep_only(self._environments.names())
         databases = driver.DatabaseDriver(sandbox.endpoint)
+        allowed = await self._people.limit(sandbox.row.owner, "snapshot_bytes")
         cache = snapshots.SnapshotCache(
             sandbox.name,
             databases,
             self._index,
-            limits=eviction.Limits(bytes=self.snapshot_bytes, count=self.snapshot_count),
+            limits=eviction.Limits(
+                bytes=int(min(self.snapshot_bytes, allowed)), count=self.snapshot_count
+            ),
             extensions=tuple(self.extensions),
             evicted=self._observing.metrics.evictions.inc,
         )
@@ -296,10 +305,12 @@ class ServiceApp(traitlets.config.Application):
                 (f"{at}/gc", state_handlers.Collect, keeping),
                 (f"{at}/service", Status, {"app": self}),
                 (f"{at}/service/stop", Stop, {"app": self}),
+                *self._people.routes(),
             ],
             default_handler_class=base.Missing,
             log_function=lambda handler: self.touch(),
-            pgcellar_authentication=authentication.Authentication(),
+            pgcellar_authentication=self._people.authentication(),
+            pgcellar_quotas=self._people.allowances,
         )
 
     def _gauges(self) -> gauges.Gauges:

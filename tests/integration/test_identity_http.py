@@ -75,9 +75,7 @@ class Served:
             self.routes,
             default_handler_class=base.Missing,
             log_function=lambda handler: None,
-            pgcellar_authentication=authentication.Authentication(
-                verifier=self.parts.sessions, tokens_only=True
-            ),
+            pgcellar_authentication=authentication.Authentication(verifier=self.parts.sessions),
         )
         self.server = tornado.httpserver.HTTPServer(app)
         self.server.add_socket(socket)

@@ -9,6 +9,11 @@ from __future__ import annotations
 import dataclasses
 from typing import Literal, Protocol
 
+#: By which a gateway says, over the service's Unix socket, where a request is from; and that it is
+#: a stranger's, whom nothing but a token makes somebody.
+ADDRESS = "Pgcellar-Address"
+STRANGER = "Pgcellar-Stranger"
+
 Kind = Literal["os", "anonymous", "registered", "service"]
 
 #: May read and change everything of everybody.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal, Protocol
 
 from pgcellar.api import identities
@@ -34,3 +35,27 @@ class Quotas(Protocol):
 
         Raises LimitExceeded, with a sentence that names the limit and when it resets.
         """
+
+    async def left(self, who: identities.Identity, limit: Limit) -> float:
+        """How much of a limit over time is left."""
+
+    async def spend(self, who: identities.Identity, limit: Limit, amount: float) -> None:
+        """Count what was used, whether it was still allowed or not."""
+
+
+class Unlimited:
+    """No limits: satisfies `Quotas`."""
+
+    async def limit(self, who: identities.Identity, limit: Limit) -> float:
+        """See `Quotas`."""
+        return math.inf
+
+    async def admit(self, who: identities.Identity, limit: Limit, amount: float = 1.0) -> None:
+        """See `Quotas`."""
+
+    async def left(self, who: identities.Identity, limit: Limit) -> float:
+        """See `Quotas`."""
+        return math.inf
+
+    async def spend(self, who: identities.Identity, limit: Limit, amount: float) -> None:
+        """See `Quotas`."""

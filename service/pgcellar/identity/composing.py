@@ -43,6 +43,7 @@ def compose(
     administrators: Collection[str] = (),
     anonymous: bool = False,
     registration: bool = False,
+    issued: throttle.Rate | None = None,
     lifetime: float = sessions.LIFETIME,
 ) -> Parts:
     """The parts over one control database. `found` makes the providers."""
@@ -65,6 +66,7 @@ def compose(
             administrators=administrators,
             anonymous=anonymous,
             registration=registration,
+            issued=issued,
         ),
         management=managing.Management(
             accounts, grants, open_sessions, keyring, flows, counted, audit

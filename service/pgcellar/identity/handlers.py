@@ -27,7 +27,7 @@ class _IdentityHandler(base.BaseHandler):
     @property
     def address(self) -> str:
         """Where the request is from."""
-        return self.request.remote_ip or ""
+        return authentication.address(self.request)
 
     def text(self, name: str) -> str:
         """A text in the body. Raises BadRequest."""

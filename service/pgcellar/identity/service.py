@@ -41,6 +41,7 @@ class Idp:
         administrators: Collection[str] = (),
         anonymous: bool = False,
         registration: bool = False,
+        issued: throttle.Rate | None = None,
     ) -> None:
         self._accounts = accounts
         self._sessions = open_sessions
@@ -51,6 +52,7 @@ class Idp:
         self._administrators = frozenset(administrators)
         self._anonymous = anonymous
         self._registration = registration
+        self._issued = issued or throttle.ANONYMOUS
 
     # --- coming in ---------------------------------------------------------------------------
 
@@ -58,7 +60,7 @@ class Idp:
         """An identity for somebody who has not signed up."""
         if not self._anonymous:
             raise errors.Forbidden("Nobody comes in here without logging in.")
-        await self._attempts.attempt(throttle.ANONYMOUS, throttle.network(address))
+        await self._attempts.attempt(self._issued, throttle.network(address))
         subject = _subject()
         account = store.Account(subject=subject, kind="anonymous", name=f"guest-{subject[2:8]}")
         await self._accounts.add(account)

@@ -8,7 +8,7 @@ from typing import Any
 from pgcellar.api import auditing
 from pgcellar.control import database, windows
 from pgcellar.profiles import class_store, classes, limits, service, store
-from pgcellar.web import base
+from pgcellar.web import authentication, base
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -102,7 +102,7 @@ class Join(_ProfilesHandler):
 
     async def post(self) -> None:
         """Become a student of the class with a `code`."""
-        address = self.request.remote_ip or ""
+        address = authentication.address(self.request)
         self.answer(await self.classes.join(self.identity, self.body().get("code"), address))
 
 

@@ -96,6 +96,21 @@ class Profiles:
             hint="Use less, or ask your teacher or an administrator for more.",
         )
 
+    async def left(self, who: identities.Identity, limit: quotas.Limit) -> float:
+        """How much of a limit over time is left."""
+        value = await self.limit(who, limit)
+        if math.isinf(value):
+            return value
+        used = await self._windows.used(_key(who, limit), seconds=limits.WINDOWS[limit])
+        return max(value - used, 0.0)
+
+    async def spend(self, who: identities.Identity, limit: quotas.Limit, amount: float) -> None:
+        """Count what was used, whether it was still allowed or not."""
+        if math.isfinite(await self.limit(who, limit)):
+            await self._windows.take(
+                _key(who, limit), amount=amount, limit=limits.MOST, seconds=limits.WINDOWS[limit]
+            )
+
     async def remaining(self, who: identities.Identity) -> dict[str, dict[str, float | None]]:
         """Every limit: its value, and of what is counted over time what is left. None: no limit."""
         found: dict[str, dict[str, float | None]] = {}
@@ -104,10 +119,9 @@ class Profiles:
                 found[name] = {"limit": None}
                 continue
             found[name] = {"limit": value}
-            seconds = limits.WINDOWS.get(name)
-            if seconds is not None:
-                used = await self._windows.used(_key(who, name), seconds=seconds)
-                found[name] |= {"left": max(value - used, 0.0), "seconds": seconds}
+            if name in limits.WINDOWS:
+                left = await self.left(who, name)
+                found[name] |= {"left": left, "seconds": limits.WINDOWS[name]}
         return found
 
     async def set_quotas(

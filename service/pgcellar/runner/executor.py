@@ -70,6 +70,7 @@ class Session:
         self._notices: list[records.Notice] = []
         self._sent_notices = 0
         self._prepared: set[str] = set()
+        self._began: float | None = None
         #: No PREPARE of the user's can have a name with it.
         self._token = secrets.token_hex(8)
         conn.add_notice_handler(self._note)
@@ -106,6 +107,11 @@ class Session:
     def pid(self) -> int:
         """The server process of this session."""
         return self._pg.backend_pid
+
+    @property
+    def running_for(self) -> float:
+        """Seconds since the user's statement that runs began; 0 if none does."""
+        return 0.0 if self._began is None else time.perf_counter() - self._began
 
     @property
     def connection(self) -> pq.abc.PGconn:
@@ -225,6 +231,7 @@ class Session:
                     hint="RESET client_encoding: the text of a notebook is UTF-8.",
                 )
             ) from exc
+        self._began = time.perf_counter()
         try:
             return await self._run(
                 lambda: self._pg.send_query(data),
@@ -236,6 +243,8 @@ class Session:
         except asyncio.CancelledError:
             await asyncio.shield(self._settle_cancelled())
             raise
+        finally:
+            self._began = None
 
     # --- protocol ----------------------------------------------------------------------------
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 
 import tornado.iostream
 
 from pgcellar.api import errors, records
-from pgcellar.runner import service, uploads
+from pgcellar.runner import rationing, service, uploads
 from pgcellar.web import base
 
 #: An event waits this long for others to leave with; a short run is over by then.
@@ -34,11 +35,13 @@ class Runs(_RunnerHandler):
     _timer: asyncio.TimerHandle | None = None
     _flushing: asyncio.Future[None] | None = None
     _unsent = 0
+    _sent = 0
 
     async def post(self) -> None:
         """Run a head. A reader who leaves ends the run."""
         request = self.files.confined(self.identity, self.record(records.RunRequest))
         service.check(request)
+        request = await rationing.admit(self.quotas, self.identity, request)
         self.set_header("Content-Type", "application/x-ndjson")
         self._task = asyncio.create_task(
             self.runner.run(self.identity.subject, request, self._send)
@@ -47,11 +50,13 @@ class Runs(_RunnerHandler):
             await self._task
         if self._timer is not None:
             self._timer.cancel()
+        await self.quotas.spend(self.identity, "result_bytes", self._sent)
 
     async def _send(self, event: records.Event) -> None:
         """Queue an event; events that come together leave together, in one write."""
         line = records.encode(event)
         self.write(line)
+        self._sent += len(line)
         self._unsent += len(line)
         if self._unsent > FLUSH_BYTES:
             await self._flush_now()
@@ -115,12 +120,15 @@ class Pages(_RunnerHandler):
     async def post(self) -> None:
         """Give a page. The first one may take as long as the statement does."""
         request = self.files.confined(self.identity, self.record(records.PageRequest))
+        request = await rationing.admit(self.quotas, self.identity, request)
         self._task = asyncio.create_task(self.runner.page(self.identity.subject, request))
         try:
             page = await self._task
         except asyncio.CancelledError:
             return
-        self.answer(records.to_json(page))
+        found = records.to_json(page)
+        await self.quotas.spend(self.identity, "result_bytes", len(json.dumps(found)))
+        self.answer(found)
 
     def on_connection_close(self) -> None:
         """Nobody waits for it any more."""

@@ -13,7 +13,7 @@ import dataclasses
 import datetime
 import logging
 import secrets
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 
 from pgcellar.api import errors, gathering, records
 from pgcellar.runner import ledger_store, recordings, service
@@ -42,7 +42,8 @@ class _Live:
 class Ledger:
     """See the module.
 
-    `running` runs run at a time; `queued` at most wait, and of one owner `queued_each`.
+    `running` runs run at a time; `queued` at most wait, and of one owner `queued_each`. `spend` is
+    told how many bytes a run gave its owner.
     """
 
     def __init__(
@@ -53,12 +54,14 @@ class Ledger:
         running: int = 32,
         queued: int = 4_000,
         queued_each: int = 50,
+        spend: Callable[[str, int], Awaitable[None]] | None = None,
     ) -> None:
         self._runner = runner
         self._store = store
         self._slots = asyncio.Semaphore(running)
         self._queued = queued
         self._queued_each = queued_each
+        self._spend = spend
         self._live: dict[str, _Live] = {}
         self._pruner: asyncio.Task[None] | None = None
 
@@ -90,10 +93,12 @@ class Ledger:
         *,
         key: str | None = None,
         deadline: float | None = None,
+        admit: Callable[[], Awaitable[None]] | None = None,
     ) -> tuple[records.RunInfo, bool]:
         """Accept a run; it, and whether it is new: a key that comes again names the same run.
 
-        Raises BadRequest, LimitExceeded, or Conflict where the key named another request.
+        A new one is begun when `admit` says nothing against it. Raises BadRequest, LimitExceeded,
+        or Conflict where the key named another request.
         """
         service.check(request)
         if deadline is not None and not 0 < deadline < float("inf"):
@@ -105,6 +110,8 @@ class Ledger:
         if known is not None:
             return known, False
         self._admit(owner)
+        if admit is not None:
+            await admit()
         made = await self._store.add(run)
         if made is None:
             known = await self._known(run)
@@ -250,6 +257,11 @@ class Ledger:
                 await asyncio.sleep(_AGAIN_SECONDS)
         del self._live[live.run.id]
         live.recording.finish()
+        if self._spend is not None:
+            try:
+                await self._spend(live.run.owner, len(events))
+            except errors.PgcellarError as exc:
+                logger.warning("what run %s gave is not counted: %s", live.run.id, exc)
 
     def _expire(self, live: _Live) -> None:
         reason = f"The run was cancelled at its deadline of {live.run.deadline:g} s."

@@ -10,7 +10,7 @@ import json
 import tornado.iostream
 
 from pgcellar.api import errors, records
-from pgcellar.runner import ledger, recordings, uploads
+from pgcellar.runner import ledger, rationing, recordings, uploads
 from pgcellar.web import base
 
 #: Runs on one page of a list.
@@ -46,7 +46,13 @@ class Runs(LedgerHandler):
         if deadline is not None and type(deadline) not in (int, float):
             raise errors.BadRequest("`deadline` is a number of seconds.")
         request = self.files.confined(self.identity, self.record(records.RunRequest, body))
-        run, new = await self.ledger.submit(self.owner, request, key=self._key(), deadline=deadline)
+
+        async def admit() -> None:
+            await rationing.begin(self.quotas, self.identity)
+
+        run, new = await self.ledger.submit(
+            self.owner, request, key=self._key(), deadline=deadline, admit=admit
+        )
         self.set_status(202 if new else 200)
         self.set_header("Location", f"{self.request.path.rstrip('/')}/{run.id}")
         self.answer(records.to_json(run))

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import dataclasses
 import logging
+import math
 import time
 from collections.abc import Callable, Sequence
 from typing import Protocol
@@ -37,6 +38,7 @@ TERMINATE_AFTER = 3.0
 DEATH_SECONDS = 2.0
 _DEATH_POLL = 0.02
 _WARNING = "01000"
+_CANCELLATIONS = ("57014", errors.Cancelled.code)
 
 
 class LostBeforeHead(Exception):
@@ -49,6 +51,10 @@ class Cancellable(Protocol):
     @property
     def pid(self) -> int:
         """The server process."""
+
+    @property
+    def running_for(self) -> float:
+        """Seconds since the statement that runs there began; 0 if none does."""
 
     async def cancel(self) -> None:
         """Cancel what runs there."""
@@ -67,6 +73,7 @@ class Run:
         parsed: Sequence[cells.ParsedCell],
         alive: Callable[[], bool],
         gate: gates.Gate | None = None,
+        statement_seconds: float = math.inf,
     ) -> None:
         self._request = request
         self._gate = gate
@@ -80,6 +87,8 @@ class Run:
         self._reports = reports.Reports(self._cells, parsed)
         self._head_begun = False
         self._cancelled = False
+        self._statement_seconds = statement_seconds
+        self._overdue = False
         self._task: asyncio.Task[None] | None = None
         self._session: Cancellable | None = None
         self._begin = time.perf_counter()
@@ -90,6 +99,9 @@ class Run:
         """Run, and emit events up to `Done`."""
         self._task = asyncio.current_task()
         error: records.SqlError | None = None
+        watching = None
+        if math.isfinite(self._statement_seconds):
+            watching = asyncio.create_task(self._watch())
         try:
             async with workspace.patience(self._emit, "Waiting for another run …"):
                 await self._notebook.lock.acquire()
@@ -110,6 +122,15 @@ class Run:
             error = await self._lost(exc)
         except errors.PgcellarError as exc:
             error = exc.record(cell=self._cells[-1].id)
+        finally:
+            if watching is not None:
+                watching.cancel()
+        if self._overdue and error is not None and error.sqlstate in _CANCELLATIONS:
+            error = errors.LimitExceeded(
+                f"Your limit is {self._statement_seconds:g} s for a statement, and this one was"
+                " cancelled.",
+                hint="Make it do less at a time, or ask whoever teaches or administers for more.",
+            ).record(cell=error.cell or self._cells[-1].id)
         if error is not None and error.cell == self._cells[-1].id:
             self._reports.head.error = error
         await self._emit(self._done(error))
@@ -127,6 +148,18 @@ class Run:
         await session.cancel()
         await asyncio.sleep(0)
         asyncio.get_running_loop().call_later(TERMINATE_AFTER, self._terminate, session)
+
+    async def _watch(self) -> None:
+        """Cancel a statement that takes longer than one may.
+
+        Not by a setting of PostgreSQL's, which whoever writes the statement could change.
+        """
+        while not self._overdue:
+            await asyncio.sleep(min(1.0, self._statement_seconds / 4))
+            session = self._session
+            if session is not None and session.running_for > self._statement_seconds:
+                self._overdue = True
+                await self.cancel()
 
     def _terminate(self, session: Cancellable) -> None:
         """The statement does not let itself be cancelled: end its session."""

@@ -7,12 +7,13 @@ import collections
 import contextlib
 import dataclasses
 import logging
+import math
 import secrets
 import types
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
-from pgcellar.api import errors, records
+from pgcellar.api import errors, quotas, records
 from pgcellar.notebook import cells, dialects, statements
 from pgcellar.runner import (
     bases,
@@ -70,6 +71,12 @@ _LOGGED = "Its log has the details: `pgcellar service status` names it."
 
 #: Opens what the runner holds of a running sandbox.
 OpenWorkspace = Callable[[Any], Awaitable[workspace.Workspace]]
+#: What an owner is allowed of something; infinite where there is no limit.
+Allowed = Callable[[str, quotas.Limit], Awaitable[float]]
+
+
+async def _anything(owner: str, limit: quotas.Limit) -> float:
+    return math.inf
 
 
 class Runner:
@@ -81,7 +88,9 @@ class Runner:
         open_workspace: OpenWorkspace,
         kept: slices.SliceStore,
         opener: files.Files,
+        allowed: Allowed = _anything,
     ) -> None:
+        self._allowed = allowed
         self._environments = environments
         self._open_workspace = open_workspace
         self._pages = pages.Pages(kept)
@@ -191,6 +200,7 @@ class Runner:
                     parsed=parsed,
                     alive=sandbox.alive,
                     gate=gate,
+                    statement_seconds=await self._allowed(owner, "statement_seconds"),
                 )
                 self._runs[owner, identity] = current
                 try:

@@ -128,6 +128,11 @@ class Sessions:
         """The server process of a session in which something runs that is waited for."""
         return self._sessions[next(iter(self._awaited), states.MAIN)].pid
 
+    @property
+    def running_for(self) -> float:
+        """Seconds since a statement that is waited for began; 0 if none runs."""
+        return max((self._sessions[name].running_for for name in self._awaited), default=0.0)
+
     async def cancel(self) -> None:
         """Cancel what is waited for, but nothing that waits itself."""
         for name in sorted(self._awaited):

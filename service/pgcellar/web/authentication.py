@@ -14,6 +14,7 @@ from pgcellar.api import errors, identities, paths
 
 #: The audience of tokens that the services take.
 AUDIENCE = "pgcellar"
+_MAX_ADDRESS = 100
 #: struct ucred: pid, uid, gid.
 _PEER = struct.Struct("iII")
 _BEARER = "bearer "
@@ -24,12 +25,11 @@ class Authentication:
     """How the requests of one application are told apart.
 
     Over the Unix socket, whose permissions admit its owner only, a request without a token is the
-    owner's own, unless `tokens_only`. A gateway, which is the owner too, shows the token of whom
-    it speaks for.
+    owner's own. A gateway, which is the owner too, shows the token of whom it speaks for, and says
+    where they are.
     """
 
     verifier: identities.Verifier | None = None
-    tokens_only: bool = False
 
     async def identify(self, request: tornado.httputil.HTTPServerRequest) -> identities.Identity:
         """Whose request it is. Raises Unauthenticated or Forbidden."""
@@ -41,7 +41,7 @@ class Authentication:
             if len(shown) > 1 or not shown[0].lower().startswith(_BEARER):
                 raise errors.Unauthenticated("The Authorization header is not `Bearer TOKEN`.")
             return await self._verify(shown[0][len(_BEARER) :].strip())
-        if uid is None or self.tokens_only:
+        if uid is None or identities.STRANGER in request.headers:
             raise errors.Unauthenticated(
                 "This request shows no access token.",
                 hint="Send `Authorization: Bearer TOKEN`.",
@@ -52,6 +52,16 @@ class Authentication:
         if self.verifier is None:
             raise errors.Unauthenticated("This service takes no access tokens.")
         return await self.verifier.verify(token, AUDIENCE)
+
+
+def address(request: tornado.httputil.HTTPServerRequest) -> str:
+    """Where a request is from; empty for the owner's own programs.
+
+    A Unix socket's peer has no address, and what it says is taken: nobody but the owner gets there.
+    """
+    if _peer_uid(request) is None:
+        return request.remote_ip or ""
+    return request.headers.get(identities.ADDRESS, "")[:_MAX_ADDRESS]
 
 
 def owner() -> identities.Identity:

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import tornado.web
 
-from pgcellar.api import errors, identities, problems, records
+from pgcellar.api import errors, identities, problems, quotas, records
 from pgcellar.web import authentication, calls
 
 logger = logging.getLogger(__name__)
@@ -34,6 +34,12 @@ class BaseHandler(tornado.web.RequestHandler):
         self.identity = await how.identify(self.request)
         calls.begin(self.request, self.identity)
         self.allow(self.scope)
+
+    @property
+    def quotas(self) -> quotas.Quotas:
+        """What whoever asks may use."""
+        found: quotas.Quotas = self.settings["pgcellar_quotas"]
+        return found
 
     def allow(self, scope: str) -> None:
         """Raise Forbidden unless the request's token has a scope."""

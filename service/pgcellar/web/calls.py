@@ -8,8 +8,7 @@ import dataclasses
 import tornado.httputil
 
 from pgcellar.api import identities
-
-_MAX_ADDRESS = 100
+from pgcellar.web import authentication
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,6 +28,5 @@ run: contextvars.ContextVar[str | None] = contextvars.ContextVar("run", default=
 def begin(request: tornado.httputil.HTTPServerRequest, identity: identities.Identity) -> None:
     """From here on this task, and those it starts, work for a request."""
     traceparent = request.headers.get("traceparent")
-    # A Unix socket's peer has no address.
-    address = (request.remote_ip or "")[:_MAX_ADDRESS]
+    address = authentication.address(request)
     current.set(Call(identity=identity, address=address, traceparent=traceparent))

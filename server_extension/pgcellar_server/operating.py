@@ -1,0 +1,139 @@
+"""What a request of the API goes through, in Jupyter Server and in the central gateway alike."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping
+from typing import Any
+from urllib import parse
+
+import tornado.iostream
+import tornado.web
+
+from pgcellar.api import errors, problems
+from pgcellar_server import forwarding, routes
+
+#: The largest body of a request that is no chunk of a file.
+MAX_BODY = 32 << 20
+
+
+class Problems(tornado.web.RequestHandler):
+    """Errors are problem documents."""
+
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        """A problem document; never a traceback."""
+        cause = kwargs.get("exc_info", (None, None, None))[1]
+        if isinstance(cause, errors.PgcellarError):
+            problem = problems.of(cause)
+        elif isinstance(cause, tornado.web.HTTPError):
+            problem = problems.plain(status_code, cause.log_message)
+        elif cause is None:
+            problem = problems.plain(status_code)
+        else:
+            problem = problems.unforeseen()
+        self.tell(problem)
+
+    def tell(self, problem: problems.Problem) -> None:
+        """Finish with a problem document."""
+        self.set_status(problem.status)
+        for name, value in problem.headers:
+            self.set_header(name, value)
+        self.write(json.dumps(problem.to_json()))
+        self.conclude(problems.CONTENT_TYPE)
+
+    def conclude(self, kind: str) -> None:
+        """Finish with what was written, as a content type."""
+        self.set_header("Content-Type", kind)
+        self.finish()
+
+
+class Operating(Problems):
+    """The routes of one path. Who asks is found out, and counted, before `operate`."""
+
+    services: forwarding.Services
+    operations: Mapping[str, routes.Route]
+    _kind = "application/json"
+    _task: asyncio.Task[None] | None = None
+
+    def cookie(self, value: str) -> None:
+        """The services set a cookie; in Jupyter Server nobody does."""
+
+    def said(self) -> Mapping[str, str]:
+        """What the gateway itself says of the request."""
+        return {}
+
+    async def operate(self, parameters: Mapping[str, str]) -> None:
+        route = self.operations.get(self.request.method or "")
+        if route is None:
+            self.set_header("Allow", ", ".join(sorted(self.operations)))
+            raise tornado.web.HTTPError(405, "This can't be done here.")
+        request = forwarding.Request(
+            method=route.method,
+            path=self._path(route, parameters),
+            body=self._body(route),
+            headers={**forwarding.headers(self.request), **self.said()},
+        )
+        self._task = asyncio.ensure_future(
+            forwarding.forward(self.services, request, self._start, self._take)
+        )
+        try:
+            await self._task
+        except (asyncio.CancelledError, tornado.iostream.StreamClosedError):
+            # Who asked has left.
+            return
+        if not self._finished:
+            self.conclude(self._kind)
+
+    def _path(self, route: routes.Route, parameters: Mapping[str, str]) -> str:
+        quoted = {name: parse.quote(value, safe="/") for name, value in parameters.items()}
+        known = {each["name"] for each in route.query}
+        given = [
+            (name, value)
+            for name in known
+            for value in self.get_query_arguments(name, strip=False)[:1]
+        ]
+        query = f"?{parse.urlencode(given)}" if given else ""
+        return route.service.format(**quoted) + query
+
+    def _body(self, route: routes.Route) -> bytes | None:
+        body = self.request.body
+        if len(body) > MAX_BODY:
+            raise tornado.web.HTTPError(413, f"A request has at most {MAX_BODY} bytes.")
+        if route.body is None:
+            return body if route.binary else (b"{}" if route.method == "POST" else None)
+        try:
+            found = json.loads(body)
+        except (ValueError, RecursionError) as exc:
+            raise errors.BadRequest(f"The request's body is not JSON: {exc}") from exc
+        if not isinstance(found, dict):
+            raise errors.BadRequest("The request's body is not a JSON object.")
+        if "directory" in found:
+            raise errors.Forbidden(
+                "`directory` names a folder of the service's machine.",
+                hint="Leave it out, and upload the files that the notebook reads.",
+            )
+        return body
+
+    def _start(self, status: int, headers: Mapping[str, str]) -> None:
+        self.set_status(status)
+        for name, value in headers.items():
+            if name == forwarding.SET_COOKIE:
+                self.cookie(value)
+                continue
+            if name == "Content-Type":
+                self._kind = value
+            elif name == "Location":
+                run = value.rsplit("/", 1)[1]
+                value = f"{self.request.path.rstrip('/')}/{run}"
+            self.set_header(name, value)
+
+    async def _take(self, chunk: bytes) -> None:
+        self.write(chunk)
+        # A slow reader is waited for, and the services with it; the run is not.
+        await self.flush()
+
+    def on_connection_close(self) -> None:
+        """Nobody reads any more."""
+        if self._task is not None:
+            self._task.cancel()

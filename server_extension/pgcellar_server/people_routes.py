@@ -1,0 +1,301 @@
+"""The routes of the central gateway alone: who comes in, by what, and how much they may."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pgcellar_server import routes, schemas
+from pgcellar_server.routes import Route
+
+
+def _json(schema: Any) -> dict[str, Any]:
+    return {"application/json": schema}
+
+
+_TOKENS = _json(schemas.ref("Tokens"))
+_OBJECT = {"type": "object"}
+_ANY = _json(_OBJECT)
+
+
+def _texts(*names: str) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "properties": {name: {"type": "string", "minLength": 1} for name in names},
+        "required": list(names),
+    }
+
+
+def _query(name: str, described: str) -> dict[str, Any]:
+    return {"name": name, "in": "query", "description": described, "schema": {"type": "string"}}
+
+
+def _login(path: str, summary: str, body: Any, *problems: int) -> Route:
+    """A public route that gives tokens."""
+    return Route(
+        method="POST",
+        path=path,
+        service=path,
+        summary=summary,
+        tag="identity",
+        body=body,
+        answers=_TOKENS,
+        public=True,
+        problems=problems,
+    )
+
+
+IDENTITY = (
+    _login("/identity/anonymous", "An identity of your own, without signing up", None),
+    _login("/identity/password", "Log in with a password", _texts("email", "password")),
+    _login("/identity/register", "Sign up", _texts("email", "password"), 409),
+    _login("/identity/refresh", "New tokens for a refresh token", _texts("refresh_token")),
+    _login("/identity/exchange", "An access token for a personal one", _texts("token")),
+    _login(
+        "/identity/login/{provider}",
+        "Log in with what a provider gave you: a token of JupyterHub, say",
+        _OBJECT,
+        404,
+    ),
+    Route(
+        method="POST",
+        path="/identity/upgrade",
+        service="/identity/upgrade",
+        summary="Sign up, and keep what you did anonymously",
+        tag="identity",
+        body=_texts("email", "password"),
+        answers=_TOKENS,
+        problems=(409,),
+    ),
+    Route(
+        method="POST",
+        path="/identity/oidc/{provider}/start",
+        service="/identity/oidc/{provider}/start",
+        summary="Begin to log in at an OpenID provider",
+        tag="identity",
+        answers=_json(_texts("url")),
+        public=True,
+        cookies=True,
+        problems=(404,),
+    ),
+    Route(
+        method="GET",
+        path="/identity/oidc/{provider}/callback",
+        service="/identity/oidc/{provider}/callback",
+        summary="Come back from there",
+        tag="identity",
+        query=(_query("state", "The provider's word."), _query("code", "The provider's word.")),
+        answers=_TOKENS,
+        public=True,
+        cookies=True,
+        problems=(404,),
+    ),
+    Route(
+        method="GET",
+        path="/identity/jwks",
+        service="/identity/jwks",
+        summary="The public keys of access tokens",
+        tag="identity",
+        answers=_ANY,
+        public=True,
+    ),
+    Route(
+        method="GET",
+        path="/identity/me",
+        service="/identity/me",
+        summary="Who you are, and what your token is good for",
+        tag="identity",
+        answers=_ANY,
+    ),
+    Route(
+        method="GET",
+        path="/identity/tokens",
+        service="/identity/tokens",
+        summary="Your personal access tokens",
+        tag="identity",
+        answers=_ANY,
+    ),
+    Route(
+        method="POST",
+        path="/identity/tokens",
+        service="/identity/tokens",
+        summary="A new personal access token; its secret is shown this once",
+        tag="identity",
+        status=201,
+        body=schemas.ref("TokenRequest"),
+        answers=_ANY,
+        problems=(409,),
+    ),
+    Route(
+        method="DELETE",
+        path="/identity/tokens",
+        service="/identity/tokens",
+        summary="Revoke all your tokens, and end all sessions",
+        tag="identity",
+        status=204,
+    ),
+    Route(
+        method="DELETE",
+        path="/identity/tokens/{token}",
+        service="/identity/tokens/{token}",
+        summary="Revoke a token, or a session",
+        tag="identity",
+        status=204,
+        problems=(404,),
+    ),
+)
+
+PROFILES = (
+    Route(
+        method="GET",
+        path="/profiles/me",
+        service="/profiles/me",
+        summary="Your profile",
+        tag="profiles",
+        answers=_ANY,
+    ),
+    Route(
+        method="PATCH",
+        path="/profiles/me/preferences",
+        service="/profiles/me/preferences",
+        summary="Change your preferences; null takes one back",
+        tag="profiles",
+        body=_OBJECT,
+        answers=_ANY,
+    ),
+    Route(
+        method="GET",
+        path="/profiles/me/quotas",
+        service="/profiles/me/quotas",
+        summary="Your limits, and what is left of them",
+        tag="profiles",
+        answers=_ANY,
+    ),
+    Route(
+        method="PATCH",
+        path="/profiles/subjects/{subject}/quotas",
+        service="/profiles/subjects/{subject}/quotas",
+        summary="Set somebody's limits",
+        tag="administration",
+        status=204,
+        body=_OBJECT,
+        problems=(404,),
+    ),
+    Route(
+        method="GET",
+        path="/profiles/classes",
+        service="/profiles/classes",
+        summary="Your classes",
+        tag="profiles",
+        answers=_ANY,
+    ),
+    Route(
+        method="POST",
+        path="/profiles/classes",
+        service="/profiles/classes",
+        summary="Make a class",
+        tag="administration",
+        status=201,
+        body=_texts("name"),
+        answers=_ANY,
+    ),
+    Route(
+        method="POST",
+        path="/profiles/classes/join",
+        service="/profiles/classes/join",
+        summary="Become a student of the class with a code",
+        tag="profiles",
+        body=_texts("code"),
+        answers=_ANY,
+        problems=(404,),
+    ),
+    Route(
+        method="GET",
+        path="/profiles/classes/{class_}",
+        service="/profiles/classes/{class_}",
+        summary="A class",
+        tag="profiles",
+        answers=_ANY,
+        problems=(404,),
+    ),
+    Route(
+        method="PATCH",
+        path="/profiles/classes/{class_}",
+        service="/profiles/classes/{class_}",
+        summary="Rename a class",
+        tag="teaching",
+        status=204,
+        body=_texts("name"),
+        problems=(404,),
+    ),
+    Route(
+        method="DELETE",
+        path="/profiles/classes/{class_}",
+        service="/profiles/classes/{class_}",
+        summary="Remove a class",
+        tag="teaching",
+        status=204,
+        problems=(404,),
+    ),
+    Route(
+        method="POST",
+        path="/profiles/classes/{class_}/code",
+        service="/profiles/classes/{class_}/code",
+        summary="Another join code, shown this once",
+        tag="teaching",
+        answers=_ANY,
+        problems=(404,),
+    ),
+    Route(
+        method="PATCH",
+        path="/profiles/classes/{class_}/members/{subject}",
+        service="/profiles/classes/{class_}/members/{subject}",
+        summary="Make a member a teacher or a student",
+        tag="teaching",
+        status=204,
+        body=_texts("role"),
+        problems=(404, 409),
+    ),
+    Route(
+        method="DELETE",
+        path="/profiles/classes/{class_}/members/{subject}",
+        service="/profiles/classes/{class_}/members/{subject}",
+        summary="Take a member out, or leave",
+        tag="teaching",
+        status=204,
+        problems=(404, 409),
+    ),
+    Route(
+        method="PATCH",
+        path="/profiles/classes/{class_}/quotas",
+        service="/profiles/classes/{class_}/quotas",
+        summary="Set limits that members of a class have",
+        tag="teaching",
+        status=204,
+        body=_OBJECT,
+        problems=(404,),
+    ),
+)
+
+AUDIT = (
+    Route(
+        method="GET",
+        path="/audit",
+        service="/audit",
+        summary="Audit records: your own, and everybody's for an administrator",
+        tag="administration",
+        query=(
+            _query("subject", "Whose."),
+            _query("action", "What was done; `run.*`, say."),
+            _query("target", "What to."),
+            _query("outcome", "`done`, `failed` or `denied`."),
+            _query("since", "A time in ISO 8601."),
+            _query("until", "A time in ISO 8601."),
+            _query("limit", "Records on a page, up to 1,000."),
+            _query("after", "`next` of the page before."),
+        ),
+        answers=_ANY,
+    ),
+)
+
+#: All routes of the central gateway.
+ALL: tuple[Route, ...] = (*routes.ROUTES, *IDENTITY, *PROFILES, *AUDIT)

@@ -1,0 +1,233 @@
+"""Identity and profiles, wired: who may use a service besides its owner, and how much.
+
+Off by default: the embedded service knows the operating system's user and nobody else, has no
+limits, and imports nothing of this.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import collections
+import contextlib
+import dataclasses
+import logging
+import math
+import time
+from collections.abc import AsyncIterator, Iterator
+from typing import Any, Protocol
+
+import traitlets
+import traitlets.config
+
+from pgcellar.api import auditing, client, errors, identities, paths, quotas
+from pgcellar.control import database
+from pgcellar.web import authentication
+
+logger = logging.getLogger(__name__)
+
+#: Seconds between two looks for what has expired.
+_TIDY_INTERVAL = 600.0
+#: Seconds for which an owner's kind is remembered; an anonymous one may sign up.
+_KIND_SECONDS = 60.0
+_REMEMBERED = 4096
+
+
+class Identity(traitlets.config.Configurable):
+    """The settings of who may come in."""
+
+    enabled = traitlets.Bool(
+        False, help="Whether people besides the service's owner may use it, with tokens."
+    ).tag(config=True)
+    issuer = traitlets.Unicode(
+        "pgcellar", help="What tokens name as their issuer: the gateway's URL, say."
+    ).tag(config=True)
+    anonymous = traitlets.Bool(
+        False, help="Whether anybody gets an identity of their own without signing up."
+    ).tag(config=True)
+    passwords = traitlets.Bool(
+        True, help="Whether people log in with an e-mail address and a password."
+    ).tag(config=True)
+    registration = traitlets.Bool(
+        False, help="Whether anybody may sign up with an e-mail address and a password."
+    ).tag(config=True)
+    administrators = traitlets.List(
+        traitlets.Unicode(), help="Who administers, as `provider:id`."
+    ).tag(config=True)
+    hub_api = traitlets.Unicode(
+        "", help="JupyterHub's API, `https://hub.example.org/hub/api`; empty for none."
+    ).tag(config=True)
+    hub_service = traitlets.Unicode(
+        "pgcellar", help="The name of this service in JupyterHub's scopes."
+    ).tag(config=True)
+    jupyter_server = traitlets.Unicode(
+        "", help="A name for the Jupyter Servers whose word for their users is taken."
+    ).tag(config=True)
+    oidc = traitlets.Dict(
+        help="OpenID providers by name: `issuer`, `client`, `secret` and `redirect` of each."
+    ).tag(config=True)
+    anonymous_per_hour = traitlets.Int(
+        2000, min=0, help="Anonymous identities that one address may get in an hour."
+    ).tag(config=True)
+
+
+class People(Protocol):
+    """Who may use a service, and how much."""
+
+    @property
+    def allowances(self) -> quotas.Quotas:
+        """What they may use."""
+
+    def authentication(self) -> authentication.Authentication:
+        """How their requests are told apart."""
+
+    def routes(self) -> list[Any]:
+        """The routes of identity and profiles."""
+
+    async def limit(self, owner: str, limit: quotas.Limit) -> float:
+        """A limit of the owner of something."""
+
+    async def spend(self, owner: str, amount: int) -> None:
+        """So many bytes of results were given to an owner."""
+
+
+class Owner:
+    """The operating system's user alone."""
+
+    allowances: quotas.Quotas = quotas.Unlimited()
+
+    def authentication(self) -> authentication.Authentication:
+        """See `People`."""
+        return authentication.Authentication()
+
+    def routes(self) -> list[Any]:
+        """See `People`."""
+        return []
+
+    async def limit(self, owner: str, limit: quotas.Limit) -> float:
+        """See `People`."""
+        return math.inf
+
+    async def spend(self, owner: str, amount: int) -> None:
+        """See `People`."""
+
+
+@contextlib.asynccontextmanager
+async def open(
+    settings: Identity,
+    where: paths.Paths,
+    control: database.ControlDatabase,
+    audit: auditing.AuditLog,
+) -> AsyncIterator[People]:
+    """The people that the settings name, while this is held."""
+    if not settings.enabled:
+        yield Owner()
+        return
+    async with _Everybody(settings, where, control, audit).kept() as everybody:
+        yield everybody
+
+
+class _Everybody:
+    def __init__(
+        self,
+        settings: Identity,
+        where: paths.Paths,
+        control: database.ControlDatabase,
+        audit: auditing.AuditLog,
+    ) -> None:
+        # Libraries of cryptography, which take their time.
+        from pgcellar.identity import composing, sealing, throttle
+        from pgcellar.profiles import handlers as profiles
+
+        self._settings = settings
+        self._identity = composing.compose(
+            control,
+            sealing.load(where.home),
+            audit,
+            issuer=settings.issuer,
+            audience=authentication.AUDIENCE,
+            found=self._providers,
+            administrators=settings.administrators,
+            anonymous=settings.anonymous,
+            registration=settings.registration and settings.passwords,
+            issued=dataclasses.replace(throttle.ANONYMOUS, count=settings.anonymous_per_hour),
+        )
+        self._profiles = profiles.compose(control, audit)
+        self.allowances: quotas.Quotas = self._profiles.profiles
+        self._kinds: collections.OrderedDict[str, tuple[float, identities.Identity]] = (
+            collections.OrderedDict()
+        )
+
+    @contextlib.asynccontextmanager
+    async def kept(self) -> AsyncIterator[_Everybody]:
+        """While this is held what expires is removed."""
+        tidying = asyncio.create_task(self._tidy())
+        try:
+            yield self
+        finally:
+            tidying.cancel()
+            await asyncio.gather(tidying, return_exceptions=True)
+
+    def authentication(self) -> authentication.Authentication:
+        """See `People`."""
+        return authentication.Authentication(verifier=self._identity.sessions)
+
+    def routes(self) -> list[Any]:
+        """See `People`."""
+        from pgcellar.identity import handlers as identity
+        from pgcellar.profiles import handlers as profiles
+
+        return [
+            *identity.routes(client.PREFIX, self._identity),
+            *profiles.routes(client.PREFIX, self._profiles),
+        ]
+
+    async def limit(self, owner: str, limit: quotas.Limit) -> float:
+        """See `People`."""
+        return await self.allowances.limit(await self._who(owner), limit)
+
+    async def spend(self, owner: str, amount: int) -> None:
+        """See `People`."""
+        await self.allowances.spend(await self._who(owner), "result_bytes", amount)
+
+    async def _who(self, owner: str) -> identities.Identity:
+        known = self._kinds.get(owner)
+        if known is not None and known[0] > time.monotonic():
+            return known[1]
+        who = authentication.owner()
+        if owner != who.subject:
+            account = await self._identity.accounts.get(owner)
+            if account is None:
+                raise errors.Unauthenticated(f"There is no account {owner}.")
+            who = identities.Identity(subject=owner, name=account.name, kind=account.kind)
+        self._kinds[owner] = (time.monotonic() + _KIND_SECONDS, who)
+        if len(self._kinds) > _REMEMBERED:
+            self._kinds.popitem(last=False)
+        return who
+
+    def _providers(self, accounts: Any) -> Iterator[Any]:
+        from pgcellar.identity import hub, oidc, passwords, providers
+
+        settings = self._settings
+        yield providers.OperatingSystem()
+        if settings.passwords:
+            yield passwords.Passwords(accounts)
+        if settings.hub_api:
+            yield hub.JupyterHub(settings.hub_api, settings.hub_service)
+        if settings.jupyter_server:
+            yield providers.JupyterServer(settings.jupyter_server)
+        for name, given in settings.oidc.items():
+            try:
+                yield oidc.OpenId(name, **given)
+            except TypeError as exc:
+                raise errors.BadRequest(
+                    f"c.Identity.oidc[{name!r}] is not as it should be: {exc}",
+                    hint="It has `issuer`, `client`, `secret` and `redirect`.",
+                ) from exc
+
+    async def _tidy(self) -> None:
+        while True:
+            await asyncio.sleep(_TIDY_INTERVAL)
+            try:
+                await self._identity.management.tidy()
+            except errors.PgcellarError as exc:
+                logger.warning("removing what has expired: %s", exc)

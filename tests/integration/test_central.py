@@ -1,0 +1,187 @@
+"""The central gateway before a service that knows people: who comes in, and what becomes of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+from tests.fixtures_central import ADMINISTRATOR, PASSWORD, Central
+
+CELLS = [
+    {"id": "a", "source": "create table t (n int); insert into t values (1), (2)"},
+    {"id": "b", "source": "select sum(n) from t"},
+]
+RUN = {"notebook": "n.ipynb", "cells": CELLS, "head": 1}
+
+
+@pytest.fixture(scope="module")
+def administrator(central: Central) -> Iterator[httpx.Client]:
+    """Whom the settings name."""
+    with central.registered(ADMINISTRATOR) as made:
+        yield made
+
+
+def result(who: httpx.Client, run: str) -> Any:
+    """What a run gave, once it is over."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        answer = who.get(f"/runs/{run}/result")
+        if answer.status_code != 409:
+            return answer.json()
+        time.sleep(0.05)
+    raise AssertionError("the run does not end")
+
+
+def test_anonymous_people_run_notebooks(central: Central) -> None:
+    with central.anonymous() as ann, central.anonymous() as bob:
+        me = ann.get("/me").json()
+        assert me["kind"] == "anonymous"
+        assert me["subject"] != bob.get("/me").json()["subject"]
+        accepted = ann.post("/runs", json=RUN)
+        assert accepted.status_code == 202
+        run = accepted.json()["id"]
+        assert accepted.headers["Location"] == f"/pgcellar/api/v1/runs/{run}"
+        found = result(ann, run)
+        assert found["error"] is None
+        assert found["cells"][-1]["results"][0]["rows"] == [["3"]]
+        assert bob.get(f"/runs/{run}").status_code == 404
+        assert bob.get("/runs").json()["runs"] == []
+
+
+def test_who_signs_up_keeps_their_work(central: Central) -> None:
+    with central.anonymous() as ann:
+        run = ann.post("/runs", json=RUN).json()["id"]
+        result(ann, run)
+        subject = ann.get("/me").json()["subject"]
+        signed = ann.post(
+            "/identity/upgrade", json={"email": "ann@example.org", "password": PASSWORD}
+        )
+        assert signed.status_code == 200, signed.text
+    with central.client() as stranger:
+        login = stranger.post(
+            "/identity/password", json={"email": "ann@example.org", "password": PASSWORD}
+        ).json()
+        again = stranger.post(
+            "/identity/refresh", json={"refresh_token": login["refresh_token"]}
+        ).json()
+    with central.client(again["access_token"]) as ann:
+        assert ann.get("/me").json() | {"kind": "registered", "subject": subject} == (
+            ann.get("/me").json()
+        )
+        assert [each["id"] for each in ann.get("/runs").json()["runs"]] == [run]
+
+
+def test_personal_tokens_have_scopes_and_end(central: Central) -> None:
+    with central.registered("tok@example.org") as who:
+        made = who.post("/identity/tokens", json={"name": "ci", "scopes": ["runs"]})
+        assert made.status_code == 201, made.text
+        with central.client(made.json()["secret"]) as program:
+            assert result(program, program.post("/runs", json=RUN).json()["id"])["error"] is None
+            assert program.get("/states").status_code == 403
+            assert program.get("/identity/tokens").status_code == 403
+            assert who.delete(f"/identity/tokens/{made.json()['id']}").status_code == 204
+            refused = program.get("/runs")
+            assert refused.status_code == 401
+            assert refused.headers["Content-Type"] == "application/problem+json"
+
+
+def test_strangers_are_nobody(central: Central) -> None:
+    """Above all not the owner of the service, who is known by the socket that the gateway uses."""
+    with central.client() as stranger:
+        for path in ("/me", "/runs", "/states", "/files", "/profiles/me", "/audit"):
+            answer = stranger.get(path)
+            assert answer.status_code == 401, path
+            assert answer.json()["code"]
+        assert stranger.post("/runs", json=RUN).status_code == 401
+        assert stranger.get("/service").status_code == 404
+        assert stranger.post("/service/stop").status_code == 404
+        assert stranger.post("/identity/login/os", json={}).status_code == 401
+        assert stranger.get("/identity/jwks").json()["keys"]
+
+
+def test_quotas_are_kept(central: Central, administrator: httpx.Client) -> None:
+    with central.anonymous() as ann:
+        subject = ann.get("/me").json()["subject"]
+        mine = ann.get("/profiles/me/quotas").json()["quotas"]
+        assert mine["runs_per_minute"]["limit"] == 60
+        at = f"/profiles/subjects/{subject}/quotas"
+        assert ann.patch(at, json={"runs_per_minute": 1000}).status_code == 403
+        changed = {"runs_per_minute": 2, "statement_seconds": 1}
+        assert administrator.patch(at, json=changed).status_code == 204
+        time.sleep(5.1)
+        slow = {**RUN, "cells": [{"id": "a", "source": "select pg_sleep(30)"}], "head": 0}
+        begin = time.monotonic()
+        found = result(ann, ann.post("/runs", json=slow).json()["id"])
+        assert "limit is 1 s for a statement" in found["error"]["message"]
+        assert time.monotonic() - begin < 10
+        key = {"Idempotency-Key": "one"}
+        first = ann.post("/runs", json=RUN, headers=key)
+        assert first.status_code == 202
+        # The same run again is none.
+        assert ann.post("/runs", json=RUN, headers=key).json()["id"] == first.json()["id"]
+        refused = ann.post("/runs", json=RUN)
+        assert refused.status_code == 429
+        assert "2 runs in a minute" in refused.json()["detail"]
+        assert int(refused.headers["Retry-After"]) > 0
+        left = ann.get("/profiles/me/quotas").json()["quotas"]
+        assert left["runs_per_minute"]["left"] == 0
+        assert 0 < left["result_bytes"]["left"] < left["result_bytes"]["limit"]
+
+
+def test_a_statement_that_will_not_be_cancelled_loses_its_session(
+    central: Central, administrator: httpx.Client
+) -> None:
+    stubborn = """do $$ begin loop begin perform pg_sleep(60);
+        exception when query_canceled then null; end; end loop; end $$"""
+    with central.anonymous() as ann:
+        at = f"/profiles/subjects/{ann.get('/me').json()['subject']}/quotas"
+        assert administrator.patch(at, json={"statement_seconds": 1}).status_code == 204
+        cells = [{"id": "a", "source": f"set statement_timeout = 0; {stubborn}"}]
+        begin = time.monotonic()
+        found = result(ann, ann.post("/runs", json={**RUN, "cells": cells, "head": 0}).json()["id"])
+        assert found["error"] is not None
+        assert time.monotonic() - begin < 20
+        assert result(ann, ann.post("/runs", json=RUN).json()["id"])["error"] is None
+
+
+def test_the_audit_log_has_who_and_from_where(
+    central: Central, administrator: httpx.Client
+) -> None:
+    with central.anonymous() as ann:
+        subject = ann.get("/me").json()["subject"]
+        result(ann, ann.post("/runs", json=RUN).json()["id"])
+        time.sleep(0.5)
+        own = ann.get("/audit").json()["records"]
+        assert {each["subject"] for each in own} == {subject}
+        assert {"login.anonymous", "run.start", "run.end"} <= {each["action"] for each in own}
+        assert {each["address"] for each in own} == {"127.0.0.1"}
+        assert ann.get("/audit?subject=other").status_code == 403
+    with central.client() as stranger:
+        denied = {"email": ADMINISTRATOR, "password": "wrong wrong wrong"}
+        assert stranger.post("/identity/password", json=denied).status_code == 401
+    found = administrator.get("/audit?action=login.password&outcome=denied").json()["records"]
+    assert found
+    assert found[0]["address"] == "127.0.0.1"
+    verified = central.cli("audit", "verify")
+    assert verified.returncode == 0, verified.stdout
+
+
+def test_teachers_have_classes(central: Central, administrator: httpx.Client) -> None:
+    made = administrator.post("/profiles/classes", json={"name": "Databases 1"})
+    assert made.status_code == 201
+    which, code = made.json()["id"], made.json()["join_code"]
+    with central.anonymous() as ann:
+        assert ann.get(f"/profiles/classes/{which}").status_code == 404
+        joined = ann.post("/profiles/classes/join", json={"code": code})
+        assert joined.json()["role"] == "student"
+        assert "members" not in joined.json()
+        assert ann.patch(f"/profiles/classes/{which}", json={"name": "x"}).status_code == 403
+        assert len(administrator.get(f"/profiles/classes/{which}").json()["members"]) == 2
+
+
+def test_the_owner_of_the_service_is_who_they_were(central: Central) -> None:
+    assert central.cli.run(["select 1"])["cells"][0]["results"][0]["rows"] == [["1"]]
+    assert central.cli.json("service", "status")["pid"]
