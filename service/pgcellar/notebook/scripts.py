@@ -12,7 +12,16 @@ import hashlib
 import re
 from collections.abc import Callable, Mapping
 
-from pgcellar.notebook import cells, databases, effects, psqllex, psqlscan, psqlvars, statements
+from pgcellar.notebook import (
+    cells,
+    clocks,
+    databases,
+    effects,
+    psqllex,
+    psqlscan,
+    psqlvars,
+    statements,
+)
 
 #: Variables of a notebook; names that no variable can have hold the switches of the display.
 Variables = tuple[tuple[str, str], ...]
@@ -137,6 +146,8 @@ class Script:
             data = self._scanners[-1].copy_data()
             digest = hashlib.sha256(data.encode("utf-8", "surrogatepass")).hexdigest()
             statement = dataclasses.replace(statement, canonical=f"{canonical} {digest}")
+            if clocks.says(data):
+                effect = dataclasses.replace(effect, volatile=True, makes_texts=True)
         ending = query.ending
         if ending is not None and (ending.name not in ("g", "gx", "gset") or _to_file(ending)):
             return _refused(_unknown(ending))

@@ -455,7 +455,7 @@ class _Run:
         self.effect = states.stronger(self.effect, "pinning" if name == "read" else name)
         digest = self._context.digests.get(step.statement.text, "")
         roll = ""
-        if self.mark.volatile(step):
+        if self.mark.volatile(step, digest):
             roll = secrets.token_hex(8)
             self._rolls.append((self.mark.state, step.statement.canonical + digest, roll))
         self.mark = states.advance(self.mark, step, digest, roll)
