@@ -80,6 +80,7 @@ class Run:
         self._reports = reports.Reports(self._cells, parsed)
         self._head_begun = False
         self._cancelled = False
+        self._ended = False
         self._task: asyncio.Task[None] | None = None
         self._session: Cancellable | None = None
         self._begin = time.perf_counter()
@@ -110,13 +111,27 @@ class Run:
             error = await self._lost(exc)
         except errors.PgcellarError as exc:
             error = exc.record(cell=self._cells[-1].id)
+        self._ended = True
+        await self._come_to()
+        if self._cancelled and error is None:
+            # What was interrupted had come to its end, or its cell leaves the notebook's sessions.
+            error = errors.Cancelled().record(cell=self._cells[-1].id)
         if error is not None and error.cell == self._cells[-1].id:
             self._reports.head.error = error
         await self._emit(self._done(error))
 
+    async def _come_to(self) -> None:
+        """Our own cancellation may have come too late to be noticed in what it was for."""
+        task = self._task
+        if self._cancelled and task is not None and task.cancelling():
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.sleep(0)
+            if task.uncancel():
+                raise asyncio.CancelledError
+
     async def cancel(self) -> None:
         """Cancel the run: the statement at the server if there is one, else the waiting."""
-        if self._cancelled:
+        if self._cancelled or self._ended:
             return
         self._cancelled = True
         session = self._session
@@ -357,6 +372,8 @@ class Run:
         try:
             self._refuse(parsed)
             done = await self._run_cell(instance, parsed, context, emit)
+            if self._cancelled and not done.mark.sessions:
+                raise results.CellFailed(errors.Cancelled().record(), unharmed=False)
         except results.CellFailed as exc:
             report.ms = (time.perf_counter() - begin) * 1000
             report.effect = planner.predicted(parsed)
