@@ -212,6 +212,35 @@ def test_ownership_given_away_by_a_function_is_kept(cellar: cellars.Cellar) -> N
     assert cellar.run(["select 1", cells[3]], notebook="z").results[0].rows == (("pgcellar",),)
 
 
+def test_ownership_taken_away_by_another_notebook(cellar: cellars.Cellar) -> None:
+    """As REASSIGN OWNED does for all databases, in words that are hidden: nobody sees it there."""
+    owner = (
+        "select datdba::regrole::text, datacl::text from pg_database"
+        " where datname = current_database()"
+    )
+    role = "create role own2; grant own2 to pgcellar"
+    reassign = "do $$ begin execute 'reassign ow' || 'ned by pgcellar to own2'; end $$"
+    trigger = (
+        "create function tf() returns trigger language plpgsql as $f$ begin"
+        " execute 'reassign ow' || 'ned by pgcellar to own2'; return new; end $f$;"
+        " create trigger tr before insert on x for each row execute function tf()"
+    )
+    cells = ["create table t as select 1 as a", "grant connect on database pgcellar to public"]
+    cells += ["begin", owner]
+    for head in range(4):
+        ran = cellar.run(cells, head, notebook="taken")
+    for attack in (
+        [role, reassign],
+        [role, "begin", reassign, "commit"],
+        [role, "create table x (a int)", trigger, "insert into x values (1)"],
+    ):
+        for head in range(len(attack)):
+            assert cellar.run(attack, head, notebook="taker").done.error is None
+        again = cellar.run(cells, notebook="taken", rerun=True)
+        assert again.done.error is None
+        assert again.results[0].rows == ran.results[0].rows, attack
+
+
 def test_dropping_a_database_is_refused_however_long(cellar: cellars.Cellar) -> None:
     """It is the student's own, so PostgreSQL would not refuse it."""
     (name,) = cellar.run(["select current_database()"], notebook="a").results[0].rows[0]

@@ -135,7 +135,7 @@ class Effect:
     `plans`: what it does to prepared statements: it `makes` one, `keeps` those there are as they
     are, or `spoils` them: prepared again after it they may mean something else.
     `copies`: whether it is a COPY that takes data in from the client, or gives it out.
-    `opaque`: it runs code that its text does not show.
+    `opaque`: it runs code that its text does not show, or changes owners.
     `roles`: it may change the set of roles; `drops` names roles that it drops.
     `loads`: the relation a bulk load fills, as typed, for ANALYZE.
     `database`: where its text names the notebook's own database.
@@ -190,7 +190,7 @@ def predict(statement: statements.Statement) -> Effect:
         binding=_binding(text, custom),
         custom=custom or frozenset(),
         transaction=_transaction(kind, node),
-        opaque=kind in ("", "DoStmt", "CallStmt"),
+        opaque=kind in ("", "DoStmt", "CallStmt", "ReassignOwnedStmt"),
         roles=_changes_roles(kind, words),
         drops=_dropped_roles(kind, node),
         database=databases.spans(kind, node, statement.text),

@@ -337,8 +337,12 @@ class Run:
 
     async def _settle_roles(self, instance: instances.Instance, done: results.CellRun) -> None:
         """Note which roles there are after a cell that may have made any."""
-        if done.opaque:
+        # What is done in a transaction is seen by others when it has ended.
+        instance.hides = instance.hides or done.opaque or instance.redefines
+        if instance.hides:
             await self._space.switch.noticed(instance)
+            await self._space.mind_owners(instance)
+            instance.hides = instance.in_transaction
         if any(parsed.roles for parsed in self._parsed):
             instance.changes_roles = True
             instance.roles = await self._space.switch.changed()

@@ -64,6 +64,8 @@ class Notebook:
         for instance in self.instances:
             if instance.mark != mark or (needs_base and not instance.since_base):
                 continue
+            if instance.reached:
+                continue
             if instance.sessions is not None:
                 # A session that has ended begins anew in the cell that names it.
                 return instance
@@ -218,6 +220,21 @@ class Workspace:
         for snapshot in list(self.snapshots.all()):
             if snapshot.session.get("roles") is not None:
                 await self.snapshots.forget(snapshot.state)
+
+    async def mind_owners(self, ran: instances.Instance) -> None:
+        """Give up instances whose owner code in another one has changed: they can be replayed.
+
+        REASSIGN OWNED reaches every database of the sandbox.
+        """
+        owners = await self.attributes.owners()
+        ran.owner = owners.get(ran.database)
+        for notebook in list(self._notebooks.values()):
+            for instance in list(notebook.instances):
+                if owners.get(instance.database, instance.owner) != instance.owner:
+                    # Who runs just now goes on with it, but nobody after that.
+                    instance.reached = True
+                    if not notebook.lock.locked():
+                        self.drop(notebook, instance)
 
     async def answers(self) -> bool:
         """Whether the sandbox's server takes new sessions."""

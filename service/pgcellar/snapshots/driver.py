@@ -48,7 +48,7 @@ from unnest(pg_blocking_pids(%(pid)s)) as blocking (pid) join pg_stat_activity u
 where usename <> current_user
 """
 #: PostgreSQL looks for a deadlock once, when a process has waited for deadlock_timeout. Who holds a
-#: buffer that VACUUM or an index wants for itself nobody tells: a cursor of who is in a transaction.
+#: buffer that VACUUM wants for itself nobody tells: it is a cursor, in somebody's transaction.
 _WAITS = """
 select asked.pid, pg_blocking_pids(asked.pid) || pg_safe_snapshot_blocking_pids(asked.pid)
        || array(select other.pid from pg_stat_activity other
