@@ -7,6 +7,7 @@ to it, and what an attacker would try.
 from __future__ import annotations
 
 import pathlib
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -139,6 +140,25 @@ def test_templates_are_dropped_like_others(cellar: cellars.Cellar) -> None:
     cellar.call(_settled(cellar))
     query = f"select count(*) from pg_database where datname = '{name}'"
     assert cellar.run([query], notebook="template").results[0].rows == (("0",),)
+
+
+def test_a_database_that_another_notebook_holds_is_dropped(cellar: cellars.Cellar) -> None:
+    """Its lock is kept by an open transaction, which is ended: it can be replayed."""
+    cellar.run(["create table v (i int)"], notebook="held")
+    cellar.quiet("held")
+    hold = (
+        "do $$ declare d text; begin for d in select datname from pg_database where datname ~ '^i_'"
+        " loop execute format('comment on database %I is null', d); end loop; end $$"
+    )
+    for head in range(2):
+        assert cellar.run(["begin", hold], head, notebook="holds").done.error is None
+    (name,) = cellar.run(["select current_database()"], notebook="held").results[0].rows[0]
+    begin = time.monotonic()
+    cellar.call(cellar.runner.forget(cellars.OWNER, "held"))
+    cellar.call(_settled(cellar))
+    assert time.monotonic() - begin < 8
+    query = f"select count(*) from pg_database where datname = '{name}'"
+    assert cellar.run([query], notebook="look").results[0].rows == (("0",),)
 
 
 async def _settled(cellar: cellars.Cellar) -> None:

@@ -37,7 +37,9 @@ _VOLATILE = re.compile(
 #: What shows more than the state: clocks, who asks, numbers given by chance, places of rows.
 _IMPURE = re.compile(
     r"\b(?:current_\w+|localtime\w*|session_user|system_user|user"
-    r"|tablesample|ctid|xmin|xmax|cmin|cmax|tableoid|oid|reg[a-z]+|pg_\w+|information_schema)\b"
+    r"|tablesample|ctid|xmin|xmax|cmin|cmax|tableoid|oid|reg[a-z]+|pg_\w+|information_schema"
+    # In summer another one than in winter.
+    r"|timetz|time\s+(?:\(\s*\d+\s*\)\s*)?with\s+time\s+zone)\b"
     rf"|{_SAYS.pattern}",
     re.IGNORECASE,
 )

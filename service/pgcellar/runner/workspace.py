@@ -150,9 +150,11 @@ class Workspace:
                     await notebook.quiet()
             except TimeoutError:
                 await notebook.quiet(at_once=True)
-            for instance in notebook.instances:
-                with contextlib.suppress(errors.PgcellarError):
-                    await instance.end()
+        # What does not let itself be cancelled takes seconds, each.
+        ending = [one.end() for notebook in self._notebooks.values() for one in notebook.instances]
+        for failure in await asyncio.gather(*ending, return_exceptions=True):
+            if failure is not None and not isinstance(failure, errors.PgcellarError):
+                logger.error("a session does not end", exc_info=failure)
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._resources.aclose()
 
