@@ -101,6 +101,8 @@ def one(mine: rendering.Result, other: oracles.StatementResult) -> str | None:
         return f"{'a' if mine.tabular else 'no'} table; psql: the contrary"
     if other.columns is None:
         return None
+    if other.row_count is None:
+        return f"{mine.row_count} rows; psql shows none" if mine.columns and mine.rows else None
     names = tuple(column.name for column in mine.columns)
     if names != other.columns:
         return f"columns {names}; psql: {other.columns}"
