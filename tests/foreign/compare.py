@@ -74,7 +74,11 @@ def results(
         for n in result.notices
         if isinstance(n, records.Notice)
     )
-    expected = collections.Counter((n[0], n[1] or "00000", n[2]) for n in outcome.notices)
+    # psql's own have no code.
+    expected = collections.Counter(
+        (n[0].upper(), n[1] or ("01000" if n[0].islower() else "00000"), n[2])
+        for n in outcome.notices
+    )
     if said != expected:
         more, fewer = list((said - expected).items())[:2], list((expected - said).items())[:2]
         return _differs("notices", f"only here: {more}; only psql: {fewer}")
