@@ -87,12 +87,16 @@ class StatementResult:
 
     `command` is the command tag, None for a statement that returns rows and is no INSERT, UPDATE,
     DELETE or MERGE: psql shows no tag for those. `columns` is None where no rows are returned.
+    `row_count` is None where psql shows nothing of a table: expanded, without rows or columns.
     """
 
     command: str | None
     columns: tuple[str, ...] | None = None
     rows: tuple[tuple[str | None, ...], ...] = ()
     row_count: int | None = None
+
+
+_Table = tuple[tuple[str, ...], tuple[tuple[str | None, ...], ...], int | None, int]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -530,10 +534,12 @@ def _results(shown: str) -> tuple[StatementResult, ...]:
     return tuple(results)
 
 
-def _table(
-    shown: str, position: int
-) -> tuple[tuple[str, ...], tuple[tuple[str | None, ...], ...], int, int]:
+def _table(shown: str, position: int) -> _Table:
     """Columns, rows, row count of the table that begins at `position`, and where it ends."""
+    if _TIME.match(shown, position) or (
+        shown.startswith(_RECORD, position) and not _FOOTER.match(shown, position + 1)
+    ):
+        return _expanded(shown, position)
     records: list[str] = []
     while True:
         end = shown.index(_RECORD, position)
@@ -547,3 +553,20 @@ def _table(
     header, *lines = records
     rows = (tuple(None if v == _NULL else v for v in line.split(_FIELD)) for line in lines)
     return tuple(header.split(_FIELD)) if header else (), tuple(rows), int(footer[1]), position
+
+
+def _expanded(shown: str, position: int) -> _Table:
+    """The same of an expanded table: a record for each value, an empty one before each row."""
+    rows: list[list[tuple[str, str]]] = []
+    while (end := shown.find(_RECORD, position)) >= 0:
+        name, field, value = shown[position:end].partition(_FIELD)
+        if field:
+            rows[-1].append((name, value))
+        elif name:
+            break
+        else:
+            rows.append([])
+        position = end + 1
+    columns = tuple(name for name, _ in rows[0]) if rows else ()
+    values = (tuple(None if value == _NULL else value for _, value in row) for row in rows)
+    return columns, tuple(values), len(rows) or None, position

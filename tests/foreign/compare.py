@@ -62,6 +62,7 @@ def results(
 ) -> Verdict:
     """The results of a cell that succeeded, statement by statement, but for some."""
     theirs = outcome.results
+    every, ours = ours, [result for result in ours if not _notices_only(result)]
     if len(ours) != len(theirs):
         tags = [r.command for r in ours], [r.command or "table" for r in theirs]
         return _differs("results", f"{len(ours)} results {tags[0]}; psql: {len(theirs)} {tags[1]}")
@@ -70,15 +71,25 @@ def results(
             return _differs("results", told)
     said = collections.Counter(
         (n.severity, n.sqlstate, n.message.split("\n")[0])
-        for result in ours
+        for result in every
         for n in result.notices
         if isinstance(n, records.Notice)
     )
-    expected = collections.Counter((n[0], n[1] or "00000", n[2]) for n in outcome.notices)
+    # psql's own have no code.
+    expected = collections.Counter(
+        (n[0].upper(), n[1] or ("01000" if n[0].islower() else "00000"), n[2])
+        for n in outcome.notices
+    )
     if said != expected:
         more, fewer = list((said - expected).items())[:2], list((expected - said).items())[:2]
         return _differs("notices", f"only here: {more}; only psql: {fewer}")
     return SAME
+
+
+def _notices_only(result: rendering.Result) -> bool:
+    """Of `\\gset`, which gives no result, there may be a warning."""
+    said = any(isinstance(notice, records.Text) for notice in result.notices)
+    return not (result.command or result.tabular or said) and bool(result.notices)
 
 
 def differing(
@@ -101,6 +112,8 @@ def one(mine: rendering.Result, other: oracles.StatementResult) -> str | None:
         return f"{'a' if mine.tabular else 'no'} table; psql: the contrary"
     if other.columns is None:
         return None
+    if other.row_count is None:
+        return f"{mine.row_count} rows; psql shows none" if mine.columns and mine.rows else None
     names = tuple(column.name for column in mine.columns)
     if names != other.columns:
         return f"columns {names}; psql: {other.columns}"

@@ -7,6 +7,7 @@ to it, and what an attacker would try.
 from __future__ import annotations
 
 import pathlib
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -141,6 +142,25 @@ def test_templates_are_dropped_like_others(cellar: cellars.Cellar) -> None:
     assert cellar.run([query], notebook="template").results[0].rows == (("0",),)
 
 
+def test_a_database_that_another_notebook_holds_is_dropped(cellar: cellars.Cellar) -> None:
+    """Its lock is kept by an open transaction, which is ended: it can be replayed."""
+    cellar.run(["create table v (i int)"], notebook="held")
+    cellar.quiet("held")
+    hold = (
+        "do $$ declare d text; begin for d in select datname from pg_database where datname ~ '^i_'"
+        " loop execute format('comment on database %I is null', d); end loop; end $$"
+    )
+    for head in range(2):
+        assert cellar.run(["begin", hold], head, notebook="holds").done.error is None
+    (name,) = cellar.run(["select current_database()"], notebook="held").results[0].rows[0]
+    begin = time.monotonic()
+    cellar.call(cellar.runner.forget(cellars.OWNER, "held"))
+    cellar.call(_settled(cellar))
+    assert time.monotonic() - begin < 8
+    query = f"select count(*) from pg_database where datname = '{name}'"
+    assert cellar.run([query], notebook="look").results[0].rows == (("0",),)
+
+
 async def _settled(cellar: cellars.Cellar) -> None:
     space = await cellar.runner.space(cellars.OWNER)
     for task in list(space._tasks):
@@ -210,6 +230,35 @@ def test_ownership_given_away_by_a_function_is_kept(cellar: cellars.Cellar) -> N
         cellar.quiet("y")
         cellar.call(cellar.runner.forget(cellars.OWNER, "y"))
     assert cellar.run(["select 1", cells[3]], notebook="z").results[0].rows == (("pgcellar",),)
+
+
+def test_ownership_taken_away_by_another_notebook(cellar: cellars.Cellar) -> None:
+    """As REASSIGN OWNED does for all databases, in words that are hidden: nobody sees it there."""
+    owner = (
+        "select datdba::regrole::text, datacl::text from pg_database"
+        " where datname = current_database()"
+    )
+    role = "create role own2; grant own2 to pgcellar"
+    reassign = "do $$ begin execute 'reassign ow' || 'ned by pgcellar to own2'; end $$"
+    trigger = (
+        "create function tf() returns trigger language plpgsql as $f$ begin"
+        " execute 'reassign ow' || 'ned by pgcellar to own2'; return new; end $f$;"
+        " create trigger tr before insert on x for each row execute function tf()"
+    )
+    cells = ["create table t as select 1 as a", "grant connect on database pgcellar to public"]
+    cells += ["begin", owner]
+    for head in range(4):
+        ran = cellar.run(cells, head, notebook="taken")
+    for attack in (
+        [role, reassign],
+        [role, "begin", reassign, "commit"],
+        [role, "create table x (a int)", trigger, "insert into x values (1)"],
+    ):
+        for head in range(len(attack)):
+            assert cellar.run(attack, head, notebook="taker").done.error is None
+        again = cellar.run(cells, notebook="taken", rerun=True)
+        assert again.done.error is None
+        assert again.results[0].rows == ran.results[0].rows, attack
 
 
 def test_dropping_a_database_is_refused_however_long(cellar: cellars.Cellar) -> None:

@@ -39,6 +39,33 @@ def test_an_instance_stands_where_an_edit_is_expected(cellar: cellars.Cellar) ->
     assert cellar.run([*cells[:2], COUNT], notebook="edit").results[0].rows == (("5",),)
 
 
+@pytest.mark.parametrize("moment", [records.Started, records.Completed, records.Done])
+def test_an_interrupt_at_any_moment(cellar: cellars.Cellar, moment: type[records.Event]) -> None:
+    """Before the first head, between two statements, between two heads: it is no success."""
+    cells = ["create table i (a int)", "insert into i values (1); insert into i values (2)"]
+    request = records.RunRequest(
+        notebook=f"interrupted {moment.__name__}",
+        cells=tuple(records.Cell(id=f"c{i}", source=text) for i, text in enumerate(cells)),
+        head=1,
+        first=0 if moment is records.Done else 1,
+    )
+    events: list[records.Event] = []
+
+    async def emit(event: records.Event) -> None:
+        events.append(event)
+        if isinstance(event, moment) and sum(isinstance(e, moment) for e in events) == 1:
+            run = next(e.run for e in events if isinstance(e, records.Started))
+            await cellar.runner.cancel(cellars.OWNER, run)
+
+    cellar.call(cellar.runner.run(cellars.OWNER, request, emit))
+    done = events[-1]
+    assert isinstance(done, records.Done)
+    assert done.error is not None
+    assert done.error.sqlstate == "57014"
+    look = cellar.run([*cells, "select count(*) from i"], notebook=request.notebook)
+    assert look.results[0].rows == (("2",),)
+
+
 def test_kept_states_below_a_read_of_which_nothing_is_known(cellar: cellars.Cellar) -> None:
     """A new uncertain read above runs, and then the states below it are found again."""
     function = "create function f() returns int language sql as 'select 1'"

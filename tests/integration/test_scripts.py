@@ -187,7 +187,13 @@ def test_what_is_shown(cellar: cellars.Cellar, tmp_path: pathlib.Path) -> None:
         ("select 1 \\; select 2;", "no meaning"),
         ("select 1 where false \\gset", "no rows"),
         ("values (1), (2) \\gset", "more than one row"),
+        ('select 1 as "bad name" \\gset', "invalid variable name"),
         ("select 1 \\gexec", "not known"),
+        ("\\gdesc", "not known"),
+        ("\\set AUTOCOMMIT off", "can't be changed"),
+        ("\\unset AUTOCOMMIT", "can't be changed"),
+        ("\\set ON_ERROR_ROLLBACK", "can't be changed"),
+        ("\\set SINGLELINE on", "can't be changed"),
         ("\\i loop.sql", "too deep"),
     ],
 )
@@ -200,6 +206,20 @@ def test_refusals(cellar: cellars.Cellar, tmp_path: pathlib.Path, cell: str, say
     assert says in error.message.lower() or says in error.message
     assert not (tmp_path / "out.txt").exists()
     assert not (tmp_path.parent / "out.csv").exists()
+
+
+def test_variables_that_psql_heeds(cellar: cellars.Cellar) -> None:
+    """Those that change nothing here may be set, but not by a query, as in psql."""
+    cells = ["\\set ON_ERROR_STOP on\n\\set AUTOCOMMIT on\n\\set QUIET 1\n\\unset SINGLESTEP"]
+    cells += [
+        "select 97 as \"EOF\", 'ok' as _foo \\gset IGNORE",
+        "select :'IGNORE_foo', :{?IGNOREEOF}",
+    ]
+    ran = [cellar.run(cells, head, notebook="heeded") for head in range(3)]
+    assert [one.done.error for one in ran] == [None] * 3
+    notices = [event.message for event in ran[1].events if isinstance(event, records.Notice)]
+    assert notices == ['attempt to \\gset into specially treated variable "IGNOREEOF" ignored']
+    assert ran[2].results[0].rows == (("ok", "f"),)
 
 
 def test_positions_are_those_of_the_cell(cellar: cellars.Cellar) -> None:

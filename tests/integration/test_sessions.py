@@ -213,6 +213,25 @@ BLOCKED = [
 ]
 
 
+def test_vacuum_waits_for_a_cursor(cellar: cellars.Cellar) -> None:
+    """Of another session, whose page it wants to itself: no lock, and nobody says whose it is."""
+    cells = [
+        TABLE,
+        "begin; declare cu cursor for select * from t; fetch 1 from cu",
+        "%%session b\nset vacuum_freeze_min_age = 0; vacuum (freeze, disable_page_skipping) t",
+        "close cu; commit",
+    ]
+    for head in range(3):
+        ran = cellar.run(cells, head, notebook="vacuum")
+        assert ran.done.error is None
+    texts = [event.text for event in ran.events if isinstance(event, records.Text)]
+    assert any(text.startswith("Session b waits for main (process ") for text in texts)
+    ran = cellar.run(cells, 3, notebook="vacuum")
+    assert ran.done.error is None
+    commands = [event.command for event in ran.events if isinstance(event, records.Completed)]
+    assert commands == ["CLOSE CURSOR", "COMMIT", "VACUUM"]
+
+
 def test_who_waits_for_whom_is_shown(cellar: cellars.Cellar) -> None:
     """In the cell that waits, which ends."""
     ran = cellar.run(BLOCKED, notebook="shown")
@@ -416,8 +435,11 @@ def test_an_interrupt_spares_what_waits(cellar: cellars.Cellar) -> None:
     time.sleep(1.5)
     for run in list(cellar.runner._runs.values()):
         cellar.call(run.cancel())
-    started.result(30)
+    interrupted = started.result(30)
     assert time.monotonic() - begin < 10
+    # What was interrupted is no success, though what the cell did stays: it was let go on.
+    assert interrupted.done.error is not None
+    assert interrupted.done.error.sqlstate == "57014"
     ran = cellar.run(cells, 5, notebook="spared")
     assert ran.done.error is None
     assert not any(isinstance(e, records.Notice) and e.sqlstate == "57014" for e in ran.events)

@@ -9,6 +9,7 @@ import pathlib
 import pytest
 
 from pgcellar.api import errors
+from pgcellar.notebook import clocks
 from pgcellar.runner import files
 
 COPY = "\\copy t from 'data.csv' with (format csv)"
@@ -42,8 +43,13 @@ def test_digest(folder: pathlib.Path) -> None:
     assert found.digest(str(folder), COPY) == sha(b"1\n")
 
 
+def test_a_file_that_names_the_clock_is_marked(folder: pathlib.Path) -> None:
+    (folder / "data.csv").write_bytes(b"1,now")
+    assert files.Files().digest(str(folder), COPY) == sha(b"1,now") + clocks.MARK
+
+
 def test_large_files(folder: pathlib.Path) -> None:
-    data = os.urandom(1 << 20) * 3 + b"x"
+    data = os.urandom(1 << 19).hex().encode() * 3 + b"x"
     (folder / "data.csv").write_bytes(data)
     assert files.Files().digest(str(folder), COPY) == sha(data)
 

@@ -210,6 +210,25 @@ def test_a_statement_gives_columns_rows_and_tag(
     assert one(oracle, cell) == expected
 
 
+def test_expanded_results(oracle: oracles.Oracle) -> None:
+    """psql writes each value on a line, and nothing of what has no rows or columns."""
+    cell = """select 1 as a, null as b union all select 2, 'x' \\gx
+        select 3 as a where false \\gx
+        select from generate_series(1, 3)
+        \\gx
+        create temp table t (id integer); insert into t values (4), (5) returning id \\gx"""
+    (outcome,) = oracle.evaluate([cell]).cells
+    assert outcome.results == (
+        StatementResult(
+            command=None, columns=("a", "b"), rows=(("1", None), ("2", "x")), row_count=2
+        ),
+        StatementResult(command=None, columns=()),
+        StatementResult(command=None, columns=()),
+        StatementResult(command="CREATE TABLE"),
+        StatementResult(command="INSERT 0 2", columns=("id",), rows=(("4",), ("5",)), row_count=2),
+    )
+
+
 def test_results_of_a_cell_stay_apart(oracle: oracles.Oracle) -> None:
     cell = """create table t (id integer); select 1 as x; insert into t values (1);;
         insert into t values (2), (3) returning id; -- and; so on

@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from pglast import error, parser
 
-from pgcellar.notebook import copying, databases, lexer, statements
+from pgcellar.notebook import clocks, copying, databases, lexer, statements
 
 Name = Literal["none", "read", "write", "session", "pinning", "global"]
 
@@ -43,27 +43,6 @@ _CONFIG_NAME = re.compile(r"set_config \( '([^'\\]*)' ,")
 _UNRESTORABLE = re.compile(
     r"\bsetseed\b|\bset\s+(?:session\s+|local\s+)?seed\b|'seed'", re.IGNORECASE
 )
-#: Words that the input of a date or time takes for the clock, in whatever stands around them.
-_CLOCK_TEXT = r"(?<![a-z])(?:now|today|tomorrow|yesterday)(?![a-z])"
-#: A literal that spells its characters by number may say anything.
-_SPELLED = r"\be'[^']*\\[xu0-7]|\bu&'"
-_VOLATILE = re.compile(
-    r"\b(?:current_timestamp|current_date|current_time|localtime|localtimestamp"
-    r"|clock_timestamp|statement_timestamp|transaction_timestamp|timeofday|random"
-    r"|random_normal|normal_rand|array_shuffle|array_sample|gen_random_uuid|gen_random_bytes"
-    r"|gen_salt|pgp_(?:sym|pub)_encrypt\w*|uuidv4|uuidv7|uuid_generate_v\w+|txid_current\w*"
-    r"|pg_current_\w+|pg_backend_pid|pg_postmaster_start_time|pg_stat\w*|pg_relation_file\w+"
-    r"|lo_creat\w*|lo_from_bytea|ctid|xmin|xmax|cmin|cmax|tableoid|oid|current_query|tablesample)\b"
-    rf"|\bage\s*\(|{_CLOCK_TEXT}|{_SPELLED}",
-    re.IGNORECASE,
-)
-#: What shows more than the state: clocks, who asks, numbers given by chance, places of rows.
-_IMPURE = re.compile(
-    r"\b(?:current_\w+|localtime\w*|session_user|system_user|user"
-    r"|tablesample|ctid|xmin|xmax|cmin|cmax|tableoid|oid|reg[a-z]+|pg_\w+|information_schema)\b"
-    rf"|{_CLOCK_TEXT}|{_SPELLED}",
-    re.IGNORECASE,
-)
 #: Called in a SELECT these change the sequence, the session or its locks; no need to find out.
 _WRITING_WORDS = frozenset({"nextval", "setval"})
 #: Shows the text that was sent, so it must be sent without ours around it.
@@ -73,15 +52,6 @@ _ADVISORY = "pg_advisory"
 _TRY_ADVISORY = "pg_try_advisory"
 #: A READ ONLY transaction shows in these, so a statement with one of them must not run in one.
 _SHOWS_READ_ONLY = frozenset({"current_setting", "pg_settings", "pg_show_all_settings"})
-
-#: Types whose input takes no text for the clock, a role or an object.
-_PLAIN_TYPES = frozenset(
-    {
-        "bool", "int2", "int4", "int8", "numeric", "float4", "float8", "text", "varchar", "bpchar",
-        "char", "bytea", "json", "jsonb", "uuid", "interval", "bit", "varbit", "point", "inet",
-        "cidr", "xml",
-    }
-)  # fmt: skip
 
 _READS = frozenset({"SelectStmt", "VariableShowStmt", "ExplainStmt"})
 _SESSION = frozenset(
@@ -156,6 +126,8 @@ class Effect:
     `pure`: by its text alone a read's result is a function of the state: no clock, no catalog, no
     place of a row; what the functions it names do is for the catalog to say.
     `volatile`: it names something whose value changes from run to run.
+    `reads_texts`: it may read the clock off texts that are data, and `makes_texts`: it may make
+    such a text (see `clocks`).
     `definition`: it is neither a query nor a plain DML statement, so what it names may run later.
     `transaction`: whether a transaction block is open afterwards; None if that does not change.
     `custom`: settings of the user's own naming (`app.name`) that it may make: PostgreSQL does not
@@ -163,7 +135,7 @@ class Effect:
     `plans`: what it does to prepared statements: it `makes` one, `keeps` those there are as they
     are, or `spoils` them: prepared again after it they may mean something else.
     `copies`: whether it is a COPY that takes data in from the client, or gives it out.
-    `opaque`: it runs code that its text does not show.
+    `opaque`: it runs code that its text does not show, or changes owners.
     `roles`: it may change the set of roles; `drops` names roles that it drops.
     `loads`: the relation a bulk load fills, as typed, for ANALYZE.
     `database`: where its text names the notebook's own database.
@@ -175,6 +147,8 @@ class Effect:
     read_only: bool = True
     pure: bool = False
     volatile: bool = False
+    reads_texts: bool = False
+    makes_texts: bool = False
     binding: Binding = "free"
     definition: bool = False
     transaction: bool | None = None
@@ -209,12 +183,14 @@ def predict(statement: statements.Statement) -> Effect:
     plain = Effect(
         name="write",
         words=words,
-        volatile=_VOLATILE.search(text) is not None,
+        volatile=clocks.volatile(text),
+        reads_texts=clocks.reads(kind, node, text),
+        makes_texts=clocks.composes(kind, node, text),
         definition=kind not in _QUERIES and kind not in _READS,
         binding=_binding(text, custom),
         custom=custom or frozenset(),
         transaction=_transaction(kind, node),
-        opaque=kind in ("", "DoStmt", "CallStmt"),
+        opaque=kind in ("", "DoStmt", "CallStmt", "ReassignOwnedStmt"),
         roles=_changes_roles(kind, words),
         drops=_dropped_roles(kind, node),
         database=databases.spans(kind, node, statement.text),
@@ -243,8 +219,8 @@ def predict(statement: statements.Statement) -> Effect:
         read_only=words is not None and not words & _SHOWS_READ_ONLY and kind != "VariableShowStmt",
         pure=kind == "SelectStmt"
         and words is not None
-        and _IMPURE.search(text) is None
-        and not _converts(node),
+        and not clocks.impure(text)
+        and not clocks.converts(node),
         loads=_loads(kind, node),
     )
 
@@ -341,26 +317,6 @@ def _writes(node: dict[str, Any]) -> bool:
         in ("intoClause", "lockingClause", "InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt")
         for key, _ in _members(node)
     )
-
-
-def _converts(node: dict[str, Any]) -> bool:
-    """Whether a query makes values of a type whose input may take a text for the clock, or for what
-    is called so now, from what does not stand in it as a literal.
-    """
-    stack: list[Any] = [node]
-    while stack:
-        value = stack.pop()
-        if isinstance(value, list):
-            stack.extend(value)
-        elif isinstance(value, dict):
-            cast = value.get("TypeCast")
-            if cast is not None and "A_Const" in cast["arg"]:
-                continue
-            named = value.get("typeName")
-            if named is not None and named["names"][-1]["String"]["sval"] not in _PLAIN_TYPES:
-                return True
-            stack.extend(value.values())
-    return False
 
 
 def _temporary(node: dict[str, Any]) -> bool:

@@ -17,6 +17,25 @@ NAME = rf"{NAME_CHARACTER}++"
 #: `:name`, `:'name'`, `:"name"` and `:{?name}`.
 REFERENCE = rf""":(?:{NAME}|'{NAME}'|"{NAME}"|\{{\?{NAME}\}})"""
 
+#: Variables that psql itself heeds: `\\gset` leaves them as they are, and says so.
+HEEDED = frozenset(
+    {
+        "AUTOCOMMIT", "COMP_KEYWORD_CASE", "ECHO", "ECHO_HIDDEN", "FETCH_COUNT",
+        "HIDE_TABLEAM", "HIDE_TOAST_COMPRESSION", "HISTCONTROL", "HISTSIZE", "IGNOREEOF",
+        "ON_ERROR_ROLLBACK", "ON_ERROR_STOP", "PROMPT1", "PROMPT2", "PROMPT3", "QUIET",
+        "SHOW_ALL_RESULTS", "SHOW_CONTEXT", "SINGLELINE", "SINGLESTEP", "VERBOSITY",
+        "WATCH_INTERVAL",
+    }
+)  # fmt: skip
+#: Those that change what statements do, and the value under which they do what they do here.
+_DECISIVE = {
+    "AUTOCOMMIT": True,
+    "ON_ERROR_ROLLBACK": False,
+    "SINGLELINE": False,
+    "SINGLESTEP": False,
+}
+_NAMES = re.compile(NAME)
+
 # The first colon of a row of them: the others are casts, taken in pairs.
 _CANDIDATE = re.compile(rf""":(?<!::)(?:::)*+(?:{NAME_CHARACTER}|['"]|\{{\?)""")
 
@@ -42,6 +61,17 @@ def replacement(reference: str, variables: Mapping[str, str]) -> str | None:
             return None if value is None else quote_identifier(value)
         case _:
             return variables.get(reference[1:])
+
+
+def is_name(text: str) -> bool:
+    """Whether a variable can be called so."""
+    return _NAMES.fullmatch(text) is not None
+
+
+def decisive(name: str, value: str | None) -> bool:
+    """Whether statements would do something else in psql with this value; None if it is unset."""
+    usual = _DECISIVE.get(name)
+    return usual is not None and boolean(value or ("on" if value == "" else "off")) is not usual
 
 
 def quote_literal(value: str) -> str:

@@ -12,7 +12,16 @@ import hashlib
 import re
 from collections.abc import Callable, Mapping
 
-from pgcellar.notebook import cells, databases, effects, psqllex, psqlscan, psqlvars, statements
+from pgcellar.notebook import (
+    cells,
+    clocks,
+    databases,
+    effects,
+    psqllex,
+    psqlscan,
+    psqlvars,
+    statements,
+)
 
 #: Variables of a notebook; names that no variable can have hold the switches of the display.
 Variables = tuple[tuple[str, str], ...]
@@ -25,7 +34,6 @@ Include = Callable[[str], str | psqlscan.Problem]
 MAX_VALUE = 1 << 20
 #: Files within files within …
 MAX_DEPTH = 10
-_NAME = re.compile(rf"{psqlvars.NAME_CHARACTER}+")
 _DESCRIBES = re.compile(r"(?:d[A-Za-z]*[S+x]*|(?:l|list|z|lo_list)[S+x]*|s[fv]\+?|h|help|\?)\Z")
 _INCLUDES = frozenset({"i", "ir", "include", "include_relative"})
 _INCLUDE = re.compile(
@@ -97,11 +105,14 @@ class Script:
 
     def assign(self, prefix: str, values: Mapping[str, str | None]) -> None:
         """What `\\gset` does: a variable for every column, none where it is null."""
-        for name, value in values.items():
+        for column, value in values.items():
+            name = prefix + column
+            if name in psqlvars.HEEDED:
+                continue
             if value is None:
-                self.variables.pop(prefix + name, None)
+                self.variables.pop(name, None)
             else:
-                self.variables[prefix + name] = value
+                self.variables[name] = value
 
     def frozen(self) -> Variables:
         """The variables, to be kept."""
@@ -119,7 +130,9 @@ class Script:
     def _query(self, query: psqlscan.Query) -> cells.Step | None:
         canonical = statements.canonical(query.text)
         if not canonical:
-            return None
+            ending = query.ending
+            alone = ending is None or ending.name in ("g", "gx", "gset")
+            return None if alone or ending is None else _refused(_unknown(ending))
         if len(statements.split(query.text)) > 1:
             return _refused(
                 psqlscan.Problem(
@@ -137,6 +150,8 @@ class Script:
             data = self._scanners[-1].copy_data()
             digest = hashlib.sha256(data.encode("utf-8", "surrogatepass")).hexdigest()
             statement = dataclasses.replace(statement, canonical=f"{canonical} {digest}")
+            if clocks.says(data):
+                effect = dataclasses.replace(effect, volatile=True, makes_texts=True)
         ending = query.ending
         if ending is not None and (ending.name not in ("g", "gx", "gset") or _to_file(ending)):
             return _refused(_unknown(ending))
@@ -196,7 +211,7 @@ class Script:
             shown = [item for item in sorted(self.variables.items()) if item[0][0] != "\\"]
             return _says(command, "".join(f"{name} = '{value}'\n" for name, value in shown))
         name, *values = command.arguments
-        if not _NAME.fullmatch(name):
+        if not psqlvars.is_name(name):
             return _refused(
                 psqlscan.Problem(
                     message=f'"{name}" is no name for a variable.',
@@ -204,8 +219,16 @@ class Script:
                     start=command.start,
                 )
             )
+        value = "".join(values)
+        if psqlvars.decisive(name, value if command.name == "set" else None):
+            return _refused(
+                psqlscan.Problem(
+                    message=f"{name} can't be changed: it says what psql does with statements.",
+                    hint="Here each commits on its own unless it stands between BEGIN and COMMIT.",
+                    start=command.start,
+                )
+            )
         if command.name == "set":
-            value = "".join(values)
             if len(value) > MAX_VALUE:
                 return _refused(dataclasses.replace(_TOO_LONG, start=command.start))
             self.variables[name] = value

@@ -14,7 +14,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Literal, Protocol
 
-from pgcellar.notebook import cells, effects, psqlscan, scripts, statements
+from pgcellar.notebook import cells, clocks, effects, psqlscan, scripts, statements
 
 Outcome = Literal["read", "write"]
 CellEffect = Literal["none", "read", "write", "session", "pinning", "global"]
@@ -77,22 +77,29 @@ class Mark:
     """A point of the chain: the state, and what of the way to it a snapshot does not restore.
 
     `definitions_volatile`: a definition above names a volatile function, so any write may be
-    volatile. `binding`: how the statements below depend on the session (`effects.Binding`).
-    `transaction`: a cell above has left a transaction block open. `sessions`: a cell above has run
-    in a session of its own. `variables` are psql's: they live in the client, so they say nothing of
-    where an instance stands.
+    volatile. `texts_made`: a text that dates and times read as the clock may be among the data, and
+    `texts_read`: a definition above reads texts so. `binding`: how the statements below depend on
+    the session (`effects.Binding`). `transaction`: a cell above has left a transaction block open.
+    `sessions`: a cell above has run in a session of its own. `variables` are psql's: they live in
+    the client, so they say nothing of where an instance stands.
     """
 
     state: str
     definitions_volatile: bool = False
+    texts_made: bool = False
+    texts_read: bool = False
     binding: effects.Binding = "free"
     transaction: bool = False
     sessions: bool = False
     variables: scripts.Variables = dataclasses.field(default=(), compare=False)
 
-    def volatile(self, step: cells.Step) -> bool:
+    def volatile(self, step: cells.Step, digest: str = "") -> bool:
         """Whether an effective statement may lead to another content each time it runs here."""
-        return step.effect.volatile or self.definitions_volatile
+        effect = step.effect
+        if effect.volatile or self.definitions_volatile or digest.endswith(clocks.MARK):
+            return True
+        reads = effect.reads_texts or self.texts_read
+        return reads and (effect.makes_texts or self.texts_made)
 
     def moves(self, step: cells.Step) -> bool:
         """Whether a read moves the session on, so that what comes after it may show that it ran.
@@ -183,6 +190,8 @@ def advance(mark: Mark, step: cells.Step, digest: str = "", roll: str = "") -> M
     return Mark(
         state=next_id(mark.state, step.statement.canonical, f"{digest} {roll}" if roll else digest),
         definitions_volatile=mark.definitions_volatile or (effect.volatile and effect.definition),
+        texts_made=mark.texts_made or effect.makes_texts or digest.endswith(clocks.MARK),
+        texts_read=mark.texts_read or (effect.reads_texts and effect.definition),
         binding=binding,
         transaction=mark.transaction if effect.transaction is None else effect.transaction,
         sessions=mark.sessions,
@@ -220,7 +229,7 @@ def link(
         after=followed.after,
         effect=followed.effect,
         runs=followed.runs,
-        volatile=writes and (before.definitions_volatile or followed.volatile),
+        volatile=writes and followed.volatile,
         needs_base=before.binding == "base" or cell.needs_base or followed.needs_base,
     )
 
@@ -261,12 +270,13 @@ class _Walk:
         effect: CellEffect = "none"
         volatile = needs_base = False
         while (step := script.next()) is not None:
-            volatile = volatile or step.effect.volatile
             needs_base = needs_base or step.effect.binding == "base"
             name: CellEffect = step.effect.name
             at = mark
+            digest = _digest(step.statement, self.digests)
+            volatile = volatile or (mark or before).volatile(step, digest)
             if mark is not None:
-                mark, name, run = self._step(mark, step, verify)
+                mark, name, run = self._step(mark, step, digest, verify)
                 runs = runs or run
             effect = stronger(effect, name)
             if step.gset is not None:
@@ -283,18 +293,14 @@ class _Walk:
         )
 
     def _step(
-        self, mark: Mark, step: cells.Step, verify: bool
+        self, mark: Mark, step: cells.Step, digest: str, verify: bool
     ) -> tuple[Mark | None, CellEffect, bool]:
         """The mark after one step, its effect, and whether the cell must run for it."""
         name: CellEffect = step.effect.name
         if name == "none":
             return mark, name, False
         if name != "read":
-            return (
-                _advanced(mark, step, _digest(step.statement, self.digests), self.knowledge),
-                name,
-                True,
-            )
+            return _advanced(mark, step, digest, self.knowledge), name, True
         if mark.moves(step):
             return _advanced(mark, step, "", self.knowledge), "pinning", True
         outcome = self.knowledge.learned(mark.state, step.statement.canonical)
@@ -308,7 +314,7 @@ class _Walk:
 
 def _advanced(mark: Mark, step: cells.Step, digest: str, knowledge: Knowledge) -> Mark | None:
     """The mark after an effective statement, or None where only running it draws its roll."""
-    if not mark.volatile(step):
+    if not mark.volatile(step, digest):
         return advance(mark, step, digest)
     roll = knowledge.roll(mark.state, step.statement.canonical + digest)
     return None if roll is None else advance(mark, step, digest, roll)

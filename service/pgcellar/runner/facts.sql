@@ -51,7 +51,11 @@ select json_build_object(
         or p.proname = 'current_setting')
     or exists (select from stored where tree ~ format(E':relid %s\\M', 'pg_catalog.pg_settings'::pg_catalog.regclass::oid)),
   'impure', (select coalesce(json_agg(distinct lower(proname::text)), '[]') from pg_catalog.pg_proc
-             where oid >= 16384 and provolatile <> 'i'),
+             where oid >= 16384 and provolatile <> 'i')::jsonb
+    -- Times with a zone of today's: in summer another one than in winter.
+    || case when exists (select from pg_catalog.pg_attribute
+                         where attrelid >= 16384 and atttypid = 'pg_catalog.timetz'::pg_catalog.regtype)
+       then '["zone", "timezone"]' else '[]' end::jsonb,
   -- A view or the like that shows more than the state: clocks, who asks, the catalog (relations with
   -- small numbers), the place of a row (attributes with negative numbers), a sample; or that reads a text, which may
   -- be 'now'. Regular expressions are E'…', whatever standard_conforming_strings says.
@@ -59,7 +63,9 @@ select json_build_object(
     exists (
       select from called c join pg_catalog.pg_proc p on p.oid = c.oid
       where p.provolatile <> 'i'
-        and (p.oid >= 16384 or p.proname <> all (array[{state_only}]::name[])))
+        and (p.oid >= 16384 or p.proname <> all (array[{state_only}]::name[])
+             or p.prorettype = 'pg_catalog.timetz'::pg_catalog.regtype
+             or 'pg_catalog.timetz'::pg_catalog.regtype = any (p.proargtypes)))
     or exists (
       select from stored
       where tree ~ E'\\{SQLVALUEFUNCTION|\\{COERCEVIAIO|\\{ARRAYCOERCE|TABLESAMPLE|:varattno -|:relid [0-9]{1,4}\\M|:relid 1[0-5][0-9]{3}\\M'))

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from typing import BinaryIO
 
 from pgcellar.api import errors
-from pgcellar.notebook import copying, psqlscan
+from pgcellar.notebook import clocks, copying, psqlscan
 
 _BLOCK = 1 << 20
 #: A file's identity and the digest of its content; the content is read again if any part differs.
@@ -63,7 +63,7 @@ class Files:
         self._digests: dict[pathlib.Path, tuple[Stamp, str]] = {}
 
     def digest(self, directory: str | None, command: str) -> str:
-        """The digest of the file a `\\copy` reads.
+        """The digest of the file a `\\copy` reads, marked where the file may name the clock.
 
         Raises FileRefused if it can't be read, or lies outside of the notebook's folder.
         """
@@ -75,11 +75,14 @@ class Files:
             known = self._digests.get(path)
             if known is not None and known[0] == now:
                 return known[1]
-            hashed = hashlib.sha256()
+            hashed, search = hashlib.sha256(), clocks.Search()
             while block := file.read(_BLOCK):
                 hashed.update(block)
-            self._digests[path] = (now, hashed.hexdigest())
-            return hashed.hexdigest()
+                search.feed(block)
+            search.end()
+            digest = hashed.hexdigest() + (clocks.MARK if search.found else "")
+            self._digests[path] = (now, digest)
+            return digest
 
     def include(self, directory: str | None, name: str) -> str | psqlscan.Problem:
         """The text of a file that `\\i` names, or why there is none."""

@@ -80,6 +80,9 @@ class Attributes(Protocol):
     async def read(self, database: str) -> dict[str, Any] | None:
         """What belongs to a database now."""
 
+    async def owners(self) -> Mapping[str, int | None]:
+        """The owner of every database, None where it is the user's role."""
+
     async def write(self, database: str, wanted: Mapping[str, Any] | None) -> None:
         """Make this belong to a database, and take settings off the user's own role."""
 
@@ -123,9 +126,11 @@ class Instance:
     hold; `roles` is its state's set. `attributes` is what belonged to its database when it was last
     without a session, and `began` the settings that its session began with; `redefined`: a
     statement since may have changed the former, and `redefines`: any below may, by what a
-    definition runs. `plans`: whether prepared statements, if there are
-    any, would mean the same prepared again. `changes_roles`: a cell that ran here may have changed
-    roles, perhaps in a transaction.
+    definition runs. `owner` is its database's as its own cells left it, None for the user's role;
+    `reached`: another notebook has changed it since; `hides`: what ran in it may have done more to
+    the sandbox than its text shows, perhaps in a transaction. `plans`: whether prepared statements,
+    if there are any, would mean the same prepared again. `changes_roles`: a cell that ran here may
+    have changed roles, perhaps in a transaction.
     """
 
     database: str
@@ -142,6 +147,9 @@ class Instance:
     began: Sequence[Mapping[str, Any]] = ()
     redefined: bool = False
     redefines: bool = False
+    owner: int | None = None
+    hides: bool = False
+    reached: bool = False
     plans: Literal["none", "kept", "spoilt"] = "none"
     changes_roles: bool = False
     replay_ms: float = 0.0
@@ -211,6 +219,7 @@ class Instances:
             attributes=snapshot.session.get("attributes"),
             began=snapshot.session.get("began", ()),
             redefines=bool(snapshot.session.get("redefines")),
+            owner=(snapshot.session.get("attributes") or {}).get("owner"),
             plans="kept" if held.prepared else "none",
         )
         try:

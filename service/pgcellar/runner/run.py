@@ -87,6 +87,7 @@ class Run:
         self._reports = reports.Reports(self._cells, parsed)
         self._head_begun = False
         self._cancelled = False
+        self._ended = False
         self._statement_seconds = statement_seconds
         self._overdue = False
         self._task: asyncio.Task[None] | None = None
@@ -125,6 +126,11 @@ class Run:
         finally:
             if watching is not None:
                 watching.cancel()
+        self._ended = True
+        await self._come_to()
+        if self._cancelled and error is None:
+            # What was interrupted had come to its end, or its cell leaves the notebook's sessions.
+            error = errors.Cancelled().record(cell=self._cells[-1].id)
         if self._overdue and error is not None and error.sqlstate in _CANCELLATIONS:
             error = errors.LimitExceeded(
                 f"Your limit is {self._statement_seconds:g} s for a statement, and this one was"
@@ -135,9 +141,18 @@ class Run:
             self._reports.head.error = error
         await self._emit(self._done(error))
 
+    async def _come_to(self) -> None:
+        """Our own cancellation may have come too late to be noticed in what it was for."""
+        task = self._task
+        if self._cancelled and task is not None and task.cancelling():
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.sleep(0)
+            if task.uncancel():
+                raise asyncio.CancelledError
+
     async def cancel(self) -> None:
         """Cancel the run: the statement at the server if there is one, else the waiting."""
-        if self._cancelled:
+        if self._cancelled or self._ended:
             return
         self._cancelled = True
         session = self._session
@@ -355,8 +370,12 @@ class Run:
 
     async def _settle_roles(self, instance: instances.Instance, done: results.CellRun) -> None:
         """Note which roles there are after a cell that may have made any."""
-        if done.opaque:
+        # What is done in a transaction is seen by others when it has ended.
+        instance.hides = instance.hides or done.opaque or instance.redefines
+        if instance.hides:
             await self._space.switch.noticed(instance)
+            await self._space.mind_owners(instance)
+            instance.hides = instance.in_transaction
         if any(parsed.roles for parsed in self._parsed):
             instance.changes_roles = True
             instance.roles = await self._space.switch.changed()
@@ -390,6 +409,8 @@ class Run:
         try:
             self._refuse(parsed)
             done = await self._run_cell(instance, parsed, context, emit)
+            if self._cancelled and not done.mark.sessions:
+                raise results.CellFailed(errors.Cancelled().record(), unharmed=False)
         except results.CellFailed as exc:
             report.ms = (time.perf_counter() - begin) * 1000
             report.effect = planner.predicted(parsed)

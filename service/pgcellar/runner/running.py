@@ -13,7 +13,7 @@ import io
 import re
 import secrets
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import BinaryIO
 
 from pgcellar.api import errors, records
@@ -23,6 +23,7 @@ from pgcellar.notebook import (
     databases,
     effects,
     psqlscan,
+    psqlvars,
     scripts,
     statements,
     states,
@@ -324,8 +325,28 @@ class _Run:
                     hint="The query must give exactly one row.",
                 )
             )
+        await self._check_names(index, [f"{step.gset}{name}" for name in names])
         self.values = dict(zip(names, rows[0], strict=True))
         return done
+
+    async def _check_names(self, index: int, names: Sequence[str]) -> None:
+        """Refuse what is no name for a variable; psql leaves those that it heeds as they are."""
+        for name in names:
+            if not psqlvars.is_name(name):
+                raise connections.StatementFailed(
+                    records.SqlError(
+                        sqlstate=errors.Unsupported.code,
+                        message=f'invalid variable name: "{name}"',
+                        hint="Give the column a name of letters, digits and underscores, by AS.",
+                    )
+                )
+            if name in psqlvars.HEEDED and self._target is not None:
+                text = f'attempt to \\gset into specially treated variable "{name}" ignored'
+                await self._target.emit(
+                    records.Notice(
+                        statement=index, severity="WARNING", sqlstate="01000", message=text
+                    )
+                )
 
     async def _show(
         self, step: cells.Step, output: outputs.Output | None
@@ -455,7 +476,7 @@ class _Run:
         self.effect = states.stronger(self.effect, "pinning" if name == "read" else name)
         digest = self._context.digests.get(step.statement.text, "")
         roll = ""
-        if self.mark.volatile(step):
+        if self.mark.volatile(step, digest):
             roll = secrets.token_hex(8)
             self._rolls.append((self.mark.state, step.statement.canonical + digest, roll))
         self.mark = states.advance(self.mark, step, digest, roll)

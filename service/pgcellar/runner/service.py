@@ -99,6 +99,8 @@ class Runner:
         self._workspaces: dict[str, tuple[Sandbox, workspace.Workspace]] = {}
         self._opening: dict[str, asyncio.Lock] = collections.defaultdict(asyncio.Lock)
         self._runs: dict[tuple[str, str], run.Run] = {}
+        #: Runs that have begun, perhaps at no head yet: whether they were cancelled.
+        self._known: dict[tuple[str, str], bool] = {}
         self.active = 0
 
     async def close(self) -> None:
@@ -124,9 +126,10 @@ class Runner:
         """
         check(request)
         identity = identity or secrets.token_hex(8)
-        await emit(records.Started(run=identity))
+        self._known[owner, identity] = False
         self.active += 1
         try:
+            await emit(records.Started(run=identity))
             expanded = await self._expand(request)
             request = expanded.request
 
@@ -144,6 +147,7 @@ class Runner:
         finally:
             self.active -= 1
             self._runs.pop((owner, identity), None)
+            del self._known[owner, identity]
 
     async def _expand(self, request: records.RunRequest) -> bases.Expanded:
         """The request with the cells of its base. Raises FileRefused or NotebookInvalid."""
@@ -203,6 +207,8 @@ class Runner:
                     statement_seconds=await self._allowed(owner, "statement_seconds"),
                 )
                 self._runs[owner, identity] = current
+                if self._known.get((owner, identity)):
+                    raise errors.Cancelled
                 try:
                     await current.execute()
                     return
@@ -213,10 +219,13 @@ class Runner:
 
     async def cancel(self, owner: str, identity: str) -> None:
         """Cancel an owner's run. Raises NotFound if there is no such run (any more)."""
-        current = self._runs.get((owner, identity))
-        if current is None:
+        if (owner, identity) not in self._known:
             raise errors.NotFound(f"There is no run {identity}.")
-        await current.cancel()
+        # Between two heads nothing runs that could be cancelled.
+        self._known[owner, identity] = True
+        current = self._runs.get((owner, identity))
+        if current is not None:
+            await current.cancel()
 
     async def plan(self, owner: str, request: records.RunRequest) -> records.Plan:
         """What a run would do, without doing it."""

@@ -65,6 +65,8 @@ class Notebook:
         for instance in self.instances:
             if instance.mark != mark or (needs_base and not instance.since_base):
                 continue
+            if instance.reached:
+                continue
             if instance.sessions is not None:
                 # A session that has ended begins anew in the cell that names it.
                 return instance
@@ -149,9 +151,11 @@ class Workspace:
                     await notebook.quiet()
             except TimeoutError:
                 await notebook.quiet(at_once=True)
-            for instance in notebook.instances:
-                with contextlib.suppress(errors.PgcellarError):
-                    await instance.end()
+        # What does not let itself be cancelled takes seconds, each.
+        ending = [one.end() for notebook in self._notebooks.values() for one in notebook.instances]
+        for failure in await asyncio.gather(*ending, return_exceptions=True):
+            if failure is not None and not isinstance(failure, errors.PgcellarError):
+                logger.error("a session does not end", exc_info=failure)
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._resources.aclose()
 
@@ -219,6 +223,21 @@ class Workspace:
         for snapshot in list(self.snapshots.all()):
             if snapshot.session.get("roles") is not None:
                 await self.snapshots.forget(snapshot.state)
+
+    async def mind_owners(self, ran: instances.Instance) -> None:
+        """Give up instances whose owner code in another one has changed: they can be replayed.
+
+        REASSIGN OWNED reaches every database of the sandbox.
+        """
+        owners = await self.attributes.owners()
+        ran.owner = owners.get(ran.database)
+        for notebook in list(self._notebooks.values()):
+            for instance in list(notebook.instances):
+                if owners.get(instance.database, instance.owner) != instance.owner:
+                    # Who runs just now goes on with it, but nobody after that.
+                    instance.reached = True
+                    if not notebook.lock.locked():
+                        self.drop(notebook, instance)
 
     async def answers(self) -> bool:
         """Whether the sandbox's server takes new sessions."""

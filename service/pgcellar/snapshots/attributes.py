@@ -94,6 +94,12 @@ comment on database {name} is {comment}
 """
 
 
+_OWNERS = """
+select d.datname as database, nullif(d.datdba, u.oid)::int8 as owner
+from pg_database d, pg_authid u where u.rolname = %(user)s
+"""
+
+
 class Sessions(Protocol):
     """The administrator's sessions."""
 
@@ -125,6 +131,11 @@ class Attributes:
         if foreign:
             raise errors.RolesLost("Another notebook has changed this notebook's database.")
         return None if found == _NEW else found
+
+    async def owners(self) -> dict[str, int | None]:
+        """The owner of every database of the server, None where it is the user's role."""
+        rows = await self._sessions.fetch(_OWNERS, {"user": self._user})
+        return {row["database"]: row["owner"] for row in rows}
 
     async def write(self, database: str, wanted: Mapping[str, Any] | None) -> None:
         """Make this belong to a database; and undo ALTER ROLE … SET on the user's own role, which

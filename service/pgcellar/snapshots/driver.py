@@ -40,7 +40,6 @@ _SESSIONS = _COPIES + 2
 _TERMINATE_MS = 5000
 #: What a user's open transaction holds must not hold up the sandbox.
 _LOCK_TIMEOUT = "set lock_timeout = '10s'"
-#: _IOW(0x94, 9, int): share one file's extents with another, or fail.
 #: Seconds that a statement of ours waits before it is looked who holds it up.
 _PATIENCE = 0.5
 _END_BLOCKERS = """
@@ -48,17 +47,24 @@ select pg_terminate_backend(pid)
 from unnest(pg_blocking_pids(%(pid)s)) as blocking (pid) join pg_stat_activity using (pid)
 where usename <> current_user
 """
-#: PostgreSQL looks for a deadlock once, when a process has waited for deadlock_timeout.
+#: PostgreSQL looks for a deadlock once, when a process has waited for deadlock_timeout. Who holds a
+#: buffer that VACUUM wants for itself nobody tells: it is a cursor, in somebody's transaction.
 _WAITS = """
-select pid, pg_blocking_pids(pid) || pg_safe_snapshot_blocking_pids(pid)
-from unnest(%(pids)s::int[]) as asked (pid)
-where cardinality(pg_safe_snapshot_blocking_pids(pid)) > 0
+select asked.pid, pg_blocking_pids(asked.pid) || pg_safe_snapshot_blocking_pids(asked.pid)
+       || array(select other.pid from pg_stat_activity other
+                where a.wait_event_type = 'BufferPin' and other.datname = a.datname
+                  and other.pid <> a.pid and other.state = 'idle in transaction')
+from unnest(%(pids)s::int[]) as asked (pid) left join pg_stat_activity a using (pid)
+where cardinality(pg_safe_snapshot_blocking_pids(asked.pid)) > 0
    or exists (
      select from pg_locks l
      where l.pid = asked.pid and not l.granted
        and clock_timestamp() - l.waitstart
          > current_setting('deadlock_timeout')::interval + interval '100 ms')
+   or a.wait_event_type = 'BufferPin'
+      and clock_timestamp() - a.query_start > current_setting('deadlock_timeout')::interval
 """
+#: _IOW(0x94, 9, int): share one file's extents with another, or fail.
 _FICLONE = 0x40049409
 _DISK_FULL = "53100"
 #: Server settings that show in results.
