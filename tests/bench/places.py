@@ -176,7 +176,7 @@ class NoVolume(Exception):
 
 
 @contextlib.contextmanager
-def xfs(below: pathlib.Path) -> Iterator[pathlib.Path]:
+def xfs(below: pathlib.Path, size: int = XFS_BYTES) -> Iterator[pathlib.Path]:
     """A new XFS volume with reflinks, mounted below a folder from a file in it.
 
     Raises NoVolume.
@@ -188,7 +188,7 @@ def xfs(below: pathlib.Path) -> Iterator[pathlib.Path]:
     image, mount = below / "xfs.img", below / "xfs"
     try:
         with image.open("wb") as file:
-            file.truncate(XFS_BYTES)
+            file.truncate(size)
         mount.mkdir()
         _call("mkfs.xfs", "-q", "-m", "reflink=1", str(image))
         _call("mount", "-o", "loop", str(image), str(mount))
