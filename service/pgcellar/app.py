@@ -148,12 +148,17 @@ class ServiceApp(traitlets.config.Application):
         db = database.ControlDatabase(self._paths, dsn=self.control_dsn or None)
         await stack.enter_async_context(db)
         self._db = db
+        identity = people.Identity(parent=self)
         self._observing = observing.Observing(
-            self._paths, observing.Audit(parent=self), observing.Telemetry(parent=self)
+            self._paths,
+            observing.Audit(parent=self),
+            observing.Telemetry(parent=self),
+            # Others' acts are not lost, however the service ends.
+            linger=0.0 if identity.enabled else observing.LINGER,
         )
         await stack.enter_async_context(self._observing.open(db))
         self._people = await stack.enter_async_context(
-            people.open(people.Identity(parent=self), self._paths, db, self._observing.log)
+            people.open(identity, self._paths, db, self._observing.log)
         )
         self._environments = environments.Environments(
             sandboxes.SandboxStore(db),

@@ -27,6 +27,9 @@ from pgcellar.web import calls
 
 logger = logging.getLogger(__name__)
 
+#: Seconds in which the acts of runs are gathered where one person runs them all.
+LINGER = 0.2
+
 Emit = Callable[[records.Event], Awaitable[None]]
 
 METRICS = "/metrics"
@@ -76,8 +79,11 @@ class Telemetry(traitlets.config.Configurable):
 class Observing:
     """See the module."""
 
-    def __init__(self, where: paths.Paths, audit: Audit, telemetry: Telemetry) -> None:
+    def __init__(
+        self, where: paths.Paths, audit: Audit, telemetry: Telemetry, *, linger: float = LINGER
+    ) -> None:
         self._paths = where
+        self._linger = linger
         self._audit = audit
         self._telemetry = telemetry
         self._templates = routes.Routes(())
@@ -110,6 +116,7 @@ class Observing:
                 self._records,
                 spool.Spool(folder / "spool", max_bytes=self._audit.spool_bytes),
                 when_unavailable=policy,
+                linger=self._linger,
                 written=functools.partial(anchor.note, self._anchor),
             )
             await self.log.open()

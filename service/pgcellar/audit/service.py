@@ -26,8 +26,6 @@ WhenUnavailable = Literal["spool", "refuse"]
 
 #: Entries of one transaction at most: some milliseconds of work.
 MAX_BATCH = 500
-#: Seconds in which acts that are not urgent are gathered.
-LINGER = 0.2
 #: Seconds a transaction may take before the database counts as down.
 STORE_SECONDS = 5.0
 #: Seconds until a database that was down is tried again: at first, and at most.
@@ -47,7 +45,8 @@ class _Waiting:
 class Log:
     """See the module; satisfies `auditing.AuditLog`.
 
-    `written` is told the chain's newest place after each transaction.
+    Acts that are not urgent are gathered for `linger` seconds. `written` is told the chain's newest
+    place after each transaction.
     """
 
     def __init__(
@@ -56,11 +55,13 @@ class Log:
         aside: spool.Spool,
         *,
         when_unavailable: WhenUnavailable = "spool",
+        linger: float = 0.0,
         written: Callable[[store.Place], None] = lambda place: None,
     ) -> None:
         self._store = records
         self._spool = aside
         self._policy = when_unavailable
+        self._linger = linger
         self._written = written
         self._queue: collections.deque[_Waiting] = collections.deque()
         self._wake = asyncio.Event()
@@ -102,7 +103,7 @@ class Log:
 
         `owed`: it tells the end of something whose beginning was written, and is kept whatever the
         policy and the spool's bound say. `urgent`: something waits for it, or should not happen
-        unseen; other acts wait `LINGER` for company. Raises AuditUnavailable.
+        unseen; other acts wait for company. Raises AuditUnavailable.
         """
         if self._closing:
             raise errors.AuditUnavailable("The audit log is closed.")
@@ -141,9 +142,9 @@ class Log:
 
     async def _gather(self) -> None:
         """Wait for company, unless something is urgent."""
-        if 0 < len(self._queue) < MAX_BATCH:
+        if self._linger and 0 < len(self._queue) < MAX_BATCH:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._urgent.wait(), LINGER)
+                await asyncio.wait_for(self._urgent.wait(), self._linger)
         if len(self._queue) <= MAX_BATCH and not self._closing:
             self._urgent.clear()
 
