@@ -82,6 +82,12 @@ class Operating(Problems):
         except (asyncio.CancelledError, tornado.iostream.StreamClosedError):
             # Who asked has left.
             return
+        except errors.PgcellarError:
+            if not self._headers_written:
+                raise
+            # The services broke off. So must the answer, or half of it would be taken for all.
+            self.detach().close()
+            return
         if not self._finished:
             self.conclude(self._kind)
 

@@ -77,6 +77,7 @@ class Remote:
 
     async def _follow(self, run: str) -> AsyncGenerator[records.Event, None]:
         last: str | None = None
+        over = False
         attempts = 0
         while True:
             chunks: asyncio.Queue[bytes | None] = asyncio.Queue(_READ_AHEAD)
@@ -91,9 +92,14 @@ class Remote:
                     for line in lines:
                         attempts = 0
                         last = json.loads(line)["id"]
-                        yield records.decode(line)
+                        event = records.decode(line)
+                        over = isinstance(event, records.Done)
+                        yield event
                 await fetch
-                return
+                if over:
+                    return
+                # Something on the way ended the answer as if that were all.
+                raise errors.ServiceUnavailable("The events of the run broke off.")
             except (errors.ServiceUnavailable, transport.NotListening) as exc:
                 attempts += 1
                 if attempts > _ATTEMPTS:
