@@ -29,6 +29,7 @@ class Client:
         self._paths = where or paths.current()
         self._start = start
         self._transport = transport.Transport(transport.unix(str(self._paths.socket)))
+        self._launching: asyncio.Task[None] | None = None
 
     def close(self) -> None:
         """Drop the connections. The service goes on."""
@@ -225,7 +226,7 @@ class Client:
                     "The pgcellar service does not run.",
                     hint="`pgcellar service start` starts it.",
                 ) from exc
-        await launcher.start(self._paths)
+        await self._launch()
         try:
             return await ask()
         except transport.NotListening as exc:
@@ -233,6 +234,20 @@ class Client:
                 f"The pgcellar service does not answer at {self._paths.socket}.",
                 hint=f"Its log is {self._paths.log}.",
             ) from exc
+
+
+    async def _launch(self) -> None:
+        """Start the service; of many requests that find none, one does so for all."""
+        if self._launching is None:
+            self._launching = asyncio.create_task(launcher.start(self._paths))
+            self._launching.add_done_callback(self._launched)
+        await asyncio.shield(self._launching)
+
+    def _launched(self, task: asyncio.Task[None]) -> None:
+        self._launching = None
+        if not task.cancelled():
+            # Whoever waits is told; nobody may wait any more.
+            task.exception()
 
 
 #: How the lines of a run begin.
