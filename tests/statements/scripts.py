@@ -89,15 +89,15 @@ def _branches(author: Author, first: str = "cond", second: str = "unknown") -> s
     """Branches, some of them within others; only those that are taken run."""
     number = author.number(1, 9)
     written = (
-        f"{LOADED}insert into loaded values ({number}, 'then')",
-        f"select {number} as taken",
+        f"{LOADED}insert into loaded values ({number}, 'then');",
+        f"select {number} as taken;",
         f"\\set v {number}",
         f"\\echo {number}",
         "\\if true\nselect 'inner' as branch;\n\\else\nselect 1 / 0;\n\\endif",
     )
     then, otherwise = author.pick(written), author.pick(written)
     middle = f"\\elif :{second}\nselect 'second' as branch;\n" if second != "unknown" else ""
-    return f"\\if :{first}\n{then};\n{middle}\\else\n{otherwise};\n\\endif"
+    return f"\\if :{first}\n{then}\n{middle}\\else\n{otherwise}\n\\endif"
 
 
 def connect(author: Author) -> str:
