@@ -91,17 +91,24 @@ def lineage(table: measure.Table, rounds: int) -> None:
     """The graph of a notebook after an edit, and what that affects."""
     edits = itertools.count(10_000_000)
     for length in LENGTHS[1:3]:
-        notebook = [_KINDS[n % len(_KINDS)].format(n=n) for n in range(length)]
+        # Four cells are about one table.
+        kinds = len(_KINDS)
+        notebook = [_KINDS[n % kinds].format(n=n - n % kinds) for n in range(length)]
         graphs.graph(notebook)
-        for name, at in (("edit in the middle", length // 2), ("edit at the top", 0)):
+        for name, at, text in (
+            ("edit in the middle", length // 2 + 1, _KINDS[1] + " limit {edit}"),
+            ("edit at the top", 1, _KINDS[1] + " limit {edit}"),
+            ("another definition in the middle", length // 2, _KINDS[0] + "; create view v{edit} as"
+             " select 1"),
+            ("another definition at the top", 0, _KINDS[0] + "; create view v{edit} as select 1"),
+        ):  # fmt: skip
             samples = []
             for _ in range(rounds):
-                # Of four cells the second: it writes.
-                notebook[at + 1] = _KINDS[1].format(n=at) + f" limit {next(edits)}"
+                notebook[at] = text.format(n=at - at % kinds, edit=next(edits))
                 begin = time.perf_counter()
-                graphs.affected(graphs.graph(notebook), at + 1)
+                graphs.affected(graphs.graph(notebook), at)
                 samples.append((time.perf_counter() - begin) * 1000)
-            aim = "20 ms" if length == 1_000 else ""
+            aim = "5 ms" if length == 1_000 else ""
             table.add(SECTION, f"graph, {name}, {length:,}", samples, aim=aim)
 
 

@@ -100,7 +100,7 @@ def hold_cursor(author: Author) -> str:
 
 
 def fetch(author: Author, name: str | None = None) -> str:
-    names = sorted(n for n in author.model.held if n[:2] in ("t_", "h_"))
+    names = sorted(n for n in author.model.held if n[2:] in CURSORS)
     if not names:
         return hold_cursor(author)
     name = name or author.pick(names)
@@ -118,6 +118,30 @@ def fetch(author: Author, name: str | None = None) -> str:
             f"fetch absolute 2 from {name}",
             "select name, is_holdable, is_scrollable from pg_cursors where name like '%k_'"
             " order by name",
+        )
+    )
+
+
+def at_cursor(author: Author) -> str:
+    """Rows changed where a cursor stands, which may be before the first one, or behind the last."""
+    name = "t_rows"
+    if name not in author.model.held:
+        author.model.held.add(name)
+        table = author.pick(sorted(author.model.tables))
+        return (
+            f"declare {name} cursor for select id, n, s from {table} order by id, n, s for update"
+        )
+    table = author.table()
+    if author.number(0, 9) == 0:
+        author.model.held.discard(name)
+        return f"close {name}"
+    return author.pick(
+        (
+            f"fetch 1 from {name}",
+            f"fetch 1 from {name}",
+            f"move 1 in {name}; update {table} set n = 77 where current of {name}",
+            f"update {table} set n = coalesce(n, 0) + 1 where current of {name} returning id, n",
+            f"delete from {table} where current of {name}",
         )
     )
 
@@ -164,6 +188,7 @@ KINDS = (
     Kind(4, hold_cursor, "", "inside"),
     Kind(7, fetch),
     Kind(1, close_all),
+    Kind(10, at_cursor, "table", "inside"),
     Kind(2, lock),
     Kind(5, unlock, "locks"),
 )

@@ -24,11 +24,15 @@ def write_files(folder: pathlib.Path) -> None:
 def script(author: Author) -> str:
     """A whole cell with meta-commands in it."""
     number = author.number(1, 9)
+    truth = author.pick(("on", "off", "yes", "no", "1", "0", "tr"))
     choices = [
         f"\\set v {number}",
         f"\\set v {number}",
         "\\unset v",
         "\\if :{?v}\nselect 'there' as v;\n\\else\n\\set v 2\nselect 'not' as v;\n\\endif",
+        f"\\set cond {truth}\n{_branches(author)}",
+        f"select {number} > 5 as many, {number} < 3 as few \\gset\n"
+        + _branches(author, "many", "few"),
         "\\i more.sql",
         f"{LOADED}\\copy loaded from 'rows.csv' with (format csv)\nselect count(*) from loaded",
         f'{LOADED}copy loaded from stdin with (format csv);\n{number},"x\ny"\n\\.\n',
@@ -41,7 +45,20 @@ def script(author: Author) -> str:
         "\\set sch public\nselect count(*) from pg_class where relnamespace = :'sch'::regnamespace"
         " and relname = 'missing'",
     ]
+    if author.model.has("cond"):
+        # What another cell has set.
+        choices += [_branches(author), "\\if :cond\n\\i more.sql\n\\endif\nselect :'cond' as cond"]
+    if author.model.has("pre_n"):
+        choices += [
+            "select :pre_n * 10 as n, :'pre_t' as t, :{?pre_none} as none",
+            f"{LOADED}insert into loaded values (:pre_n, :'pre_t') returning id, s",
+            "\\unset pre_t\nselect :'pre_t'",
+        ]
     if author.model.has("v"):
+        choices += [
+            f"{LOADED}insert into loaded (s) values (:'v')",
+            "\\set w :v :v\nselect :'w' as w",
+        ]
         choices.append("select :v + 1 as w, :'v' as t, ':v' as s")
         choices.append("select :v * 2 as v \\gset")
     if author.model.tables:
@@ -61,13 +78,32 @@ def script(author: Author) -> str:
         author.model.held.add("v")
     elif written == "\\unset v":
         author.model.held.discard("v")
+    if "\\set cond" in written:
+        author.model.held.add("cond")
+    if "\\gset pre_" in written:
+        author.model.held.add("pre_n")
     return written
+
+
+def _branches(author: Author, first: str = "cond", second: str = "unknown") -> str:
+    """Branches, some of them within others; only those that are taken run."""
+    number = author.number(1, 9)
+    written = (
+        f"{LOADED}insert into loaded values ({number}, 'then');",
+        f"select {number} as taken;",
+        f"\\set v {number}",
+        f"\\echo {number}",
+        "\\if true\nselect 'inner' as branch;\n\\else\nselect 1 / 0;\n\\endif",
+    )
+    then, otherwise = author.pick(written), author.pick(written)
+    middle = f"\\elif :{second}\nselect 'second' as branch;\n" if second != "unknown" else ""
+    return f"\\if :{first}\n{then}\n{middle}\\else\n{otherwise}\n\\endif"
 
 
 def connect(author: Author) -> str:
     """A new session: what the old one held is gone, but for psql's variables."""
     author.model.rollback()
     author.model.aborted = False
-    author.model.held &= {"v"}
+    author.model.held &= {"v", "cond", "pre_n"}
     author.model.prepared, author.model.temporary, author.model.role = set(), {}, None
     return "\\c\nshow work_mem; show search_path;"

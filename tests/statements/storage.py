@@ -71,6 +71,44 @@ def large_object(author: Author) -> str:
     )
 
 
+def descriptor(author: Author) -> str:
+    """A large object that is open, up to the end of the transaction; the first one is 0."""
+    model, number = author.model, author.number(0, 30)
+    if "t_descriptor" not in model.held:
+        objects = sorted(name for name in model.others if name[:2] == "lo" and name[2:].isdigit())
+        if not objects:
+            return f"{large_object(author)}; {descriptor(author)}"
+        model.held.add("t_descriptor")
+        return f"select lo_open({author.pick(objects)[2:]}, 393216)"
+    if author.number(0, 9) == 0:
+        model.held.discard("t_descriptor")
+        return "select lo_close(0)"
+    return author.pick(
+        (
+            f"select loread(0, {number})",
+            f"select loread(0, {number}) as bytes, lo_tell(0) as place",
+            f"select lowrite(0, '\\x{number:02x}ff')",
+            f"select lo_lseek(0, {number}, 0)",
+            f"select lo_lseek64(0, -{number % 3}, 2), lo_tell64(0)",
+            f"select lo_truncate(0, {number})",
+            "select lo_lseek(0, 0, 0); select loread(0, 4)",
+        )
+    )
+
+
+def at_once(author: Author) -> str:
+    """Opened and read in one statement, which is a transaction."""
+    number = author.pick(NUMBERS)
+    if f"lo{number}" not in author.model.others:
+        return large_object(author)
+    return author.pick(
+        (
+            f"select loread(lo_open({number}, 262144), 3)",
+            f"select lowrite(lo_open({number}, 131072), 'xy')",
+        )
+    )
+
+
 def copy_out(author: Author) -> str:
     name = author.table()
     return author.pick(
@@ -111,6 +149,8 @@ KINDS = (
     Kind(2, arrange, "table"),
     Kind(2, committing, "table", "outside"),
     Kind(4, large_object),
+    Kind(10, descriptor, "", "inside"),
+    Kind(2, at_once),
     Kind(2, copy_out, "table"),
     Kind(3, explain, "table"),
 )

@@ -17,17 +17,18 @@ import dataclasses
 import functools
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 from pgcellar.notebook import effects, scripts
 from pgcellar.notebook.lineage import columns, objects, reading
 from pgcellar.notebook.lineage.objects import Mode, Ref, Use
 
+_NOTHING = reading.CellLineage()
 #: Names that PostgreSQL makes for parts of a table.
 _IMPLICIT = re.compile(r".+_(?:seq|idx|key|pkey|excl|fkey|check|not_null)\d*")
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class Edge:
+class Edge(NamedTuple):
     """The cell at index `target` depends on the one at `source` through these objects.
 
     `through` is empty where one of both can't be understood, or the session carries it.
@@ -81,9 +82,8 @@ def labelled(of: Graph, sources: Sequence[str], base: Sequence[str] = ()) -> Gra
     """The graph with the columns that each cell of `sources` reads and writes. Never raises."""
     columns_of: dict[str, tuple[str, ...]] = {}
     variables: scripts.Variables | None = ()
-    nothing = reading.CellLineage()
     out = []
-    for cell, source in zip([*[nothing] * len(base), *of.cells], [*base, *sources], strict=True):
+    for cell, source in zip([*[_NOTHING] * len(base), *of.cells], [*base, *sources], strict=True):
         read: set[Ref] = set()
         written: set[Ref] = set()
         own = reading.own(source, variables)
@@ -122,8 +122,8 @@ class _Walk:
         #: Of each cell those that it depends on, a bit each.
         self._above: list[int] = []
         self._count = 0
-        #: Stands for all links and definitions so far: equal where they are.
-        self._known = 0
+        #: Stand for the links and definitions of a name so far: equal where they are.
+        self._known: dict[str, int] = {}
         self._open = False
         self._variables: scripts.Variables | None = ()
         #: Whether there may be definitions of which nothing is known.
@@ -136,8 +136,9 @@ class _Walk:
         """Take the definitions of a text, which is no cell or the next one."""
         own = reading.own(source, self._variables)
         self._variables = own.variables
-        if own.links or own.defines:
-            self._known = hash((self._known, own.definitions))
+        if own.definitions:
+            for name, these in own.definitions:
+                self._known[name] = hash((self._known.get(name), these))
             self._link(own.links)
             for ref in own.defines:
                 self._defined[ref.name].add(ref)
@@ -155,38 +156,49 @@ class _Walk:
         # it costs a dependency at worst.
         own = self.define(source)
         opened = own.transaction is not False and (self._open or own.transaction is True)
-        # In an open transaction an error undoes what other cells did.
-        unclear = bool(own.used) and (self._open or opened)
+        if own.used:
+            # In an open transaction an error undoes what other cells did.
+            found = self._found(own, unclear=self._open or opened)
+            self._connect(own, found)
+            self._enter(found)
+            lineage = found.lineage
+        else:
+            self._above.append(0)
+            lineage = _NOTHING
         self._open = opened
-        found = self._found(own, unclear=unclear)
-        self._connect(own, found)
-        self._enter(own, found)
         self._count += 1
-        return found.lineage
+        return lineage
 
     def _found(self, own: reading.Own, *, unclear: bool) -> reading.Found:
         """All that a cell reaches. It is remembered for as long as nothing above defines anything
-        else, so that after an edit little is followed anew.
+        else that it came by, so that after an edit little is followed anew.
         """
         memory = own.memory
-        if memory.below != self._known:
-            memory.below = self._known
+        if memory.met is None or memory.below != tuple(map(self._known.get, memory.met)):
             memory.kept, memory.guesses = self._follow(own)
+            memory.met = tuple({use.ref.name for use in (*memory.kept, *memory.guesses)})
+            memory.below = tuple(map(self._known.get, memory.met))
             memory.writes = any(
                 use.mode >= Mode.INSERT and use.ref not in objects.SPECIAL for use in memory.kept
             )
             memory.found.clear()
-        guessed = tuple([use for use in memory.guesses if self._is_named(use.ref)])
+            memory.last = None
+        guessed: tuple[Use, ...] = ()
+        if memory.guesses:
+            guessed = tuple([use for use in memory.guesses if self._is_named(use.ref)])
         more: tuple[Use, ...] = ()
         if unclear or (self._hidden and memory.writes):
             more = objects.EVERYTHING
         elif self._hidden and own.named:
             more = (objects.CATALOG,)
-        found = memory.found.get((guessed, more))
-        if found is None:
-            found = reading.found(own.used, (*memory.kept, *guessed, *more))
-            memory.found[guessed, more] = found
-        return found
+        # Mostly as it was, and comparing what is the same object is faster than hashing it.
+        if memory.last is None or memory.last[0] != guessed or memory.last[1] != more:
+            found = memory.found.get((guessed, more))
+            if found is None:
+                found = reading.found(own, (*memory.kept, *guessed, *more))
+                memory.found[guessed, more] = found
+            memory.last = guessed, more, found
+        return memory.last[2]
 
     def _link(self, links: Iterable[objects.Link]) -> None:
         for link in links:
@@ -231,20 +243,23 @@ class _Walk:
             through[self._opaque] = set()
         if found.lineage.catalog:
             through.update((source, set()) for source in self._acting)
-        for ref, mode in found.reached:
-            if ref.name in self._writers or ref.name in self._referrers:
+        writers, referrers = self._writers, self._referrers
+        for name, ref, mode in found.looked_up:
+            if name in writers or name in referrers:
                 for source in self._sources(ref, mode):
-                    through.setdefault(source, set()).add(ref)
+                    refs = through.get(source)
+                    if refs is None:
+                        refs = through[source] = set()
+                    if name:
+                        refs.add(ref)
         above = 0
         edges = []
-        for source in sorted(through, reverse=True):
+        for source in sorted(through, reverse=True) if len(through) > 1 else through:
             refs = through[source]
             if above >> source & 1 and own.named.isdisjoint(refs):
                 continue
             above |= self._above[source] | 1 << source
-            edges.append(
-                Edge(source=source, target=self._count, through=frozenset(refs - objects.SPECIAL))
-            )
+            edges.append(Edge(source, self._count, frozenset(refs)))
         self._above.append(above)
         self.edges += reversed(edges)
 
@@ -257,9 +272,9 @@ class _Walk:
                 if ref.may_be(other):
                     yield from referrers
 
-    def _enter(self, own: reading.Own, found: reading.Found) -> None:
+    def _enter(self, found: reading.Found) -> None:
         """What the cell does, for those below."""
-        self._hidden = self._hidden or (objects.HIDDEN, Mode.CHANGE) in found.reached
+        self._hidden = self._hidden or found.hides
         if found.lineage.opaque:
             # It depends on all above, so those below reach them through it.
             self._opaque = self._count
@@ -267,15 +282,15 @@ class _Walk:
             self._referrers.clear()
             self._acting = []
             return
-        referred = own.referred | found.kept if found.kept else own.referred
-        if referred or found.written:
-            self._acting.append(self._count)
+        if not found.referred and not found.written:
+            return
+        self._acting.append(self._count)
         for ref, mode in found.written:
             self._writers[ref.name][ref] = self._count
             if mode is Mode.DEFINE:
                 # It depends on those that refer to it, so those below reach them through it.
                 self._referrers[ref.name].pop(ref, None)
-        for ref in referred:
+        for ref in found.referred:
             self._referrers[ref.name].setdefault(ref, set()).add(self._count)
 
 

@@ -51,38 +51,44 @@ Reached = dict[Key, bool]
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Found:
-    """All that a cell reaches, what of it is written, and its lineage.
+    """All that a cell reaches, also by name, what of it is written, and its lineage.
 
-    `kept` are the types that what it creates may have, without their being named.
+    `referred` is what it only names, with the types that what it creates may have, without their
+    being named. `hides`: it may make definitions that no text shows.
     """
 
     reached: Reached
+    looked_up: tuple[tuple[str, Ref, Mode], ...]
     written: tuple[Key, ...]
-    kept: frozenset[Ref]
+    referred: frozenset[Ref]
+    hides: bool
     lineage: CellLineage
 
 
 @dataclasses.dataclass(slots=True)
 class Memory:
-    """What a cell was found to reach, below what definitions: uses, and guessed reads.
+    """What a cell was found to reach: uses, and guessed reads. `met` are the names on the way, and
+    `below` stands for what was defined of each.
 
     `writes`: it writes something. `found` is what comes of it, by which guesses count and what may
-    be meant besides.
+    be meant besides; `last` is what was asked for last.
     """
 
-    below: int | None = None
+    met: tuple[str, ...] | None = None
+    below: tuple[int | None, ...] = ()
     kept: list[Use] = dataclasses.field(default_factory=list)
     guesses: list[Use] = dataclasses.field(default_factory=list)
     writes: bool = False
     found: dict[tuple[tuple[Use, ...], ...], Found] = dataclasses.field(default_factory=dict)
+    last: tuple[tuple[Use, ...], tuple[Use, ...], Found] | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Own:
     """What a cell's text says by itself, and by the variables that are set above it.
 
-    `named` are the objects it uses, `referred` those it refers to. `definitions` is equal for
-    cells with equal `links` and `defines`. `texts` are its SQL statements. `variables` are those
+    `named` are the objects it uses, `referred` those it refers to. `definitions` stand for
+    `links` and `defines`, name by name. `texts` are its SQL statements. `variables` are those
     set after it, None where they can't be told. `memory` is for `graphs`.
     """
 
@@ -95,7 +101,7 @@ class Own:
     columns: tuple[tuple[Ref, tuple[str, ...]], ...]
     texts: tuple[str, ...]
     variables: scripts.Variables | None
-    definitions: int
+    definitions: tuple[tuple[str, int], ...]
     memory: Memory = dataclasses.field(default_factory=Memory)
 
 
@@ -141,12 +147,21 @@ def own(source: str, variables: scripts.Variables | None = ()) -> Own:
         referred=frozenset(use.ref for use in used if use.mode is Mode.REFER),
         links=links,
         defines=defines,
-        definitions=hash((links, defines)),
+        definitions=_by_name(links, defines),
         transaction=transactions[-1] if transactions else None,
         columns=tuple(itertools.chain.from_iterable(one.columns for one in found)),
         texts=tuple(texts),
         variables=after,
     )
+
+
+def _by_name(links: Iterable[objects.Link], defines: Iterable[Ref]) -> tuple[tuple[str, int], ...]:
+    gathered: dict[str, list[objects.Link | Ref]] = collections.defaultdict(list)
+    for link in links:
+        gathered[link.of.name].append(link)
+    for ref in defines:
+        gathered[ref.name].append(ref)
+    return tuple((name, hash(tuple(these))) for name, these in gathered.items())
 
 
 _VARIABLES_SET = Use(ref=objects.VARIABLES, mode=Mode.CHANGE, kind="other")
@@ -193,8 +208,8 @@ def _step(step: cells.Step) -> objects.Uses:
     return dataclasses.replace(moved, uses=moved.uses | {files})
 
 
-def found(used: frozenset[Use], reaches: Iterable[Use]) -> Found:
-    """What a cell reaches that uses these objects itself."""
+def found(own: Own, reaches: Iterable[Use]) -> Found:
+    """What a cell reaches by these uses."""
     reached: Reached = {}
     types: set[Ref] = set()
     for use in reaches:
@@ -203,7 +218,7 @@ def found(used: frozenset[Use], reaches: Iterable[Use]) -> Found:
         key = use.ref, use.mode
         reached[key] = reached.get(key, False) or not use.guess
     verbs: dict[str, set[Ref]] = collections.defaultdict(set)
-    for use in used:
+    for use in own.used:
         if use.mode is Mode.DEFINE and use.verb is not None:
             verbs[use.verb].add(use.ref)
     shown = [key for key, sure in reached.items() if sure and key[0] not in objects.SPECIAL]
@@ -219,5 +234,11 @@ def found(used: frozenset[Use], reaches: Iterable[Use]) -> Found:
         variables=(objects.VARIABLES, Mode.CHANGE) in reached,
     )
     written = tuple(key for key in reached if key[1] >= Mode.INSERT)
-    kept = frozenset(types if verbs["create"] else ())
-    return Found(reached=reached, written=written, kept=kept, lineage=lineage)
+    return Found(
+        reached=reached,
+        looked_up=tuple((ref.name, ref, mode) for ref, mode in reached),
+        written=written,
+        referred=own.referred | types if verbs["create"] else own.referred,
+        hides=(objects.HIDDEN, Mode.CHANGE) in reached,
+        lineage=lineage,
+    )
