@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import pathlib
+import signal
 import ssl
 import subprocess
 import sys
+import urllib.parse
 from collections.abc import Iterator
 from typing import Any
 
@@ -33,7 +35,15 @@ class Central:
     cli: CommandLine
     url: str
     log: pathlib.Path
+    process: _Process
     tls: ssl.SSLContext | bool = True
+
+    def kill(self) -> None:
+        """Kill the gateway, and start another at the same place."""
+        self.process.stop(signal.SIGKILL)
+        port = urllib.parse.urlsplit(self.url).port
+        assert port is not None
+        self.process.start(port)
 
     def client(self, token: str | None = None, **headers: str) -> httpx.Client:
         """A client, with a token or a stranger's."""
@@ -69,26 +79,47 @@ def central_gateway(
     home.chmod(0o711)
     (home / "pgcellar_config.py").write_text(_CONFIG + config)
     log = cli.home / "gateway.log"
-    with log.open("a") as file:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "pgcellar_server", "--port=0", *options],
-            env=cli.environment,
-            cwd=cli.home,
-            stdout=subprocess.PIPE,
-            stderr=file,
-            text=True,
-        )
+    process = _Process(cli, options, log)
+    tls: Any = True if certificate is None else ssl.create_default_context(cafile=certificate)
     try:
+        url = process.start(0)
+        yield Central(cli=cli, url=url, log=log, tls=tls, process=process)
+    finally:
+        process.stop(signal.SIGTERM)
+
+
+class _Process:
+    """The gateway's process."""
+
+    def __init__(self, cli: CommandLine, options: tuple[str, ...], log: pathlib.Path) -> None:
+        self._cli = cli
+        self._options = options
+        self._log = log
+        self._process: subprocess.Popen[str] | None = None
+
+    def start(self, port: int) -> str:
+        """Start it; where it serves."""
+        with self._log.open("a") as file:
+            self._process = process = subprocess.Popen(
+                [sys.executable, "-m", "pgcellar_server", f"--port={port}", *self._options],
+                env=self._cli.environment,
+                cwd=self._cli.home,
+                stdout=subprocess.PIPE,
+                stderr=file,
+                text=True,
+            )
         assert process.stdout is not None
         said = process.stdout.readline().strip()
-        assert said.startswith("serving at "), log.read_text()
-        tls: Any = True if certificate is None else ssl.create_default_context(cafile=certificate)
-        yield Central(cli=cli, url=said.removeprefix("serving at "), log=log, tls=tls)
-    finally:
-        process.terminate()
-        process.wait(30)
-        if process.stdout is not None:
-            process.stdout.close()
+        assert said.startswith("serving at "), self._log.read_text()
+        return said.removeprefix("serving at ")
+
+    def stop(self, number: signal.Signals) -> None:
+        """End it."""
+        if self._process is not None:
+            self._process.send_signal(number)
+            self._process.wait(30)
+            if self._process.stdout is not None:
+                self._process.stdout.close()
 
 
 @pytest.fixture(scope="module")

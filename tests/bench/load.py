@@ -3,7 +3,7 @@
 Every identity logs in, then works through a notebook of its own over the class's dataset: a cell,
 a look at it, the next cell, now and then an edit above. All answers are compared with the right
 ones, and at the end with what each one's sandbox holds: a run that was lost, or done twice, shows.
-`--kill` kills the service, and the gateway, that often meanwhile.
+`--kill` kills the service or the gateway that often meanwhile.
 
 Bounded in count and time, and on the loopback address only.
 """
@@ -186,9 +186,9 @@ async def post(url: str, path: str, body: dict[str, str]) -> dict[str, str]:
         stranger.close()
 
 
-async def drive(plan: Plan, url: str, cli: CommandLine) -> Seen:
+async def drive(plan: Plan, central: fixtures_central.Central) -> Seen:
     """Let everybody come, work and leave."""
-    seen = Seen()
+    seen, url = Seen(), central.url
     people = []
     for number in range(plan.anonymous + plan.registered):
         email = None
@@ -209,8 +209,8 @@ async def drive(plan: Plan, url: str, cli: CommandLine) -> Seen:
             await person.leave()
 
     gap = plan.ramp / max(len(people), 1)
-    watching = asyncio.create_task(_watch(seen, cli))
-    killing = asyncio.create_task(_kill(plan, seen, cli))
+    watching = asyncio.create_task(_watch(seen, central.cli))
+    killing = asyncio.create_task(_kill(plan, seen, central))
     try:
         async with asyncio.timeout(plan.limit):
             await asyncio.gather(*(one(person, i * gap) for i, person in enumerate(people)))
@@ -228,12 +228,17 @@ async def _watch(seen: Seen, cli: CommandLine) -> None:
         await asyncio.sleep(2.0)
 
 
-async def _kill(plan: Plan, seen: Seen, cli: CommandLine) -> None:
-    """Kill the service as often as wanted, spread over the time in which people work."""
-    for _ in range(plan.kills):
+async def _kill(plan: Plan, seen: Seen, central: fixtures_central.Central) -> None:
+    """Kill the service, and every third time the gateway, spread over the time of work."""
+    while seen.killed < plan.kills:
         await asyncio.sleep((plan.ramp + 3 * plan.think) / (plan.kills + 1))
-        lock = pathlib.Path(cli.environment["PGCELLAR_RUNTIME"])
-        for path in lock.glob("*/service/lock"):
+        if seen.killed % 3 == 2:
+            await asyncio.to_thread(central.kill)
+            seen.killed += 1
+            continue
+        runtime = pathlib.Path(central.cli.environment["PGCELLAR_RUNTIME"])
+        for path in runtime.glob("*/service/lock"):
+            # One that does not run yet is not killed.
             with contextlib.suppress(ValueError, ProcessLookupError):
                 os.kill(int(path.read_text()), signal.SIGKILL)
                 seen.killed += 1
@@ -295,7 +300,7 @@ def run(plan: Plan, home: pathlib.Path, *, sandboxes: int) -> tuple[Seen, float]
     ):
         cli("service", "start")
         begin = time.monotonic()
-        seen = asyncio.run(drive(plan, central.url, cli))
+        seen = asyncio.run(drive(plan, central))
         return seen, time.monotonic() - begin
 
 
