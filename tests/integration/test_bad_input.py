@@ -255,3 +255,17 @@ def test_a_full_disk(small_disk: CommandLine) -> None:
     while small_disk.run(["create table a (b int)", "select count(*) from a"])["error"]:
         assert time.monotonic() < deadline
         time.sleep(1)
+
+
+@pytest.mark.parametrize(
+    ("source", "hint"),
+    [
+        ("create extension postgres_fdw", "c.ServiceApp.extensions"),
+        ("create extension file_fdw", "c.ServiceApp.extensions"),
+        ("create foreign data wrapper mine", "out of the sandbox"),
+    ],
+)
+def test_what_leads_out_of_the_sandbox(cli: CommandLine, source: str, hint: str) -> None:
+    error = cli.run([source])["cells"][0]["error"]
+    assert error["sqlstate"] == "42501"
+    assert hint in error["hint"]

@@ -235,7 +235,6 @@ class Client:
                 hint=f"Its log is {self._paths.log}.",
             ) from exc
 
-
     async def _launch(self) -> None:
         """Start the service; of many requests that find none, one does so for all."""
         if self._launching is None:

@@ -7,6 +7,16 @@ import dataclasses
 from pgcellar.api import errors, records
 from pgcellar.notebook import cells
 
+_NOT_ALLOWED = "42501"
+_HINTS = {
+    "permission denied to create extension": "It is not a trusted one. Whoever operates pgcellar"
+    " may put it into the base of all notebooks: `c.ServiceApp.extensions`.",
+    "permission denied for foreign-data wrapper": "Foreign tables would lead out of the sandbox,"
+    " and PostgreSQL lets no user lead one back into it. A view shows a table under another name.",
+    "permission denied to create foreign-data wrapper": "Foreign tables would lead out of the"
+    " sandbox, and PostgreSQL lets no user lead one back into it.",
+}
+
 
 def refusal(step: cells.Step) -> records.SqlError:
     """Why a statement can't run in a notebook."""
@@ -16,6 +26,16 @@ def refusal(step: cells.Step) -> records.SqlError:
         hint=step.effect.hint,
         position=None if step.included else step.statement.start + 1,
     )
+
+
+def explained(error: records.SqlError) -> records.SqlError:
+    """With a hint for who has no server of their own, where PostgreSQL's is for who has."""
+    if error.sqlstate != _NOT_ALLOWED:
+        return error
+    for beginning, hint in _HINTS.items():
+        if error.message.startswith(beginning):
+            return dataclasses.replace(error, hint=hint)
+    return error
 
 
 def in_source(error: records.SqlError, cell: cells.ParsedCell) -> records.SqlError:
