@@ -7,17 +7,18 @@ import dataclasses
 import itertools
 import os
 import pathlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import hypothesis
 import pytest
 from hypothesis import strategies as st
 from tests import cellar as cellars
 from tests import following, generators
+from tests import oracle as oracles
 from tests.foreign import compare
 from tests.statements import scripts
 
-from pgcellar.api import errors, records
+from pgcellar.api import errors, records, rendering
 from pgcellar.notebook import cells
 
 #: Many notebooks, each run several times; a machine may be slow.
@@ -149,29 +150,40 @@ def check(
     head: int,
     directory: str | None = None,
     run_as: Sequence[str] | None = None,
+    above: Sequence[str] = (),
+    parameters: Mapping[str, str] | None = None,
 ) -> None:
     """One head against the oracle: results, errors, and what the database holds.
 
-    The oracle runs `run_as` in place of `sources`, if they are given.
+    The oracle runs `run_as` in place of `sources`, if they are given, below the cells `above`,
+    which the first of `sources` stands for.
     """
-    expected = oracle.follower.evaluate((run_as or sources)[: head + 1], directory)
+    expected = oracle.follower.evaluate([*above, *(run_as or sources)[: head + 1]], directory)
     oracle.compared += 1
-    ran = cellar.run(sources[: head + 1], head, notebook=key, directory=directory)
+    where = {"notebook": key, "directory": directory, "parameters": dict(parameters or {})}
+    ran = cellar.run(sources[: head + 1], head, **where)
     error = ran.done.error
+    stopped = [
+        i for i in expected.failed if i < len(above) and not cells.parse(above[i]).reads_only
+    ]
+    if stopped:
+        assert error is not None, expected.cells[stopped[0]]
+        assert error.cell == "c0"
+        check_code(error, expected.cells[stopped[0]].error)
+        return
+    expected = dataclasses.replace(expected, cells=expected.cells[len(above) :])
     failed = [index for index in expected.failed if index != head]
     if error is not None and error.cell != f"c{head}":
         culprit = int(error.cell[1:])
         assert culprit in failed, (error, expected.cells[culprit])
         assert all(cells.parse(sources[i]).reads_only for i in failed if i < culprit)
-        assert error.sqlstate == expected.cells[culprit].error.sqlstate
+        check_code(error, expected.cells[culprit].error)
         return
     assert all(cells.parse(sources[i]).reads_only for i in failed), (error, failed)
     outcome = expected.cells[head]
     assert (error is None) == outcome.ok, (error, outcome)
     if error is not None:
-        # psql's own have no code.
-        own = outcome.error.sqlstate is None and error.sqlstate.startswith("PC")
-        assert own or error.sqlstate == outcome.error.sqlstate, (error, outcome.error)
+        check_code(error, outcome.error)
         if not outcome.inside:
             return
     # A translation comes with notices of its own; errors behind the first are shown as notices,
@@ -179,30 +191,34 @@ def check(
     ours = ran.results
     if run_as or error is not None:
         outcome = dataclasses.replace(outcome, notices=())
-        ours = [
-            dataclasses.replace(
-                # What COPY gives stands among them.
-                one,
-                notices=tuple(n for n in one.notices if isinstance(n, records.Text)),
-            )
-            for one in ours
-            if one.command
-        ]
+        ours = [without_notices(one) for one in ours if one.command]
     verdict = compare.results(ours, outcome)
     assert verdict.kind == "same", (verdict, ran.results, outcome)
     held = cellar.fingerprint(ran.head.state, key)
     if held is None:
         # A hit needs no instance; a read below it does, and finds one in the same state.
-        below = cellar.run(
-            [*sources[: head + 1], "select 1"], notebook=key, rerun=True, directory=directory
-        )
+        below = cellar.run([*sources[: head + 1], "select 1"], rerun=True, **where)
         # In an open transaction a read counts, but changes nothing; so does one by a role that may
         # not look whether sequences moved. What was volatile above is rolled anew where its state
         # is not kept; then nothing shows the values.
         same = below.head.state == ran.head.state
         rolled = any(cell.volatile for cell in below.done.cells)
-        counts = below.head.effect == "pinning" or "role" in "".join(sources[: head + 1])
+        texts = [*above, *sources[: head + 1]]
+        counts = below.head.effect == "pinning" or "role" in "".join(texts)
         assert same or rolled or counts, (below.done, ran.done)
         held = cellar.fingerprint(below.head.state, key)
     if held != cellars.LOCKED:
         assert held == oracle.follower.fingerprint()
+
+
+def without_notices(result: rendering.Result) -> rendering.Result:
+    """With texts alone: what COPY gave."""
+    texts = tuple(one for one in result.notices if isinstance(one, records.Text))
+    return dataclasses.replace(result, notices=texts)
+
+
+def check_code(error: records.SqlError, expected: oracles.CellError | None) -> None:
+    """The same code; psql's own errors have none."""
+    assert expected is not None
+    own = expected.sqlstate is None and error.sqlstate.startswith("PC")
+    assert own or error.sqlstate == expected.sqlstate, (error, expected)
