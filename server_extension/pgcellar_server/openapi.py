@@ -12,6 +12,7 @@ from pgcellar_server import routes, schemas
 _PROBLEM = {"application/problem+json": {"schema": schemas.ref("Problem")}}
 _REASONS = {
     200: "Done",
+    201: "Made",
     202: "Accepted",
     204: "Done, and nothing to say",
     304: "As it was",

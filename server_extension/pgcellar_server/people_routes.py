@@ -195,8 +195,15 @@ PROFILES = (
         summary="Make a class",
         tag="administration",
         status=201,
-        body=_texts("name"),
+        body={
+            **_texts("name"),
+            "properties": {
+                "name": {"type": "string", "minLength": 1},
+                "teacher": {"type": "string", "description": "A subject; you by default."},
+            },
+        },
         answers=_ANY,
+        problems=(404,),
     ),
     Route(
         method="POST",
@@ -265,6 +272,15 @@ PROFILES = (
         problems=(404, 409),
     ),
     Route(
+        method="GET",
+        path="/profiles/classes/{class_}/quotas",
+        service="/profiles/classes/{class_}/quotas",
+        summary="The limits that are set for members of a class",
+        tag="teaching",
+        answers=_ANY,
+        problems=(404,),
+    ),
+    Route(
         method="PATCH",
         path="/profiles/classes/{class_}/quotas",
         service="/profiles/classes/{class_}/quotas",
@@ -272,6 +288,96 @@ PROFILES = (
         tag="teaching",
         status=204,
         body=_OBJECT,
+        problems=(404,),
+    ),
+)
+
+_ACCOUNT = "/identity/accounts/{subject}"
+ADMINISTRATION = (
+    Route(
+        method="GET",
+        path="/identity/accounts",
+        service="/identity/accounts",
+        summary="Accounts, newest first",
+        tag="administration",
+        query=(
+            _query("search", "Part of a subject, a name or a login."),
+            _query("kind", "`anonymous`, `registered`, `service` or `os`."),
+            _query("disabled", "`true` or `false`."),
+            _query("role", "`administrator`."),
+            _query("limit", "Accounts on a page, up to 500."),
+            _query("after", "`next` of the page before."),
+        ),
+        answers=_ANY,
+    ),
+    Route(
+        method="GET",
+        path=_ACCOUNT,
+        service=_ACCOUNT,
+        summary="An account",
+        tag="administration",
+        answers=_ANY,
+        problems=(404,),
+    ),
+    Route(
+        method="PATCH",
+        path=_ACCOUNT,
+        service=_ACCOUNT,
+        summary="Keep somebody out at once, or let them in; make them an administrator, or not",
+        tag="administration",
+        body={
+            "type": "object",
+            "properties": {
+                "disabled": {"type": "boolean"},
+                "administrator": {"type": "boolean"},
+            },
+            "minProperties": 1,
+        },
+        answers=_ANY,
+        problems=(404, 409),
+    ),
+    Route(
+        method="GET",
+        path=f"{_ACCOUNT}/tokens",
+        service=f"{_ACCOUNT}/tokens",
+        summary="Somebody's personal access tokens",
+        tag="administration",
+        answers=_ANY,
+        problems=(404,),
+    ),
+    Route(
+        method="DELETE",
+        path=f"{_ACCOUNT}/tokens",
+        service=f"{_ACCOUNT}/tokens",
+        summary="Revoke somebody's tokens, and end their sessions",
+        tag="administration",
+        status=204,
+        problems=(404,),
+    ),
+    Route(
+        method="DELETE",
+        path=f"{_ACCOUNT}/tokens/{{token}}",
+        service=f"{_ACCOUNT}/tokens/{{token}}",
+        summary="Revoke one of somebody's tokens, or end a session",
+        tag="administration",
+        status=204,
+        problems=(404,),
+    ),
+    Route(
+        method="POST",
+        path="/identity/keys/rotate",
+        service="/identity/keys/rotate",
+        summary="Sign access tokens with a new key",
+        tag="administration",
+        answers=_ANY,
+    ),
+    Route(
+        method="GET",
+        path="/profiles/subjects/{subject}/quotas",
+        service="/profiles/subjects/{subject}/quotas",
+        summary="Somebody's limits",
+        tag="administration",
+        answers=_ANY,
         problems=(404,),
     ),
 )
@@ -298,4 +404,4 @@ AUDIT = (
 )
 
 #: All routes of the central gateway.
-ALL: tuple[Route, ...] = (*routes.ROUTES, *IDENTITY, *PROFILES, *AUDIT)
+ALL: tuple[Route, ...] = (*routes.ROUTES, *IDENTITY, *PROFILES, *ADMINISTRATION, *AUDIT)

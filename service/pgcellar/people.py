@@ -21,7 +21,7 @@ import traitlets.config
 
 from pgcellar.api import auditing, client, errors, identities, paths, quotas
 from pgcellar.control import database
-from pgcellar.web import authentication
+from pgcellar.web import authentication, base
 
 logger = logging.getLogger(__name__)
 
@@ -90,6 +90,19 @@ class People(Protocol):
         """So many bytes of results were given to an owner."""
 
 
+class Disabled(base.BaseHandler):
+    """What is asked of identity and profiles where there are none."""
+
+    async def prepare(self) -> None:
+        """Raises NotFound."""
+        await super().prepare()
+        raise errors.NotFound(
+            "This service knows its owner alone: identity is not enabled.",
+            hint="Set `c.Identity.enabled = True` in pgcellar_config.py in its home, and run"
+            " `pgcellar service stop`.",
+        )
+
+
 class Owner:
     """The operating system's user alone."""
 
@@ -101,7 +114,7 @@ class Owner:
 
     def routes(self) -> list[Any]:
         """See `People`."""
-        return []
+        return [(f"{client.PREFIX}/(?:identity|profiles)/.*", Disabled)]
 
     async def limit(self, owner: str, limit: quotas.Limit) -> float:
         """See `People`."""
@@ -151,7 +164,7 @@ class _Everybody:
             registration=settings.registration and settings.passwords,
             issued=dataclasses.replace(throttle.ANONYMOUS, count=settings.anonymous_per_hour),
         )
-        self._profiles = profiles.compose(control, audit)
+        self._profiles = profiles.compose(control, audit, registry=self)
         self.allowances: quotas.Quotas = self._profiles.profiles
         self._kinds: collections.OrderedDict[str, tuple[float, identities.Identity]] = (
             collections.OrderedDict()
@@ -173,11 +186,13 @@ class _Everybody:
 
     def routes(self) -> list[Any]:
         """See `People`."""
+        from pgcellar.identity import admin_handlers as administration
         from pgcellar.identity import handlers as identity
         from pgcellar.profiles import handlers as profiles
 
         return [
             *identity.routes(client.PREFIX, self._identity),
+            *administration.routes(client.PREFIX, self._identity),
             *profiles.routes(client.PREFIX, self._profiles),
         ]
 
@@ -189,16 +204,23 @@ class _Everybody:
         """See `People`."""
         await self.allowances.spend(await self._who(owner), "result_bytes", amount)
 
+    async def find(self, subject: str) -> identities.Identity | None:
+        """See `identities.Registry`."""
+        who = authentication.owner()
+        if subject == who.subject:
+            return who
+        account = await self._identity.accounts.get(subject)
+        if account is None:
+            return None
+        return identities.Identity(subject=subject, name=account.name, kind=account.kind)
+
     async def _who(self, owner: str) -> identities.Identity:
         known = self._kinds.get(owner)
         if known is not None and known[0] > time.monotonic():
             return known[1]
-        who = authentication.owner()
-        if owner != who.subject:
-            account = await self._identity.accounts.get(owner)
-            if account is None:
-                raise errors.Unauthenticated(f"There is no account {owner}.")
-            who = identities.Identity(subject=owner, name=account.name, kind=account.kind)
+        who = await self.find(owner)
+        if who is None:
+            raise errors.Unauthenticated(f"There is no account {owner}.")
         self._kinds[owner] = (time.monotonic() + _KIND_SECONDS, who)
         if len(self._kinds) > _REMEMBERED:
             self._kinds.popitem(last=False)

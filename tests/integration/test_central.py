@@ -8,7 +8,10 @@ from typing import Any
 
 import httpx
 import pytest
+from openapi_spec_validator import validate
 from tests.fixtures_central import ADMINISTRATOR, PASSWORD, Central
+
+from pgcellar_server import people_routes
 
 CELLS = [
     {"id": "a", "source": "create table t (n int); insert into t values (1), (2)"},
@@ -180,6 +183,15 @@ def test_teachers_have_classes(central: Central, administrator: httpx.Client) ->
         assert "members" not in joined.json()
         assert ann.patch(f"/profiles/classes/{which}", json={"name": "x"}).status_code == 403
         assert len(administrator.get(f"/profiles/classes/{which}").json()["members"]) == 2
+
+
+def test_the_document_is_openapi_and_has_all_routes(central: Central) -> None:
+    with central.client() as stranger:
+        found = stranger.get("/openapi.json").json()
+    validate(found)
+    assert {(each.method.lower(), each.path) for each in people_routes.ALL} == {
+        (method, path) for path, made in found["paths"].items() for method in made
+    }
 
 
 def test_the_owner_of_the_service_is_who_they_were(central: Central) -> None:

@@ -517,10 +517,10 @@ async def test_guessing_is_throttled_by_account_and_address_also_at_once(
 
 
 async def test_anonymous_identities_are_limited_by_address(
-    idp: composing.Parts, monkeypatch: pytest.MonkeyPatch
+    control: database.ControlDatabase, acts: Acts
 ) -> None:
     few = dataclasses.replace(throttle.ANONYMOUS, count=3, what=f"guests {next(NUMBERS)}")
-    monkeypatch.setattr(throttle, "ANONYMOUS", few)
+    idp = replica(control, acts, issued=few)
     for number in range(3):
         await idp.idp.anonymous(f"2001:db8::{number + 1}")
     with pytest.raises(errors.LimitExceeded):

@@ -128,6 +128,16 @@ class Client:
         if status >= 400:
             raise problems.error(status, bytes(answer))
 
+    async def administer(
+        self,
+        method: str,
+        path: str,
+        body: dict[str, Any] | None = None,
+        **query: str | None,
+    ) -> dict[str, Any]:
+        """A request about accounts, classes, quotas, tokens or keys, and its answer."""
+        return await self._json(method, _query(path, query), body)
+
     async def stop(self) -> None:
         """Stop the service and its sandboxes in order; snapshots stay."""
         await self._json("POST", "/service/stop", {}, start=False)

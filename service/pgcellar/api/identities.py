@@ -48,6 +48,24 @@ class Identity:
         return ADMINISTRATOR in self.roles and self.may("admin")
 
 
+class Registry(Protocol):
+    """Knows who there is."""
+
+    async def find(self, subject: str) -> Identity | None:
+        """Who a subject is; None if there is no such account."""
+
+
+class Anybody:
+    """Takes every subject for a registered one's: satisfies `Registry`."""
+
+    async def find(self, subject: str) -> Identity | None:
+        """See `Registry`."""
+        return Identity(subject=subject, name=subject, kind="registered")
+
+
+ANYBODY = Anybody()
+
+
 class Verifier(Protocol):
     """Turns an access token into an identity."""
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from pgcellar.api import client, errors, launcher, paths, records
+from pgcellar.cli import admin
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -97,6 +98,8 @@ def parser() -> argparse.ArgumentParser:
         command.set_defaults(run=work)
 
     _add_audit(commands.add_parser("audit", help="the audit log"))
+
+    admin.add(commands.add_parser("admin", help="people, classes, quotas, tokens, keys"), _admin)
 
     service = commands.add_parser("service", help="the background process")
     service.add_argument("what", choices=("start", "status", "stop", "run"))
@@ -231,6 +234,12 @@ def _audit(arguments: argparse.Namespace) -> int:
     from pgcellar.cli import auditing, running
 
     return running.interruptible(auditing.audit(arguments))
+
+
+def _admin(arguments: argparse.Namespace) -> int:
+    from pgcellar.cli import administering, running
+
+    return running.interruptible(administering.administer(arguments))
 
 
 def _token(arguments: argparse.Namespace) -> int:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Iterable
 from pgcellar.api import auditing
 from pgcellar.control import database, windows
 from pgcellar.identity import (
+    directory,
     flow_store,
     grant_store,
     key_store,
@@ -30,6 +31,7 @@ class Parts:
     management: managing.Management
     sessions: sessions.Sessions
     accounts: store.AccountStore
+    directory: directory.Directory
 
 
 def compose(
@@ -73,4 +75,5 @@ def compose(
         ),
         sessions=open_sessions,
         accounts=accounts,
+        directory=directory.Directory(accounts, grants),
     )

@@ -15,7 +15,9 @@ COOKIE = "pgcellar_flow"
 _FLOW_SECONDS = 600
 
 
-class _IdentityHandler(base.BaseHandler):
+class IdentityHandler(base.BaseHandler):
+    """A handler over the idp."""
+
     def initialize(self, parts: composing.Parts) -> None:
         """See the routes in `pgcellar.app`."""
         self.parts = parts
@@ -37,7 +39,7 @@ class _IdentityHandler(base.BaseHandler):
         return found
 
 
-class _Public(_IdentityHandler):
+class _Public(IdentityHandler):
     public = True
 
 
@@ -75,7 +77,7 @@ class Register(_Public):
         self.answer(await self.parts.idp.register(self.body(), self.address))
 
 
-class Upgrade(_IdentityHandler):
+class Upgrade(IdentityHandler):
     """`POST /identity/upgrade`."""
 
     scope = "identity"
@@ -102,7 +104,7 @@ class Exchange(_Public):
         self.answer(await self.parts.management.exchange(self.text("token")))
 
 
-class Tokens(_IdentityHandler):
+class Tokens(IdentityHandler):
     """`/identity/tokens`: one's personal access tokens."""
 
     scope = "tokens"
@@ -133,7 +135,7 @@ class Tokens(_IdentityHandler):
         self.set_status(204)
 
 
-class Token(_IdentityHandler):
+class Token(IdentityHandler):
     """`DELETE /identity/tokens/{id}`."""
 
     scope = "tokens"
@@ -154,7 +156,7 @@ class Keys(_Public):
         self.answer({"keys": [dict(key) for key in trust.keys]})
 
 
-class Refused(_IdentityHandler):
+class Refused(IdentityHandler):
     """`GET /identity/refused`: for services that verify tokens themselves."""
 
     scope = "identity:verify"
@@ -167,7 +169,7 @@ class Refused(_IdentityHandler):
         self.answer({"refused": sorted(trust.refused)})
 
 
-class Me(_IdentityHandler):
+class Me(IdentityHandler):
     """`GET /identity/me`."""
 
     scope = "me"

@@ -129,20 +129,34 @@ class Management:
         await self._accounts.ensure(account)
         return await self._personal(who, account.subject, name, _scopes(scopes), MAX_DAYS, address)
 
-    async def end_sessions(self, who: identities.Identity, subject: str, address: str = "") -> None:
-        """Log somebody out everywhere, and revoke their personal access tokens."""
+    async def end_sessions(
+        self, who: identities.Identity, subject: str, address: str = "", token: str | None = None
+    ) -> None:
+        """Log somebody out everywhere, and revoke their personal access tokens; or only one.
+
+        Raises NotFound.
+        """
         _administers(who)
-        await self._grants.revoke(subject)
+        if await self._accounts.get(subject) is None:
+            raise missing()
+        gone = await self._grants.revoke(subject, token)
         self._sessions.forget()
-        await self._write(who, "session.revoke", subject, address)
+        if token is None:
+            await self._write(who, "session.revoke", subject, address)
+            return
+        if not gone:
+            raise errors.NotFound("They have no such token.")
+        await self._write(who, "token.revoke", token, address, subject=subject)
 
     async def disable(
         self, who: identities.Identity, subject: str, disabled: bool, address: str = ""
     ) -> None:
-        """Keep somebody out, or let them in again. Raises NotFound."""
+        """Keep somebody out, or let them in again. Raises NotFound, or Conflict for oneself."""
         _administers(who)
+        if disabled:
+            _another(who, subject)
         if not await self._accounts.set_disabled(subject, disabled):
-            raise errors.NotFound("There is no such account.")
+            raise missing()
         if disabled:
             await self._grants.revoke(subject)
             await self._grants.refuse(subject)
@@ -156,11 +170,22 @@ class Management:
     async def set_administrator(
         self, who: identities.Identity, subject: str, administers: bool, address: str = ""
     ) -> None:
-        """Make somebody an administrator, or no longer one: their tokens are refused then."""
+        """Make somebody an administrator, or no longer one: their tokens are refused then.
+
+        Raises NotFound, or Conflict for oneself.
+        """
         _administers(who)
+        if not administers:
+            _another(who, subject)
+        account = await self._accounts.get(subject)
+        if account is None:
+            raise missing()
+        if administers and account.kind == "anonymous":
+            raise errors.Conflict(
+                "An anonymous identity can't administer.", hint="It signs up first."
+            )
         roles = (identities.ADMINISTRATOR,) if administers else ()
-        if not await self._accounts.set_roles(subject, roles):
-            raise errors.NotFound("There is no such account.")
+        await self._accounts.set_roles(subject, roles)
         if not administers:
             await self._grants.revoke(subject)
             self._sessions.forget()
@@ -247,6 +272,16 @@ def _allows(who: identities.Identity, scope: str) -> bool:
     return identities.EVERYTHING in who.scopes or (
         scope != identities.EVERYTHING and who.may(scope)
     )
+
+
+def missing() -> errors.NotFound:
+    """Nobody is called so."""
+    return errors.NotFound("There is no such account.")
+
+
+def _another(who: identities.Identity, subject: str) -> None:
+    if who.subject == subject:
+        raise errors.Conflict("You can't do that to yourself.", hint="Another administrator can.")
 
 
 def _administers(who: identities.Identity) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime
 from collections.abc import Sequence
 from typing import Any
 
@@ -32,6 +33,25 @@ class Login:
     password: str | None = None
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Listed:
+    """An account as administrators see it."""
+
+    account: Account
+    created: datetime.datetime
+    last_seen: datetime.datetime
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Filters:
+    """Which accounts are looked for; `search` is part of a subject, a name or a login."""
+
+    search: str | None = None
+    kind: str | None = None
+    disabled: bool | None = None
+    role: str | None = None
+
+
 class AccountStore:
     """The tables `accounts` and `logins`."""
 
@@ -45,6 +65,30 @@ class AccountStore:
             (subject,),
         )
         return account(rows[0]) if rows else None
+
+    async def page(self, filters: Filters, *, limit: int, after: str | None) -> list[Listed]:
+        """Accounts, newest first; `after` is the subject of the last one seen."""
+        rows = await self._db.fetch(
+            _PAGE, {**dataclasses.asdict(filters), "after": after, "limit": limit}
+        )
+        return [_listed(row) for row in rows]
+
+    async def listed(self, subject: str) -> tuple[Listed, list[Login]] | None:
+        """The account of a subject, with its logins, without passwords."""
+        rows = await self._db.fetch(
+            """
+            select subject, kind, name, roles, disabled, created, last_seen
+            from accounts where subject = %s
+            """,
+            (subject,),
+        )
+        if not rows:
+            return None
+        logins = await self._db.fetch(
+            "select provider, external from logins where subject = %s order by created, provider",
+            (subject,),
+        )
+        return _listed(rows[0]), [Login(**each) for each in logins]
 
     async def by_login(self, provider: str, external: str) -> tuple[Account, Login] | None:
         """The account that a login belongs to."""
@@ -137,6 +181,21 @@ class AccountStore:
 _LOGIN = "insert into logins (subject, provider, external, password) values (%s, %s, %s, %s)"
 
 
+_PAGE = """
+select subject, kind, name, roles, disabled, created, last_seen from accounts as a
+where (%(kind)s::text is null or kind = %(kind)s)
+    and (%(disabled)s::boolean is null or disabled = %(disabled)s)
+    and (%(role)s::text is null or %(role)s = any (roles))
+    and (%(search)s::text is null or position(lower(%(search)s) in lower(name)) > 0
+        or position(lower(%(search)s) in lower(subject)) > 0
+        or exists (select from logins as l where l.subject = a.subject
+            and position(lower(%(search)s) in lower(l.external)) > 0))
+    and (%(after)s::text is null or (created, subject) < (
+        select last.created, last.subject from accounts as last where last.subject = %(after)s))
+order by created desc, subject desc limit %(limit)s
+"""
+
+
 def _login(subject: str, login: Login) -> tuple[Any, ...]:
     return subject, login.provider, login.external, login.password
 
@@ -144,6 +203,11 @@ def _login(subject: str, login: Login) -> tuple[Any, ...]:
 def account(row: dict[str, Any]) -> Account:
     """A row of `accounts`."""
     return Account(**{**row, "roles": tuple(row["roles"])})
+
+
+def _listed(row: dict[str, Any]) -> Listed:
+    created, last_seen = row.pop("created"), row.pop("last_seen")
+    return Listed(account=account(row), created=created, last_seen=last_seen)
 
 
 def taken() -> errors.Conflict:

@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Mapping
 from typing import Any
 
-from pgcellar.api import auditing, errors, identities
+from pgcellar.api import auditing, errors, identities, quotas
 from pgcellar.control import windows
 from pgcellar.profiles import class_store, service
 
@@ -30,21 +30,29 @@ class Classes:
         profiles: service.Profiles,
         counted: windows.Windows,
         audit: auditing.AuditLog,
+        registry: identities.Registry = identities.ANYBODY,
     ) -> None:
         self._store = kept
         self._profiles = profiles
         self._windows = counted
         self._audit = audit
+        self._registry = registry
 
-    async def create(self, who: identities.Identity, name: object) -> dict[str, Any]:
-        """A new class that `who` teaches, with its join code this once. For administrators."""
+    async def create(
+        self, who: identities.Identity, name: object, teacher: object = None
+    ) -> dict[str, Any]:
+        """A new class with its join code this once, taught by a subject, or by `who`.
+
+        For administrators.
+        """
         if not who.administers:
             raise errors.Forbidden("Only an administrator may make a class.")
         which, code = secrets.token_hex(8), _code()
         called = _name(name)
-        await self._store.add(which, called, _hash(code), who.subject, who.name)
+        teaches = who if teacher is None else await self._somebody(teacher)
+        await self._store.add(which, called, _hash(code), teaches.subject, teaches.name)
         self._profiles.forget()
-        await self._write(who, "class.create", which)
+        await self._write(who, "class.create", which, teacher=teaches.subject)
         return {"id": which, "name": called, "join_code": code}
 
     async def of(self, who: identities.Identity) -> list[dict[str, Any]]:
@@ -137,6 +145,11 @@ class Classes:
         await self._teaches(who, which)
         await self._profiles.set_quotas(who, "class", which, values, teaches=True)
 
+    async def quotas(self, who: identities.Identity, which: str) -> Mapping[quotas.Limit, float]:
+        """The limits that are set for members of a class, for who teaches it."""
+        await self._teaches(who, which)
+        return await self._profiles.set_for_class(which)
+
     # --- inside ------------------------------------------------------------------------------
 
     async def _role(self, who: identities.Identity, which: str) -> str:
@@ -154,6 +167,14 @@ class Classes:
             raise errors.Forbidden("Only who teaches this class may do that.")
         if role == identities.ADMINISTRATOR and await self._store.get(which) is None:
             raise _missing()
+
+    async def _somebody(self, subject: object) -> identities.Identity:
+        if not isinstance(subject, str) or not 0 < len(subject) <= MAX_NAME:
+            raise errors.BadRequest("`teacher` is a subject.")
+        found = await self._registry.find(subject)
+        if found is None or found.kind == "anonymous":
+            raise errors.NotFound("There is no such account that could teach.")
+        return found
 
     async def _member(self, which: str, subject: str) -> None:
         if await self._store.role(which, subject) is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from pgcellar.api import auditing
+from pgcellar.api import auditing, identities
 from pgcellar.control import database, windows
 from pgcellar.profiles import class_store, classes, limits, service, store
 from pgcellar.web import authentication, base
@@ -23,11 +23,12 @@ def compose(
     db: database.ControlDatabase,
     audit: auditing.AuditLog,
     defaults: limits.Defaults | None = None,
+    registry: identities.Registry = identities.ANYBODY,
 ) -> Parts:
     """The parts over one control database."""
     counted = windows.Windows(db)
-    profiles = service.Profiles(store.ProfileStore(db), counted, audit, defaults)
-    taught = classes.Classes(class_store.ClassStore(db), profiles, counted, audit)
+    profiles = service.Profiles(store.ProfileStore(db), counted, audit, defaults, registry)
+    taught = classes.Classes(class_store.ClassStore(db), profiles, counted, audit, registry)
     return Parts(profiles=profiles, classes=taught)
 
 
@@ -73,9 +74,13 @@ class MyQuotas(_ProfilesHandler):
 
 
 class Quotas(_ProfilesHandler):
-    """`PATCH /profiles/subjects/{subject}/quotas`."""
+    """`/profiles/subjects/{subject}/quotas`."""
 
     scope = "admin"
+
+    async def get(self, subject: str) -> None:
+        """Limits of somebody."""
+        self.answer(await self.profiles.quotas_of(self.identity, subject))
 
     async def patch(self, subject: str) -> None:
         """Set limits of somebody."""
@@ -92,7 +97,8 @@ class Classes(_ProfilesHandler):
 
     async def post(self) -> None:
         """Make a class."""
-        made = await self.classes.create(self.identity, self.body().get("name"))
+        asked = self.body()
+        made = await self.classes.create(self.identity, asked.get("name"), asked.get("teacher"))
         self.set_status(201)
         self.answer(made)
 
@@ -147,7 +153,11 @@ class Member(_ProfilesHandler):
 
 
 class ClassQuotas(_ProfilesHandler):
-    """`PATCH /profiles/classes/{id}/quotas`."""
+    """`/profiles/classes/{id}/quotas`."""
+
+    async def get(self, which: str) -> None:
+        """The limits that are set for its members."""
+        self.answer({"quotas": await self.classes.quotas(self.identity, which)})
 
     async def patch(self, which: str) -> None:
         """Set limits that its members have."""
@@ -159,7 +169,7 @@ def routes(at: str, parts: Parts) -> list[Any]:
     """The profiles' routes under a prefix."""
     given = {"parts": parts}
     which = f"{at}/profiles/classes/([0-9a-f]{{16}})"
-    subject = "([A-Za-z0-9_.:@-]{1,80})"
+    subject = authentication.SUBJECT
     return [
         (f"{at}/profiles/me", Me, given),
         (f"{at}/profiles/me/preferences", Preferences, given),

@@ -27,11 +27,13 @@ class Profiles:
         counted: windows.Windows,
         audit: auditing.AuditLog,
         defaults: limits.Defaults | None = None,
+        registry: identities.Registry = identities.ANYBODY,
     ) -> None:
         self._store = kept
         self._windows = counted
         self._audit = audit
         self._defaults = defaults or limits.Defaults()
+        self._registry = registry
         self._known: collections.OrderedDict[
             tuple[str, str], tuple[float, dict[quotas.Limit, float]]
         ] = collections.OrderedDict()
@@ -124,6 +126,21 @@ class Profiles:
                 found[name] |= {"left": left, "seconds": limits.WINDOWS[name]}
         return found
 
+    async def quotas_of(self, who: identities.Identity, subject: str) -> dict[str, Any]:
+        """Somebody's limits and what is left, and what is `set` for them alone.
+
+        For administrators. Raises Forbidden or NotFound.
+        """
+        if not who.administers:
+            raise errors.Forbidden("Only an administrator may see others' limits.")
+        found = await self._somebody(subject)
+        own = await self._store.set_for("subject", subject)
+        return {"subject": subject, "set": own, "quotas": await self.remaining(found)}
+
+    async def set_for_class(self, which: str) -> dict[quotas.Limit, float]:
+        """The limits that are set for the members of a class."""
+        return await self._store.set_for("class", which)
+
     async def set_quotas(
         self,
         who: identities.Identity,
@@ -147,6 +164,8 @@ class Profiles:
                     raise errors.Forbidden(
                         f"A teacher may give {limits.sentence(name, most)} at most."
                     )
+        if kind == "subject":
+            await self._somebody(target)
         await self._store.set_quotas(kind, target, found)
         self._known.clear()
         await self._write(who, "quota.set", f"{kind}:{target}", "done", **found)
@@ -154,6 +173,12 @@ class Profiles:
     def forget(self) -> None:
         """Somebody came into a class or left it: other limits may hold."""
         self._known.clear()
+
+    async def _somebody(self, subject: str) -> identities.Identity:
+        found = await self._registry.find(subject)
+        if found is None:
+            raise errors.NotFound("There is no such account.")
+        return found
 
     async def _write(
         self,

@@ -71,6 +71,14 @@ class ProfileStore:
             into[row["name"]] = row["value"]
         return list(classes.values()), own
 
+    async def set_for(self, kind: Kind, target: str) -> dict[quotas.Limit, float]:
+        """What is set for a class or a subject itself."""
+        rows = await self._db.fetch(
+            "select name, value from quotas where kind = %s and target = %s order by name",
+            (kind, target),
+        )
+        return {row["name"]: row["value"] for row in rows}
+
     async def set_quotas(
         self, kind: Kind, target: str, values: Mapping[quotas.Limit, float | None]
     ) -> None:

@@ -14,6 +14,8 @@ from pgcellar.api import errors, identities, paths
 
 #: The audience of tokens that the services take.
 AUDIENCE = "pgcellar"
+#: What a subject looks like in a path.
+SUBJECT = "([A-Za-z0-9_.:@-]{1,80})"
 _MAX_ADDRESS = 100
 #: struct ucred: pid, uid, gid.
 _PEER = struct.Struct("iII")
