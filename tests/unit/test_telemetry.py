@@ -7,6 +7,7 @@ import contextvars
 import io
 import json
 import logging
+import socket
 import subprocess
 import sys
 import types
@@ -14,6 +15,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import tornado.httputil
 from opentelemetry.sdk import trace
 from opentelemetry.sdk.trace import export
 from opentelemetry.sdk.trace.export import in_memory_span_exporter
@@ -170,8 +172,13 @@ def in_a_run(work: Any) -> None:
 
     def inside() -> None:
         identity = identities.Identity(subject="s", name="n", kind="os")
-        request: Any = types.SimpleNamespace(headers={"traceparent": TRACEPARENT}, remote_ip="")
-        calls.begin(request, identity)
+        with socket.socket() as peer:
+            connection: Any = types.SimpleNamespace(stream=types.SimpleNamespace(socket=peer))
+            headers = tornado.httputil.HTTPHeaders({"traceparent": TRACEPARENT})
+            request = tornado.httputil.HTTPServerRequest(
+                "GET", "/", headers=headers, connection=connection
+            )
+            calls.begin(request, identity)
         calls.run.set("abc")
         work()
 
