@@ -239,6 +239,10 @@ CASES = [
         "select current_query()",
     ],
     [
+        "prepare one as select 1; prepare two (int) as select $1;",
+        "select name, statement from pg_prepared_statements order by name",
+    ],
+    [
         "create table log(a int); create function f() returns text language plpgsql as $$ begin insert into public.log values(1); return 'w'; exception when others then return 'refused'; end $$",
         "prepare pgcellar_facts as select 1",
         "prepare pgcellar_pins as select '{}'",

@@ -174,9 +174,10 @@ def in_a_run(work: Any) -> None:
         identity = identities.Identity(subject="s", name="n", kind="os")
         with socket.socket() as peer:
             connection: Any = types.SimpleNamespace(stream=types.SimpleNamespace(socket=peer))
-            headers = tornado.httputil.HTTPHeaders({"traceparent": TRACEPARENT})
+            headers = tornado.httputil.HTTPHeaders({"Host": "h", "traceparent": TRACEPARENT})
+            start = tornado.httputil.RequestStartLine("GET", "/", "HTTP/1.1")
             request = tornado.httputil.HTTPServerRequest(
-                "GET", "/", headers=headers, connection=connection
+                headers=headers, connection=connection, start_line=start
             )
             calls.begin(request, identity)
         calls.run.set("abc")

@@ -417,6 +417,9 @@ class _Run:
         transaction = self._session.in_transaction
         try:
             with self._input(step) as (text, copy):
+                if step.effect.plans == "makes":
+                    # As psql sends it, for pg_prepared_statements shows it so.
+                    text += ";"
                 done = await self._session.run(text, output, copy)
         except connections.StatementFailed as exc:
             if exc.error.sqlstate != _NEEDED or not step.effect.drops or transaction:
