@@ -72,7 +72,7 @@ _RECORD = "\0"
 
 _TIME = re.compile(r"(?<![^\n\0])Time: [\d.]+ ms.*\n")
 #: What \\c says, and messages of NOTIFY, which notebooks don't show.
-_ASIDES = re.compile(
+ASIDES = re.compile(
     r"^(?:You are now connected to .*|Asynchronous notification .* received from server .*)\n",
     re.MULTILINE,
 )
@@ -515,7 +515,7 @@ def _results(shown: str) -> tuple[StatementResult, ...]:
     """The statements' results: of each a table, a tag, or both, and then the time it took."""
     results = []
     position = 0
-    shown = _ASIDES.sub("", shown)
+    shown = ASIDES.sub("", shown)
     while position < len(shown):
         columns: tuple[str, ...] | None = None
         rows: tuple[tuple[str | None, ...], ...] = ()

@@ -87,8 +87,11 @@ def results(
 
 
 def _notices_only(result: rendering.Result) -> bool:
-    """Of `\\gset`, which gives no result, there may be a warning."""
-    said = any(isinstance(notice, records.Text) for notice in result.notices)
+    """Of `\\gset`, which gives no result, there may be a warning; the oracle drops what `\\c` says."""
+    said = any(
+        isinstance(notice, records.Text) and not oracles.ASIDES.fullmatch(notice.text)
+        for notice in result.notices
+    )
     return not (result.command or result.tabular or said) and bool(result.notices)
 
 
