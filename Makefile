@@ -37,7 +37,8 @@ test: check prometheus
 
 soak: $(VENV)/ready-test
 	PGCELLAR_EXAMPLES=1000 $(BIN)/python -m pytest --timeout 0 \
-		tests/integration/test_equals_oracle.py tests/integration/test_sessions.py
+		tests/integration/test_equals_oracle.py tests/integration/test_sessions.py \
+		tests/integration/test_equals_oracle_in_files.py
 
 check: $(VENV)/ready-test notebooks/data/flights.csv
 	$(BIN)/ruff check .

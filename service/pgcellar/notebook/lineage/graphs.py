@@ -16,7 +16,7 @@ import collections
 import dataclasses
 import functools
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from pgcellar.notebook import effects, scripts
@@ -130,18 +130,18 @@ class _Walk:
         self._hidden = False
         role = Use(ref=Ref(name=effects.USER_ROLE), kind="other", guess=True)
         # "$user" stands in the default search path.
-        self._link([objects.Link(of=objects.SESSION, to=role)])
+        self._links[objects.SESSION.name][objects.Link(of=objects.SESSION, to=role)] = None
 
     def define(self, source: str) -> reading.Own:
         """Take the definitions of a text, which is no cell or the next one."""
         own = reading.own(source, self._variables)
         self._variables = own.variables
-        if own.definitions:
-            for name, these in own.definitions:
-                self._known[name] = hash((self._known.get(name), these))
-            self._link(own.links)
-            for ref in own.defines:
-                self._defined[ref.name].add(ref)
+        for name, links, defines, digest in own.definitions:
+            self._known[name] = hash((self._known.get(name), digest))
+            if links:
+                self._links[name].update(links)
+            if defines:
+                self._defined[name].update(defines)
         return own
 
     def stand_on(self, source: str) -> None:
@@ -185,7 +185,11 @@ class _Walk:
             memory.last = None
         guessed: tuple[Use, ...] = ()
         if memory.guesses:
-            guessed = tuple([use for use in memory.guesses if self._is_named(use.ref)])
+            # Guessed names count if a cell has used them for sure.
+            named, also = self._writers, self._referrers
+            guessed = tuple(
+                [u for u in memory.guesses if u.ref.name in named or u.ref.name in also]
+            )
         more: tuple[Use, ...] = ()
         if unclear or (self._hidden and memory.writes):
             more = objects.EVERYTHING
@@ -200,16 +204,8 @@ class _Walk:
             memory.last = guessed, more, found
         return memory.last[2]
 
-    def _link(self, links: Iterable[objects.Link]) -> None:
-        for link in links:
-            self._links[link.of.name][link] = None
-
     def _is_defined(self, ref: Ref) -> bool:
         return any(ref.may_be(other) for other in self._defined.get(ref.name, ()))
-
-    def _is_named(self, ref: Ref) -> bool:
-        """Whether a guessed name is one that a cell has used for sure."""
-        return ref.name in self._writers or ref.name in self._referrers
 
     def _follow(self, own: reading.Own) -> tuple[list[Use], list[Use]]:
         """All that is used, by itself or through links; and what is guessed to be read."""
@@ -241,17 +237,22 @@ class _Walk:
         through: dict[int, set[Ref]] = {}
         if self._opaque is not None and found.reached:
             through[self._opaque] = set()
-        if found.lineage.catalog:
+        if found.catalog:
             through.update((source, set()) for source in self._acting)
         writers, referrers = self._writers, self._referrers
         for name, ref, mode in found.looked_up:
-            if name in writers or name in referrers:
-                for source in self._sources(ref, mode):
-                    refs = through.get(source)
-                    if refs is None:
-                        refs = through[source] = set()
-                    if name:
-                        refs.add(ref)
+            if name in writers:
+                for other, source in writers[name].items():
+                    if ref.may_be(other):
+                        _note(through, source, ref)
+            if mode is Mode.DEFINE and name in referrers:
+                for other, sources in referrers[name].items():
+                    if ref.may_be(other):
+                        for source in sources:
+                            _note(through, source, ref)
+        if not through:
+            self._above.append(0)
+            return
         above = 0
         edges = []
         for source in sorted(through, reverse=True) if len(through) > 1 else through:
@@ -263,19 +264,10 @@ class _Walk:
         self._above.append(above)
         self.edges += reversed(edges)
 
-    def _sources(self, ref: Ref, mode: Mode) -> Iterator[int]:
-        for other, writer in self._writers.get(ref.name, {}).items():
-            if ref.may_be(other):
-                yield writer
-        if mode is Mode.DEFINE:
-            for other, referrers in self._referrers.get(ref.name, {}).items():
-                if ref.may_be(other):
-                    yield from referrers
-
     def _enter(self, found: reading.Found) -> None:
         """What the cell does, for those below."""
         self._hidden = self._hidden or found.hides
-        if found.lineage.opaque:
+        if found.opaque:
             # It depends on all above, so those below reach them through it.
             self._opaque = self._count
             self._writers.clear()
@@ -285,13 +277,23 @@ class _Walk:
         if not found.referred and not found.written:
             return
         self._acting.append(self._count)
-        for ref, mode in found.written:
-            self._writers[ref.name][ref] = self._count
-            if mode is Mode.DEFINE:
+        count, writers, referrers = self._count, self._writers, self._referrers
+        for name, ref, mode in found.written:
+            writers[name][ref] = count
+            if mode is Mode.DEFINE and name in referrers:
                 # It depends on those that refer to it, so those below reach them through it.
-                self._referrers[ref.name].pop(ref, None)
+                referrers[name].pop(ref, None)
         for ref in found.referred:
-            self._referrers[ref.name].setdefault(ref, set()).add(self._count)
+            referrers[ref.name].setdefault(ref, set()).add(count)
+
+
+def _note(through: dict[int, set[Ref]], source: int, ref: Ref) -> None:
+    """An edge from a cell, through an object if it has a name."""
+    refs = through.get(source)
+    if refs is None:
+        refs = through[source] = set()
+    if ref.name:
+        refs.add(ref)
 
 
 @functools.lru_cache(maxsize=100_000)

@@ -7,7 +7,8 @@ import dataclasses
 import functools
 import itertools
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from typing import NamedTuple
 
 from pgcellar.notebook import cells, copying, psqllex, psqlscan, psqlvars, scripts
 from pgcellar.notebook.lineage import objects, uses
@@ -51,7 +52,8 @@ Reached = dict[Key, bool]
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Found:
-    """All that a cell reaches, also by name, what of it is written, and its lineage.
+    """All that a cell reaches, with its names, what of it is written, and its lineage; some of that
+    stands here, too, since it is asked for at every walk.
 
     `referred` is what it only names, with the types that what it creates may have, without their
     being named. `hides`: it may make definitions that no text shows.
@@ -59,9 +61,11 @@ class Found:
 
     reached: Reached
     looked_up: tuple[tuple[str, Ref, Mode], ...]
-    written: tuple[Key, ...]
+    written: tuple[tuple[str, Ref, Mode], ...]
     referred: frozenset[Ref]
     hides: bool
+    opaque: bool
+    catalog: bool
     lineage: CellLineage
 
 
@@ -83,25 +87,32 @@ class Memory:
     last: tuple[tuple[Use, ...], tuple[Use, ...], Found] | None = None
 
 
+class Definitions(NamedTuple):
+    """The links of a name that a cell makes, what it creates under it, and what stands for both."""
+
+    name: str
+    links: Mapping[objects.Link, None]
+    defines: frozenset[Ref]
+    digest: int
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Own:
     """What a cell's text says by itself, and by the variables that are set above it.
 
-    `named` are the objects it uses, `referred` those it refers to. `definitions` stand for
-    `links` and `defines`, name by name. `texts` are its SQL statements. `variables` are those
+    `named` are the objects it uses, `referred` those it refers to. `definitions` are
+    those that it makes, name by name. `texts` are its SQL statements. `variables` are those
     set after it, None where they can't be told. `memory` is for `graphs`.
     """
 
     used: frozenset[Use]
     named: frozenset[Ref]
     referred: frozenset[Ref]
-    links: tuple[objects.Link, ...]
-    defines: tuple[Ref, ...]
+    definitions: tuple[Definitions, ...]
     transaction: bool | None
     columns: tuple[tuple[Ref, tuple[str, ...]], ...]
     texts: tuple[str, ...]
     variables: scripts.Variables | None
-    definitions: tuple[tuple[str, int], ...]
     memory: Memory = dataclasses.field(default_factory=Memory)
 
 
@@ -145,8 +156,6 @@ def own(source: str, variables: scripts.Variables | None = ()) -> Own:
         used=used,
         named=frozenset(use.ref for use in used) - objects.SPECIAL,
         referred=frozenset(use.ref for use in used if use.mode is Mode.REFER),
-        links=links,
-        defines=defines,
         definitions=_by_name(links, defines),
         transaction=transactions[-1] if transactions else None,
         columns=tuple(itertools.chain.from_iterable(one.columns for one in found)),
@@ -155,13 +164,22 @@ def own(source: str, variables: scripts.Variables | None = ()) -> Own:
     )
 
 
-def _by_name(links: Iterable[objects.Link], defines: Iterable[Ref]) -> tuple[tuple[str, int], ...]:
-    gathered: dict[str, list[objects.Link | Ref]] = collections.defaultdict(list)
+def _by_name(links: Iterable[objects.Link], defines: Iterable[Ref]) -> tuple[Definitions, ...]:
+    made: dict[str, dict[objects.Link, None]] = collections.defaultdict(dict)
+    named: dict[str, set[Ref]] = collections.defaultdict(set)
     for link in links:
-        gathered[link.of.name].append(link)
+        made[link.of.name][link] = None
     for ref in defines:
-        gathered[ref.name].append(ref)
-    return tuple((name, hash(tuple(these))) for name, these in gathered.items())
+        named[ref.name].add(ref)
+    return tuple(
+        Definitions(
+            name=name,
+            links=made.get(name, {}),
+            defines=(these := frozenset(named.get(name, ()))),
+            digest=hash((tuple(made.get(name, ())), these)),
+        )
+        for name in dict.fromkeys((*made, *named))
+    )
 
 
 _VARIABLES_SET = Use(ref=objects.VARIABLES, mode=Mode.CHANGE, kind="other")
@@ -233,12 +251,14 @@ def found(own: Own, reaches: Iterable[Use]) -> Found:
         session=(objects.SESSION, Mode.CHANGE) in reached,
         variables=(objects.VARIABLES, Mode.CHANGE) in reached,
     )
-    written = tuple(key for key in reached if key[1] >= Mode.INSERT)
+    looked_up = tuple((ref.name, ref, mode) for ref, mode in reached)
     return Found(
         reached=reached,
-        looked_up=tuple((ref.name, ref, mode) for ref, mode in reached),
-        written=written,
+        looked_up=looked_up,
+        written=tuple(one for one in looked_up if one[2] >= Mode.INSERT),
         referred=own.referred | types if verbs["create"] else own.referred,
         hides=(objects.HIDDEN, Mode.CHANGE) in reached,
+        opaque=lineage.opaque,
+        catalog=lineage.catalog,
         lineage=lineage,
     )
