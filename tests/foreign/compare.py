@@ -87,7 +87,7 @@ def results(
 
 
 def _notices_only(result: rendering.Result) -> bool:
-    """Of `\\gset`, which gives no result, there may be a warning; the oracle drops that of `\\c`."""
+    """No result: a warning of `\\gset`, or what `\\c` says, which the oracle drops."""
     said = any(
         isinstance(notice, records.Text) and not oracles.ASIDES.fullmatch(notice.text)
         for notice in result.notices
