@@ -60,7 +60,7 @@ class PgcellarKernel(Kernel):
 
     async def kernel_info_request(self, stream: Any, ident: Any, parent: Any) -> None:
         """Answer at once; then see to it that service and sandbox are up when a cell comes."""
-        await super().kernel_info_request(stream, ident, parent)  # type: ignore[no-untyped-call]
+        await super().kernel_info_request(stream, ident, parent)  # type: ignore[no-untyped-call]  # as above
         if self._warming is None:
             self._warming = asyncio.create_task(self._warm())
 
@@ -157,7 +157,7 @@ class PgcellarKernel(Kernel):
         }
 
     def _send(self, kind: str, content: dict[str, Any]) -> None:
-        self.send_response(self.iopub_socket, kind, content)  # type: ignore[no-untyped-call]
+        self.send_response(self.iopub_socket, kind, content)  # type: ignore[no-untyped-call]  # as above
 
     # --- interrupting ------------------------------------------------------------------------
 

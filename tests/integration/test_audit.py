@@ -288,7 +288,7 @@ async def test_the_writer_can_change_nothing(
     before = await targets(records)
     with pytest.raises(errors.ServiceUnavailable) as caught:
         async with records._as("pgcellar_audit_writer") as conn:
-            await conn.execute(change)  # type: ignore[call-overload]
+            await conn.execute(change)  # type: ignore[call-overload]  # no literal
     assert isinstance(caught.value.__cause__, psycopg.errors.InsufficientPrivilege)
     assert await targets(records) == before
     assert (await verifying.verify(records)).findings == ()
@@ -330,7 +330,7 @@ async def test_even_the_owner_is_refused_by_triggers(
     await three_days(records)
     with pytest.raises(errors.ServiceUnavailable, match="only ever added to"):
         async with records._as("pgcellar_audit") as conn:
-            await conn.execute(change)  # type: ignore[call-overload]
+            await conn.execute(change)  # type: ignore[call-overload]  # no literal
     assert (await verifying.verify(records)).records == 15
 
 
