@@ -191,7 +191,7 @@ def check(
     ours = ran.results
     if run_as or error is not None:
         outcome = dataclasses.replace(outcome, notices=())
-        ours = [without_notices(one) for one in ours if one.command]
+        ours = [one for one in map(without_notices, ours) if one.command or one.notices]
     verdict = compare.results(ours, outcome)
     assert verdict.kind == "same", (verdict, ran.results, outcome)
     held = cellar.fingerprint(ran.head.state, key)
@@ -212,8 +212,12 @@ def check(
 
 
 def without_notices(result: rendering.Result) -> rendering.Result:
-    """With texts alone: what COPY gave."""
-    texts = tuple(one for one in result.notices if isinstance(one, records.Text))
+    """With texts alone: what COPY and \\echo gave, but not how a cell was translated."""
+    texts = tuple(
+        one
+        for one in result.notices
+        if isinstance(one, records.Text) and not one.text.startswith("Run as PostgreSQL:")
+    )
     return dataclasses.replace(result, notices=texts)
 
 
