@@ -172,6 +172,7 @@ class ServiceApp(traitlets.config.Application):
                 patience=self.sandbox_patience,
             ),
             stopped=self._left,
+            restraints=self._restraints if self._people.others else None,
         )
         await self._environments.open()
         stack.push_async_callback(self._environments.close)
@@ -227,7 +228,18 @@ class ServiceApp(traitlets.config.Application):
 
     def _spawner(self, name: str, state: Mapping[str, Any]) -> spawner.Spawner:
         return local.LocalSpawner(
-            name, state, home=self._paths.home, runtime=self._paths.runtime, parent=self
+            name,
+            state,
+            home=self._paths.home,
+            runtime=self._paths.runtime,
+            shared=self._people.others,
+            parent=self,
+        )
+
+    async def _restraints(self, owner: str) -> spawner.Restraints:
+        return spawner.Restraints(
+            memory=await self._people.limit(owner, "memory_bytes"),
+            processors=await self._people.limit(owner, "cpu"),
         )
 
     async def _workspace(self, sandbox: environments.Sandbox) -> workspace.Workspace:

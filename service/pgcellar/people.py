@@ -74,6 +74,10 @@ class People(Protocol):
     """Who may use a service, and how much."""
 
     @property
+    def others(self) -> bool:
+        """Whether there may be others than the service's owner."""
+
+    @property
     def allowances(self) -> quotas.Quotas:
         """What they may use."""
 
@@ -106,6 +110,7 @@ class Disabled(base.BaseHandler):
 class Owner:
     """The operating system's user alone."""
 
+    others = False
     allowances: quotas.Quotas = quotas.Unlimited()
 
     def authentication(self) -> authentication.Authentication:
@@ -140,6 +145,8 @@ async def open(
 
 
 class _Everybody:
+    others = True
+
     def __init__(
         self,
         settings: Identity,

@@ -52,6 +52,9 @@ _SINCE = {
     "io_method": (18, "sync"),
 }
 
+#: What sandboxes of people have besides, who share the machine.
+_SHARED: Mapping[str, str] = {"temp_file_limit": "1GB"}
+
 _HBA = f"""\
 # User SQL has one role without a password; the socket's folder admits its owner only.
 local all {spawner.ADMIN_ROLE} scram-sha-256
@@ -61,7 +64,7 @@ local all {spawner.USER_ROLE} trust
 
 
 class LocalSpawner(spawner.Spawner):
-    """A PostgreSQL process of this machine."""
+    """A PostgreSQL process of this machine; `shared` if it is one of many people's."""
 
     settings = traitlets.Dict(
         help="PostgreSQL settings for sandboxes, on top of pgcellar's own.",
@@ -74,9 +77,11 @@ class LocalSpawner(spawner.Spawner):
         *,
         home: pathlib.Path,
         runtime: pathlib.Path,
+        shared: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(name, state, **kwargs)
+        self._shared = shared
         self._home = home
         self._account = account.current()
         found = binaries.find()
@@ -114,6 +119,10 @@ class LocalSpawner(spawner.Spawner):
         """See `Spawner.poll`."""
         return self._server.alive()
 
+    async def restrain(self, restraints: spawner.Restraints) -> None:
+        """See `Spawner.restrain`."""
+        await self._server.restrain(restraints)
+
     def trusted(self) -> bool:
         """See `Spawner.trusted`: after an unclean stop with fsync off nothing is."""
         if not self._server.initialised or "password" not in self.state:
@@ -143,4 +152,5 @@ class LocalSpawner(spawner.Spawner):
         newer = {
             name: value for name, (since, value) in _SINCE.items() if self._binaries.major >= since
         }
-        return {**SETTINGS, **newer, **{k: str(v) for k, v in self.settings.items()}}
+        others = _SHARED if self._shared else {}
+        return {**SETTINGS, **newer, **others, **{k: str(v) for k, v in self.settings.items()}}

@@ -14,7 +14,7 @@ import dataclasses
 import logging
 import secrets
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Any
 
 from pgcellar.api import errors
@@ -81,6 +81,10 @@ class Sandbox:
         """How long nobody has used it; 0 while somebody does."""
         return 0.0 if self._runs else time.monotonic() - self._used
 
+    async def restrain(self, restraints: spawner.Restraints) -> None:
+        """Bound what its sessions use from now on."""
+        await self._spawner.restrain(restraints)
+
     async def stop(self) -> None:
         """Stop the server in order."""
         await self._spawner.stop()
@@ -90,7 +94,8 @@ class Environments:
     """See the module.
 
     `idle_timeout` is in seconds. `spares` sandboxes are kept running, besides the limit, for
-    whoever comes, or crashes, next. `stopped` is told whose idle sandbox was stopped.
+    whoever comes, or crashes, next. `stopped` is told whose idle sandbox was stopped. `restraints`
+    says what an owner's sessions may use; without it they are not restrained.
     """
 
     def __init__(
@@ -103,6 +108,7 @@ class Environments:
         spares: int,
         limits: Limits = Limits(),
         stopped: Callable[[str], None] = lambda owner: None,
+        restraints: Callable[[str], Awaitable[spawner.Restraints]] | None = None,
     ) -> None:
         self._store = sandboxes
         self._make = make
@@ -115,6 +121,7 @@ class Environments:
         self._locks: dict[str, asyncio.Lock] = collections.defaultdict(asyncio.Lock)
         self._watcher: asyncio.Task[None] | None = None
         self._stopped = stopped
+        self._restraints = restraints
         self._starting = asyncio.Semaphore(limits.starting)
         self._admission = admission.Admission(
             limit=limits.running,
@@ -159,6 +166,8 @@ class Environments:
                 found = await self._resume(owner) or await self._take_spare(owner)
                 if found is None:
                     found = await self._start(self._new_row(owner))
+                if self._restraints is not None:
+                    await found.restrain(await self._restraints(owner))
                 self._live[owner] = found
                 self._rows[owner] = found.row
                 return found

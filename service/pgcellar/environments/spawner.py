@@ -14,6 +14,8 @@ from typing import Any
 import traitlets
 import traitlets.config
 
+from pgcellar.postgres.restraints import Restraints as Restraints
+
 State = dict[str, Any]
 
 #: The role user SQL runs as; it is neither a superuser nor the owner of its database.
@@ -83,6 +85,9 @@ class Spawner(traitlets.config.Configurable):
     def poll(self) -> bool:
         """Whether the server runs, without asking it."""
         raise NotImplementedError
+
+    async def restrain(self, restraints: Restraints) -> None:
+        """Bound what the running server's sessions use from now on, as far as that can be done."""
 
     def trusted(self) -> bool:
         """Whether what the stopped server's disk holds may be used again."""

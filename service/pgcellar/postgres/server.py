@@ -25,6 +25,7 @@ from pgcellar.postgres import (
     memory,
     postmaster,
     processes,
+    restraints,
     settings,
     templates,
 )
@@ -128,6 +129,11 @@ class Server:
     def alive(self) -> bool:
         """Whether the server we started or adopted still runs. Cheap; asks nobody."""
         return self._process is not None and self._process.alive()
+
+    async def restrain(self, allowed: restraints.Restraints) -> None:
+        """Bound what sessions may use that begin from now on."""
+        if self._process is not None:
+            await restraints.apply(self._process, allowed, self._account)
 
     async def stop(self, timeout: float = 10.0) -> None:  # noqa: ASYNC109 - what is late is killed
         """Stop the server in order; what has not stopped after `timeout` seconds is killed."""

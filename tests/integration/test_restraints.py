@@ -1,0 +1,95 @@
+"""What one person's SQL may take of the machine that serves everybody."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+from tests import cellar, fixtures_central
+from tests.fixtures_service import command_line
+
+from pgcellar.postgres import processes
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="by Linux's means")
+
+_CONFIG = """
+c.ServiceApp.spares = 1
+c.LocalSpawner.settings = {"temp_file_limit": "20MB"}
+"""
+
+
+@pytest.fixture(scope="module")
+def central(cellar_home_module: pathlib.Path) -> Iterator[fixtures_central.Central]:
+    with (
+        command_line(cellar_home_module) as cli,
+        fixtures_central.central_gateway(cli, config=_CONFIG) as made,
+    ):
+        yield made
+
+
+def run(client: httpx.Client, *sources: str) -> dict[str, Any]:
+    body = {
+        "notebook": "n",
+        "cells": [{"id": f"c{i}", "source": source} for i, source in enumerate(sources)],
+        "head": len(sources) - 1,
+    }
+    accepted = client.post("/runs", json=body).json()
+    deadline = time.monotonic() + cellar.TIMEOUT
+    while time.monotonic() < deadline:
+        answer = client.get(f"/runs/{accepted['id']}/result")
+        if answer.status_code == 200:
+            found: dict[str, Any] = answer.json()
+            return found
+        time.sleep(0.1)
+    raise AssertionError("no result in time")
+
+
+def test_a_session_that_wants_too_much_memory_is_told_so(
+    central: fixtures_central.Central,
+) -> None:
+    with central.anonymous() as student:
+        greedy = "select length(string_agg(repeat('x', 90000000), '')) from generate_series(1, 10)"
+        found = run(student, "create table kept as select 1 as i", greedy)
+        assert found["error"]["sqlstate"] == "53200"
+        assert "out of memory" in found["error"]["message"]
+        # The session is as it was, and so is the sandbox.
+        found = run(student, "create table kept as select 1 as i", "select i from kept")
+        assert found["error"] is None
+        assert found["totals"]["replayed"] == 0
+
+
+def test_temporary_files_have_an_end(central: fixtures_central.Central) -> None:
+    with central.anonymous() as student:
+        spill = "select count(*) from (select i from generate_series(1, 3000000) i offset 0) s"
+        found = run(student, "set work_mem = '64kB'", spill)
+        assert found["error"]["sqlstate"] == "53400"
+        assert "temp_file_limit" in found["error"]["message"]
+        found = run(student, "set temp_file_limit = -1", spill)
+        assert found["error"]["sqlstate"] == "42501"
+
+
+def test_sandboxes_stand_behind_what_serves_everybody(central: fixtures_central.Central) -> None:
+    with central.anonymous() as student:
+        assert run(student, "select 1")["error"] is None
+    postmasters = [
+        process
+        for process in (processes.find(int(pid)) for pid in os.listdir("/proc") if pid.isdecimal())
+        if process is not None
+        and f"{central.cli.environment['PGCELLAR_HOME']}/sandboxes/"
+        in " ".join(processes.command(process.pid))
+    ]
+    nice = [os.getpriority(os.PRIO_PROCESS, process.pid) for process in postmasters]
+    assert nice
+    # A spare is nobody's yet.
+    assert 5 in nice
+    for process, niceness in zip(postmasters, nice, strict=True):
+        score = (processes.PROC / str(process.pid) / "oom_score_adj").read_text().strip()
+        assert score == ("600" if niceness else "0")
+        if niceness:
+            assert len(os.sched_getaffinity(process.pid)) == 1
