@@ -8,7 +8,7 @@ import typing
 from collections.abc import Mapping
 from typing import Any
 
-from pgcellar.api import records
+from pgcellar.api import catalogs, records
 
 #: Members that only programs on the service's own machine may send.
 _LOCAL = frozenset({"directory"})
@@ -32,6 +32,17 @@ _RECORDS = (
     records.Page,
     records.Column,
     records.StateInfo,
+    catalogs.StateDetail,
+    catalogs.RelationInfo,
+    catalogs.ColumnInfo,
+    catalogs.PartInfo,
+    catalogs.FunctionInfo,
+    catalogs.ObjectInfo,
+    catalogs.StateDiff,
+    catalogs.ObjectChange,
+    catalogs.MemberChange,
+    catalogs.TableDiff,
+    catalogs.RowChange,
     records.SandboxInfo,
     records.Totals,
     records.CellReport,

@@ -45,7 +45,9 @@ from pgcellar.runner import (
 from pgcellar.runner import handlers as run_handlers
 from pgcellar.runner import service as runner
 from pgcellar.runner import store as knowledge
-from pgcellar.snapshots import driver, eviction
+from pgcellar.runner.looks import handlers as look_handlers
+from pgcellar.runner.looks import service as looks
+from pgcellar.snapshots import driver, eviction, pins
 from pgcellar.snapshots import handlers as state_handlers
 from pgcellar.snapshots import service as snapshots
 from pgcellar.snapshots import store as index
@@ -250,6 +252,7 @@ class ServiceApp(traitlets.config.Application):
             sandbox.name,
             databases,
             self._index,
+            pins.Pins(sandbox.row.owner, index.PinStore(self._db)),
             limits=eviction.Limits(
                 bytes=int(min(self.snapshot_bytes, allowed)), count=self.snapshot_count
             ),
@@ -296,7 +299,9 @@ class ServiceApp(traitlets.config.Application):
         running = {"runner": self._runner, "files": uploaded}
         accepted = {"ledger": self._ledger, "files": uploaded}
         run = "/accepted/([0-9a-f]{32})"
+        state = state_handlers.STATE
         keeping = {"cache_of": self._cache_of}
+        looking = {"looks": looks.Looks(self._runner.using)}
         at = client.PREFIX
         return tornado.web.Application(
             [
@@ -319,6 +324,10 @@ class ServiceApp(traitlets.config.Application):
                 (f"{at}/pages", run_handlers.Pages, running),
                 (f"{at}/notebooks/forget", run_handlers.Forget, running),
                 (f"{at}/states", state_handlers.States, keeping),
+                (f"{at}/states/{state}", look_handlers.State, looking),
+                (f"{at}/states/{state}/diff/{state}", look_handlers.Diff, looking),
+                (f"{at}/states/{state}/pin", state_handlers.Pin, keeping),
+                (f"{at}/states/{state}/tags/{state_handlers.TAG}", state_handlers.Tag, keeping),
                 (f"{at}/gc", state_handlers.Collect, keeping),
                 (f"{at}/service", Status, {"app": self}),
                 (f"{at}/service/stop", Stop, {"app": self}),

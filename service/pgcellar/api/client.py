@@ -9,7 +9,7 @@ import urllib.parse
 from collections.abc import AsyncGenerator, Mapping
 from typing import Any
 
-from pgcellar.api import errors, launcher, paths, problems, records, transport
+from pgcellar.api import catalogs, errors, launcher, paths, problems, records, transport
 
 PREFIX = "/api/v1"
 #: Seconds. A run takes as long as its statements do; every other request does bounded work.
@@ -95,6 +95,24 @@ class Client:
         """The snapshots of this user's sandbox."""
         body = await self._json("GET", "/states")
         return [records.from_json(records.StateInfo, item) for item in body["states"]]
+
+    async def state(self, state: str) -> catalogs.StateDetail:
+        """The schema of a state that is kept. Raises NotFound."""
+        return records.from_json(catalogs.StateDetail, await self._json("GET", f"/states/{state}"))
+
+    async def diff(self, before: str, after: str) -> catalogs.StateDiff:
+        """What two kept states differ in. Raises Conflict where one is not kept."""
+        body = await self._json("GET", f"/states/{before}/diff/{after}", within=None)
+        return records.from_json(catalogs.StateDiff, body)
+
+    async def pin(self, state: str, *, pinned: bool = True) -> None:
+        """Keep a state from being evicted, or don't any more. Raises NotFound, LimitExceeded."""
+        await self._json("PUT" if pinned else "DELETE", f"/states/{state}/pin")
+
+    async def tag(self, state: str, tag: str, *, tagged: bool = True) -> None:
+        """Name a state, or take its name. Raises NotFound, LimitExceeded."""
+        name = urllib.parse.quote(tag, safe="")
+        await self._json("PUT" if tagged else "DELETE", f"/states/{state}/tags/{name}")
 
     async def forget(self, notebook: str) -> None:
         """Give back the instances of a notebook; its snapshots stay."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
+import typing
 from collections.abc import Mapping
 from typing import Any, Literal, TypeVar
 
@@ -308,7 +309,7 @@ class Page:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class StateInfo:
-    """One snapshot as `pgcellar states` lists it."""
+    """One snapshot as `pgcellar states` lists it; if pinned or tagged, it is not evicted."""
 
     state: str
     parent: str | None
@@ -319,6 +320,8 @@ class StateInfo:
     created: str
     last_used: str
     cell: str
+    pinned: bool = False
+    tags: tuple[str, ...] = ()
 
 
 RunStatus = Literal["queued", "running", "done", "failed", "cancelled"]
@@ -419,22 +422,16 @@ def from_json(cls: type[R], body: Mapping[str, Any]) -> R:
         raise ValueError(f"{cls.__name__}: {exc}") from exc
 
 
-_NESTED: Mapping[tuple[type[Any], str], type[Any]] = {
-    (RunRequest, "cells"): Cell,
-    (Columns, "columns"): Column,
-    (CellReport, "error"): SqlError,
-    (Done, "cells"): CellReport,
-    (Done, "totals"): Totals,
-    (Done, "sandbox"): SandboxInfo,
-    (Done, "error"): SqlError,
-    (Plan, "steps"): PlanStep,
-    (PageRequest, "cells"): Cell,
-    (RunInfo, "error"): SqlError,
-    (Page, "columns"): Column,
-}
-
-
 @functools.cache
 def _members(cls: Any) -> tuple[tuple[str, type[Any] | None], ...]:
     """The members of a record class, each with the record class it holds, if it does."""
-    return tuple((field.name, _NESTED.get((cls, field.name))) for field in dataclasses.fields(cls))
+    hints = typing.get_type_hints(cls)
+    return tuple((field.name, _record(hints[field.name])) for field in dataclasses.fields(cls))
+
+
+def _record(hint: Any) -> type[Any] | None:
+    """The record class that a member is, may be, or has a tuple of."""
+    for each in (hint, *typing.get_args(hint)):
+        if isinstance(each, type) and dataclasses.is_dataclass(each):
+            return each
+    return None

@@ -17,7 +17,7 @@ from collections.abc import AsyncGenerator, Mapping
 from typing import Any
 from urllib import parse
 
-from pgcellar.api import errors, problems, records, transport
+from pgcellar.api import catalogs, errors, problems, records, transport
 
 #: Below the server's URL.
 ROOT = "/pgcellar/api/v1"
@@ -128,6 +128,24 @@ class Remote:
         """The snapshots of the caller's sandbox."""
         body = await self._json("GET", "/states")
         return [records.from_json(records.StateInfo, item) for item in body["states"]]
+
+    async def state(self, state: str) -> catalogs.StateDetail:
+        """The schema of a state that is kept. Raises NotFound."""
+        return records.from_json(catalogs.StateDetail, await self._json("GET", f"/states/{state}"))
+
+    async def diff(self, before: str, after: str) -> catalogs.StateDiff:
+        """What two kept states differ in. Raises Conflict where one is not kept."""
+        body = await self._json("GET", f"/states/{before}/diff/{after}")
+        return records.from_json(catalogs.StateDiff, body)
+
+    async def pin(self, state: str, *, pinned: bool = True) -> None:
+        """Keep a state from being evicted, or don't any more. Raises NotFound, LimitExceeded."""
+        await self._json("PUT" if pinned else "DELETE", f"/states/{state}/pin")
+
+    async def tag(self, state: str, tag: str, *, tagged: bool = True) -> None:
+        """Name a state, or take its name. Raises NotFound, LimitExceeded."""
+        name = parse.quote(tag, safe="")
+        await self._json("PUT" if tagged else "DELETE", f"/states/{state}/tags/{name}")
 
     async def upload(self, path: pathlib.Path, name: str) -> int:
         """Have a file on the server, for `\\copy`; how many bytes had to travel."""

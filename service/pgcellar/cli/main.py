@@ -202,9 +202,11 @@ def _states(arguments: argparse.Namespace) -> int:
             return 0
         print(f"{'state':12}  {'parent':12}  {'MiB':>8}  {'cost ms':>9}  {'hits':>5}  cell")
         for state in listed:
+            spared = " ".join([*(["pinned"] if state.pinned else []), *state.tags])
             print(
                 f"{state.state[:12]:12}  {(state.parent or '')[:12]:12}  "
-                f"{state.bytes / 2**20:8.1f}  {state.cost_ms:9.1f}  {state.hits:5}  {state.cell}"
+                f"{state.bytes / 2**20:8.1f}  {state.cost_ms:9.1f}  {state.hits:5}  "
+                f"{f'[{spared}] ' if spared else ''}{state.cell}"
             )
         return 0
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import dataclasses
 import logging
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from typing import Any, Literal, Protocol
 
 from pgcellar.api import errors
@@ -36,8 +37,8 @@ class Snapshots(Protocol):
     def clone_ms(self, size: int) -> float:
         """What a clone of that size will probably take."""
 
-    async def instance(self, state: str) -> str:
-        """A new mutable clone; the name of its database."""
+    async def instance(self, state: str, *, counted: bool = True) -> str:
+        """A new mutable clone; the name of its database. `counted` as a use of the snapshot."""
 
     async def discard(self, database: str) -> None:
         """Drop an instance."""
@@ -255,6 +256,29 @@ class Instances:
             await self._control.attributes.write(instance.database, instance.attributes)
         instance.session = session
         return session
+
+    @contextlib.asynccontextmanager
+    async def looking(self, state: str, options: str) -> AsyncIterator[executor.Session]:
+        """A session of the user's role, begun with options, on a clone that is dropped afterwards.
+
+        It has nothing of what the state's own session holds. Raises NotFound or SandboxLost.
+        """
+        database = await self._snapshots.instance(state, counted=False)
+        session: executor.Session | None = None
+        try:
+            await self._control.attributes.write(database, None)
+            session = await executor.Session.connect(
+                {**self._place.conninfo(database), "options": options}, self.types
+            )
+            yield session
+        finally:
+            await asyncio.shield(self._dropped(session, database))
+
+    async def _dropped(self, session: executor.Session | None, database: str) -> None:
+        with contextlib.suppress(errors.PgcellarError):
+            if session is not None:
+                await session.close()
+            await self._snapshots.discard(database)
 
     async def sessions(self, instance: Instance) -> sessions.Sessions:
         """All sessions of an instance. Raises SandboxLost."""

@@ -10,7 +10,7 @@ import logging
 import math
 import secrets
 import types
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from pgcellar.api import errors, quotas, records
@@ -306,6 +306,17 @@ class Runner:
     async def space(self, owner: str) -> workspace.Workspace:
         """The workspace of an owner's running sandbox."""
         return (await self._workspace(owner, _silent))[1]
+
+    @contextlib.asynccontextmanager
+    async def using(self, owner: str) -> AsyncIterator[workspace.Workspace]:
+        """The workspace of an owner's sandbox, which is not idle while this is held."""
+        sandbox, space = await self._workspace(owner, _silent)
+        self.active += 1
+        try:
+            with sandbox.in_use():
+                yield space
+        finally:
+            self.active -= 1
 
     async def _workspace(
         self, owner: str, emit: outputs.Emit

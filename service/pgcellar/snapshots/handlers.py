@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from typing import Any
 
-from pgcellar.api import records
-from pgcellar.snapshots import service
+from pgcellar.api import errors, records
+from pgcellar.snapshots import service, store
 from pgcellar.web import base
 
 CacheOf = Callable[[str], Awaitable[service.SnapshotCache]]
+
+#: What a state and a tag look like in a path.
+STATE = "([0-9a-f]{64})"
+TAG = "([A-Za-z0-9][A-Za-z0-9._-]{0,63})"
 
 
 class _CacheHandler(base.BaseHandler):
@@ -27,21 +32,64 @@ class States(_CacheHandler):
     async def get(self) -> None:
         """List them, oldest first."""
         cache = await self.cache_of(self.identity.subject)
-        listed = [
-            records.StateInfo(
-                state=snapshot.state,
-                parent=snapshot.parent,
-                status=snapshot.status,
-                bytes=snapshot.bytes,
-                cost_ms=snapshot.cost_ms,
-                hits=snapshot.hits,
-                created=snapshot.created.isoformat(timespec="seconds"),
-                last_used=snapshot.last_used.isoformat(timespec="seconds"),
-                cell=snapshot.cell,
-            )
-            for snapshot in cache.all()
-        ]
+        listed = [_info(cache, snapshot) for snapshot in cache.all()]
         self.answer({"states": [records.to_json(info) for info in listed]})
+
+
+class Pin(_CacheHandler):
+    """`/states/{id}/pin`."""
+
+    async def put(self, state: str) -> None:
+        """Pin a state: it is not evicted."""
+        cache = await self.cache_of(self.identity.subject)
+        await cache.pin(state)
+        self.answer(_told(cache, state))
+
+    async def delete(self, state: str) -> None:
+        """Unpin a state, be it kept or not."""
+        cache = await self.cache_of(self.identity.subject)
+        await cache.pins.unpin(state)
+        self.set_status(204)
+
+
+class Tag(_CacheHandler):
+    """`/states/{id}/tags/{tag}`."""
+
+    async def put(self, state: str, tag: str) -> None:
+        """Give a tag to a state, which is not evicted then; another that had it loses it."""
+        cache = await self.cache_of(self.identity.subject)
+        await cache.tag(state, tag)
+        self.answer(_told(cache, state))
+
+    async def delete(self, state: str, tag: str) -> None:
+        """Take a tag from a state, be it kept or not."""
+        cache = await self.cache_of(self.identity.subject)
+        await cache.pins.untag(state, tag)
+        self.set_status(204)
+
+
+def _info(cache: service.SnapshotCache, snapshot: store.Snapshot) -> records.StateInfo:
+    return records.StateInfo(
+        state=snapshot.state,
+        parent=snapshot.parent,
+        status=snapshot.status,
+        bytes=snapshot.bytes,
+        cost_ms=snapshot.cost_ms,
+        hits=snapshot.hits,
+        created=snapshot.created.isoformat(timespec="seconds"),
+        last_used=snapshot.last_used.isoformat(timespec="seconds"),
+        cell=snapshot.cell,
+        pinned=cache.pins.pinned(snapshot.state),
+        tags=cache.pins.tags(snapshot.state),
+    )
+
+
+def _told(cache: service.SnapshotCache, state: str) -> dict[str, Any]:
+    """A state as it stands. Raises NotFound if it was given up this very moment."""
+    snapshot = cache.find(state)
+    if snapshot is None:
+        raise errors.NotFound(f"The state {state[:12]} is not kept any more.")
+    return records.to_json(_info(cache, snapshot))
 
 
 class Collect(_CacheHandler):

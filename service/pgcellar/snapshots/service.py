@@ -19,7 +19,7 @@ from typing import Any
 
 from pgcellar.api import errors
 from pgcellar.notebook import states
-from pgcellar.snapshots import driver, eviction, store
+from pgcellar.snapshots import driver, eviction, pins, store
 
 logger = logging.getLogger(__name__)
 
@@ -27,6 +27,9 @@ logger = logging.getLogger(__name__)
 _CLONE_MS = 60.0
 _COPY_MS_PER_MIB = 3.0
 _MIB = 1024 * 1024
+#: The share of the room for snapshots that may be exempt from eviction.
+_SPARED = 0.5
+NOT_KEPT = "Run the notebook up to the cell that leads to it: a state is kept a moment later."
 #: Weight of the newest measurement in the running average.
 _NEWEST = 0.3
 
@@ -42,6 +45,7 @@ class SnapshotCache:
         sandbox: str,
         databases: driver.DatabaseDriver,
         index: store.SnapshotStore,
+        pinned: pins.Pins,
         *,
         limits: eviction.Limits,
         extensions: tuple[str, ...] = (),
@@ -50,6 +54,7 @@ class SnapshotCache:
         self._sandbox = sandbox
         self._driver = databases
         self._index = index
+        self.pins = pinned
         self._limits = limits
         self._extensions = extensions
         self._evicted = evicted
@@ -64,6 +69,7 @@ class SnapshotCache:
 
     async def open(self) -> None:
         """Adopt what an earlier service left: index and databases are reconciled both ways."""
+        await self.pins.open()
         await self._driver.open()
         description = await self._driver.describe()
         self.base = states.base_id({**description, "extensions": list(self._extensions)})
@@ -129,14 +135,13 @@ class SnapshotCache:
 
     # --- instances ---------------------------------------------------------------------------
 
-    async def instance(self, state: str) -> str:
+    async def instance(self, state: str, *, counted: bool = True) -> str:
         """A new mutable clone of a snapshot; the name of its database.
 
-        Raises NotFound if the state is not kept (any more).
+        With `counted` it is a use that speaks for keeping the snapshot. Raises NotFound if the
+        state is not kept (any more).
         """
-        snapshot = self._snapshots.get(state)
-        if snapshot is None:
-            raise errors.NotFound(f"The state {state[:12]} is not kept.")
+        snapshot = self._kept(state)
         name = driver.INSTANCE_PREFIX + secrets.token_hex(4)
         self._instances.add(name)
         try:
@@ -144,8 +149,8 @@ class SnapshotCache:
         except BaseException:
             self._instances.discard(name)
             raise
-        used = dataclasses.replace(snapshot, hits=snapshot.hits + 1, last_used=_now())
-        if state in self._snapshots:
+        if counted and state in self._snapshots:
+            used = dataclasses.replace(snapshot, hits=snapshot.hits + 1, last_used=_now())
             self._snapshots[state] = used
         return name
 
@@ -201,11 +206,39 @@ class SnapshotCache:
 
     async def evict(self, keep: Collection[str] = ()) -> int:
         """Drop the least valuable snapshots until the limits hold; how many went."""
-        gone = eviction.victims(self._snapshots.values(), self._limits, _now(), {*keep, self.base})
+        spared = {*keep, *self.pins.states, self.base}
+        gone = eviction.victims(self._snapshots.values(), self._limits, _now(), spared)
         for snapshot in gone:
             await self.forget(snapshot.state)
         self._evicted(len(gone))
         return len(gone)
+
+    async def pin(self, state: str) -> None:
+        """Don't evict a state. Raises NotFound if it is not kept, or LimitExceeded."""
+        self._spare(state)
+        await self.pins.pin(state)
+
+    async def tag(self, state: str, tag: str) -> None:
+        """Name a state, which is not evicted then. Raises NotFound or LimitExceeded."""
+        self._spare(state)
+        await self.pins.tag(state, tag)
+
+    def _spare(self, state: str) -> None:
+        """Raise LimitExceeded if states that are not evicted would take too much of the room."""
+        spared = self.pins.states | {self._kept(state).state}
+        size = sum(self._snapshots[each].bytes for each in spared if each in self._snapshots)
+        if state not in self.pins.states and size > self._limits.bytes * _SPARED:
+            raise errors.LimitExceeded(
+                f"With this one, pinned and tagged states would take {size / _MIB:,.0f} MiB; of"
+                f" {self._limits.bytes / _MIB:,.0f} MiB for states they may take half.",
+                hint="Unpin another, or remove its tags.",
+            )
+
+    def _kept(self, state: str) -> store.Snapshot:
+        snapshot = self._snapshots.get(state)
+        if snapshot is None:
+            raise errors.NotFound(f"The state {state[:12]} is not kept.", hint=NOT_KEPT)
+        return snapshot
 
     async def forget(self, state: str) -> None:
         """Drop one snapshot. Those above it stay: they share nothing they could lose."""

@@ -93,3 +93,47 @@ class SnapshotStore:
         await self._db.execute(
             "delete from snapshots where not (sandbox = any(%(names)s))", {"names": sandboxes}
         )
+
+
+class PinStore:
+    """The tables `pins` and `tags`."""
+
+    def __init__(self, db: database.ControlDatabase) -> None:
+        self._db = db
+
+    async def pinned(self, owner: str) -> set[str]:
+        """The states an owner has pinned."""
+        rows = await self._db.fetch("select state from pins where owner = %s", (owner,))
+        return {row["state"] for row in rows}
+
+    async def tags(self, owner: str) -> dict[str, str]:
+        """An owner's tags, with the state of each."""
+        rows = await self._db.fetch("select name, state from tags where owner = %s", (owner,))
+        return {row["name"]: row["state"] for row in rows}
+
+    async def pin(self, owner: str, state: str) -> None:
+        """Pin a state."""
+        await self._db.execute(
+            "insert into pins (owner, state) values (%s, %s) on conflict do nothing", (owner, state)
+        )
+
+    async def unpin(self, owner: str, state: str) -> None:
+        """Unpin a state."""
+        await self._db.execute("delete from pins where owner = %s and state = %s", (owner, state))
+
+    async def tag(self, owner: str, state: str, tag: str) -> None:
+        """Give a tag to a state, and take it from any other."""
+        await self._db.execute(
+            "insert into tags (owner, name, state) values (%s, %s, %s)"
+            " on conflict (owner, name) do update set state = excluded.state, created = now()",
+            (owner, tag, state),
+        )
+
+    async def untag(self, owner: str, tag: str) -> None:
+        """Remove a tag."""
+        await self._db.execute("delete from tags where owner = %s and name = %s", (owner, tag))
+
+    async def forget(self, owner: str) -> None:
+        """Remove all pins and tags of an owner."""
+        for table in ("pins", "tags"):
+            await self._db.execute(f"delete from {table} where owner = %s", (owner,))

@@ -1,0 +1,58 @@
+"""Reads the schema of a state from its catalog."""
+
+from __future__ import annotations
+
+import importlib.resources
+import json
+from typing import TypeVar
+
+from pgcellar.api import catalogs, records
+from pgcellar.runner.looks import sides
+
+R = TypeVar("R")
+
+#: Relations, functions and other objects in a description, of each.
+MAX_OBJECTS = 5_000
+#: Longer texts are cut, and told apart by a digest.
+_CUT = 20_000
+_CUT_BEGIN = (
+    f"(select case when length(v) > {_CUT} then left(v, {_CUT}) || ' … md5 ' || md5(v) else v end"
+    " from (values ("
+)
+_CUT_END = ")) as _ (v))"
+
+
+def _sql(name: str) -> str:
+    """A query; `{<}` and `{>}` stand around texts that may be long."""
+    text = importlib.resources.files(__package__).joinpath(name).read_text()
+    text = "\n".join(line for line in text.splitlines() if not line.startswith("--"))
+    limit = str(MAX_OBJECTS + 1)
+    return text.replace("{<}", _CUT_BEGIN).replace("{>}", _CUT_END).replace("{limit}", limit)
+
+
+_RELATIONS = _sql("relations.sql")
+_FUNCTIONS = _sql("functions.sql")
+_OBJECTS = _sql("objects.sql")
+
+
+async def read(side: sides.Side, state: str, deadline: sides.Deadline) -> catalogs.StateDetail:
+    """The schema of a state. Raises StatementFailed or TimeoutError."""
+    relations, all_relations = await _listed(side, _RELATIONS, catalogs.RelationInfo, deadline)
+    functions, all_functions = await _listed(side, _FUNCTIONS, catalogs.FunctionInfo, deadline)
+    objects, all_objects = await _listed(side, _OBJECTS, catalogs.ObjectInfo, deadline)
+    return catalogs.StateDetail(
+        state=state,
+        relations=relations,
+        functions=functions,
+        objects=objects,
+        bytes=side.bytes,
+        complete=all_relations and all_functions and all_objects,
+    )
+
+
+async def _listed(
+    side: sides.Side, query: str, cls: type[R], deadline: sides.Deadline
+) -> tuple[tuple[R, ...], bool]:
+    rows, complete = await side.rows(query, deadline, max_rows=MAX_OBJECTS)
+    found = tuple(records.from_json(cls, json.loads(row[2] or "{}")) for row in rows)
+    return found, complete
