@@ -29,7 +29,7 @@ _COPY_MS_PER_MIB = 3.0
 _MIB = 1024 * 1024
 #: The share of the room for snapshots that may be exempt from eviction.
 _SPARED = 0.5
-NOT_KEPT = "Run the notebook up to the cell that leads to it: a state is kept a moment later."
+NOT_KEPT = "Run the cell that leads to it again (in REST with `rerun`): it is kept a moment later."
 #: Weight of the newest measurement in the running average.
 _NEWEST = 0.3
 

@@ -16,7 +16,9 @@ DETAIL_SECONDS = 20.0
 DIFF_SECONDS = 45.0
 #: Looks at a time, of all owners; of one owner it is one.
 _AT_ONCE = 4
-_RUN_AGAIN = "Run the notebook up to the cell that leads to it: a state is kept a moment later."
+_RUN_AGAIN = (
+    "Run the cell that leads to it again (in REST with `rerun`): it is kept a moment later."
+)
 
 Using = Callable[[str], contextlib.AbstractAsyncContextManager[workspace.Workspace]]
 
