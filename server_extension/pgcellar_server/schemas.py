@@ -31,6 +31,7 @@ _RECORDS = (
     records.PlanStep,
     records.Page,
     records.Column,
+    records.EnvironmentInfo,
     records.StateInfo,
     catalogs.StateDetail,
     catalogs.RelationInfo,
@@ -142,6 +143,10 @@ _OTHERS: Mapping[str, Any] = {
         error={"anyOf": [ref("SqlError"), {"type": "null"}]},
     ),
     "StateList": _object(states=_list(ref("StateInfo"))),
+    "EnvironmentList": _object(environments=_list(ref("EnvironmentInfo"))),
+    "Confirmation": _object(
+        confirm={"type": "string", "description": "The sandbox's id: that it is really meant."}
+    ),
     "Chunks": _object(chunks={**_list(_DIGEST), "maxItems": 10_000}),
     "Missing": _object(missing=_list(_DIGEST)),
     "File": _object(name=_TEXT, bytes={"type": "integer"}, sha256=_DIGEST),

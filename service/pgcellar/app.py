@@ -24,9 +24,10 @@ import traitlets
 import traitlets.config
 
 import pgcellar
-from pgcellar import observing, people
+from pgcellar import observing, people, tending
 from pgcellar.api import client, errors, paths, records
 from pgcellar.control import database
+from pgcellar.environments import handlers as environment_handlers
 from pgcellar.environments import local, spawner
 from pgcellar.environments import service as environments
 from pgcellar.environments import store as sandboxes
@@ -195,6 +196,14 @@ class ServiceApp(traitlets.config.Application):
             self._runner, ledger_store.RunStore(db), spend=self._people.spend
         )
         await self._ledger.open()
+        self._tending = tending.Tending(
+            self._environments,
+            self._runner,
+            self._ledger,
+            self._observing,
+            base_of=self._base_of,
+            forget=self._forget,
+        )
         stack.push_async_callback(self._ledger.close)
 
     def _listen(self) -> tornado.httpserver.HTTPServer:
@@ -290,6 +299,16 @@ class ServiceApp(traitlets.config.Application):
         self._leaving.add(task)
         task.add_done_callback(self._leaving.discard)
 
+    def _base_of(self, owner: str) -> str | None:
+        cache = self._caches.get(owner)
+        return None if cache is None else cache.base
+
+    async def _forget(self, owner: str) -> None:
+        """Drop what is kept of an owner's states besides the sandbox, which is gone."""
+        await self._index.keep_only(self._environments.names())
+        await index.PinStore(self._db).forget(owner)
+        await knowledge.forget(self._db, owner)
+
     async def _cache_of(self, owner: str) -> snapshots.SnapshotCache:
         await self._runner.space(owner)
         return self._caches[owner]
@@ -299,8 +318,9 @@ class ServiceApp(traitlets.config.Application):
         running = {"runner": self._runner, "files": uploaded}
         accepted = {"ledger": self._ledger, "files": uploaded}
         run = "/accepted/([0-9a-f]{32})"
-        state = state_handlers.STATE
-        keeping = {"cache_of": self._cache_of}
+        state, sandbox = state_handlers.STATE, environment_handlers.ENVIRONMENT
+        keeping = {"cache_of": self._cache_of, "act": self._observing.act}
+        tended = {"tending": self._tending}
         looking = {"looks": looks.Looks(self._runner.using)}
         at = client.PREFIX
         return tornado.web.Application(
@@ -328,6 +348,11 @@ class ServiceApp(traitlets.config.Application):
                 (f"{at}/states/{state}/diff/{state}", look_handlers.Diff, looking),
                 (f"{at}/states/{state}/pin", state_handlers.Pin, keeping),
                 (f"{at}/states/{state}/tags/{state_handlers.TAG}", state_handlers.Tag, keeping),
+                (f"{at}/environments", environment_handlers.Environments, tended),
+                (f"{at}/environments/{sandbox}", environment_handlers.Environment, tended),
+                (f"{at}/environments/{sandbox}/stop", environment_handlers.Stop, tended),
+                (f"{at}/environments/{sandbox}/restart", environment_handlers.Restart, tended),
+                (f"{at}/environments/{sandbox}/reset", environment_handlers.Reset, tended),
                 (f"{at}/gc", state_handlers.Collect, keeping),
                 (f"{at}/service", Status, {"app": self}),
                 (f"{at}/service/stop", Stop, {"app": self}),

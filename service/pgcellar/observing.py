@@ -156,6 +156,11 @@ class Observing:
             cell = request.cells[request.head].id if request.head < len(request.cells) else ""
             await self.log.write(who.act("page.read", request.notebook, details={"cell": cell}))
 
+    async def act(self, owner: str, action: str, target: str, **details: str) -> None:
+        """Somebody is about to do something that is written down. Raises AuditUnavailable."""
+        who = _who(owner, calls.current.get())
+        await self.log.write(who.act(action, target, details=details))
+
     def mount(
         self, routed: tornado.web.Application, now: gauges.Gauges, touch: Callable[[], None]
     ) -> None:

@@ -114,6 +114,23 @@ class Client:
         name = urllib.parse.quote(tag, safe="")
         await self._json("PUT" if tagged else "DELETE", f"/states/{state}/tags/{name}")
 
+    async def environments(self) -> list[records.EnvironmentInfo]:
+        """The caller's sandboxes. None is started for it."""
+        body = await self._json("GET", "/environments")
+        return [records.from_json(records.EnvironmentInfo, each) for each in body["environments"]]
+
+    async def stop_environment(self, name: str) -> None:
+        """Cancel what runs in a sandbox, and stop it; its states stay. Raises NotFound."""
+        await self._json("POST", f"/environments/{name}/stop", {})
+
+    async def restart_environment(self, name: str) -> None:
+        """Stop a sandbox and start it. Raises NotFound."""
+        await self._json("POST", f"/environments/{name}/restart", {})
+
+    async def reset_environment(self, name: str) -> None:
+        """Remove a sandbox with its states, pins and tags. Raises NotFound."""
+        await self._json("POST", f"/environments/{name}/reset", {"confirm": name})
+
     async def forget(self, notebook: str) -> None:
         """Give back the instances of a notebook; its snapshots stay."""
         await self._json("POST", "/notebooks/forget", {"notebook": notebook}, start=False)

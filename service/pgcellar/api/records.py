@@ -324,6 +324,29 @@ class StateInfo:
     tags: tuple[str, ...] = ()
 
 
+EnvironmentStatus = Literal["starting", "running", "stopped"]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class EnvironmentInfo:
+    """A sandbox: what it is and what it does.
+
+    What only one that runs has is None otherwise. `base` is the id of the state that is empty;
+    `since` is when it was started, in ISO 8601; `runs` counts what uses it now, and `idle_seconds`
+    how long nothing did.
+    """
+
+    id: str
+    kind: str
+    status: EnvironmentStatus
+    server_version: str | None = None
+    base: str | None = None
+    memory_bytes: int | None = None
+    since: str | None = None
+    runs: int = 0
+    idle_seconds: float | None = None
+
+
 RunStatus = Literal["queued", "running", "done", "failed", "cancelled"]
 
 

@@ -147,6 +147,23 @@ class Remote:
         name = parse.quote(tag, safe="")
         await self._json("PUT" if tagged else "DELETE", f"/states/{state}/tags/{name}")
 
+    async def environments(self) -> list[records.EnvironmentInfo]:
+        """The caller's sandboxes. None is started for it."""
+        body = await self._json("GET", "/environments")
+        return [records.from_json(records.EnvironmentInfo, each) for each in body["environments"]]
+
+    async def stop_environment(self, name: str) -> None:
+        """Cancel what runs in a sandbox, and stop it; its states stay. Raises NotFound."""
+        await self._json("POST", f"/environments/{name}/stop", {})
+
+    async def restart_environment(self, name: str) -> None:
+        """Stop a sandbox and start it. Raises NotFound."""
+        await self._json("POST", f"/environments/{name}/restart", {})
+
+    async def reset_environment(self, name: str) -> None:
+        """Remove a sandbox with its states, pins and tags. Raises NotFound."""
+        await self._json("POST", f"/environments/{name}/reset", {"confirm": name})
+
     async def upload(self, path: pathlib.Path, name: str) -> int:
         """Have a file on the server, for `\\copy`; how many bytes had to travel."""
         digests: list[str] = []

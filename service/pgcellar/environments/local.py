@@ -123,6 +123,10 @@ class LocalSpawner(spawner.Spawner):
         """See `Spawner.restrain`."""
         await self._server.restrain(restraints)
 
+    def memory(self) -> int | None:
+        """See `Spawner.memory`."""
+        return self._server.memory()
+
     def trusted(self) -> bool:
         """See `Spawner.trusted`: after an unclean stop with fsync off nothing is."""
         if not self._server.initialised or "password" not in self.state:

@@ -11,6 +11,7 @@ import asyncio
 import collections
 import contextlib
 import dataclasses
+import datetime
 import logging
 import secrets
 import time
@@ -53,6 +54,7 @@ class Sandbox:
         self._spawner = source
         self._runs = 0
         self._used = time.monotonic()
+        self.since = datetime.datetime.now(datetime.UTC)
 
     @property
     def name(self) -> str:
@@ -84,6 +86,15 @@ class Sandbox:
     async def restrain(self, restraints: spawner.Restraints) -> None:
         """Bound what its sessions use from now on."""
         await self._spawner.restrain(restraints)
+
+    @property
+    def runs(self) -> int:
+        """How many use it now."""
+        return self._runs
+
+    def memory(self) -> int | None:
+        """Bytes that its server has in memory, where that is known."""
+        return self._spawner.memory()
 
     async def stop(self) -> None:
         """Stop the server in order."""
@@ -118,6 +129,7 @@ class Environments:
         self._live: dict[str, Sandbox] = {}
         self._spare: list[Sandbox] = []
         self._rows: dict[str, store.SandboxRow] = {}
+        self._beginning: dict[str, store.SandboxRow] = {}
         self._locks: dict[str, asyncio.Lock] = collections.defaultdict(asyncio.Lock)
         self._watcher: asyncio.Task[None] | None = None
         self._stopped = stopped
@@ -172,6 +184,33 @@ class Environments:
                 self._rows[owner] = found.row
                 return found
 
+    def find(self, owner: str) -> tuple[store.SandboxRow, Sandbox | None] | None:
+        """The owner's sandbox, and if it runs, that; one that starts has the status `starting`."""
+        live = self._live.get(owner)
+        if live is not None and live.alive():
+            return live.row, live
+        row = self._beginning.get(owner)
+        if row is None and owner in self._rows:
+            row = dataclasses.replace(self._rows[owner], status="stopped")
+        return None if row is None else (row, None)
+
+    async def stop(self, owner: str) -> None:
+        """Stop the owner's sandbox in order, if it runs; its disk stays."""
+        async with self._locks[owner]:
+            live = self._live.get(owner)
+            if live is not None:
+                await self._stop(owner, live)
+
+    async def remove(self, owner: str) -> None:
+        """End the owner's sandbox at once, with all it has; the next one is another."""
+        async with self._locks[owner]:
+            found = self.find(owner)
+            if found is not None:
+                self._live.pop(owner, None)
+                self._rows.pop(owner, None)
+                await self._remove(found[0])
+                self._stopped(owner)
+
     def names(self) -> list[str]:
         """Every sandbox there is, running or not."""
         owned = [row.name for row in self._rows.values()]
@@ -183,7 +222,7 @@ class Environments:
 
     def counts(self) -> dict[str, int]:
         """How many sandboxes there are, by what they do."""
-        stopped = self._rows.keys() - self._live.keys()
+        stopped = self._rows.keys() - self._live.keys() - self._beginning.keys()
         return {
             "running": len(self._live),
             "spare": len(self._spare),
@@ -200,17 +239,21 @@ class Environments:
 
     async def _resume(self, owner: str) -> Sandbox | None:
         """The sandbox that was the owner's before, unless its disk can't be trusted."""
-        row = self._rows.pop(owner, None)
+        row = self._rows.get(owner)
         if row is None:
             return None
-        if row.kind == self._kind and self._make(row.name, row.state).trusted():
-            try:
+        # Until it is removed it is one of those there are, and so are its snapshots.
+        try:
+            if row.kind == self._kind and self._make(row.name, row.state).trusted():
                 return await self._start(row)
-            except errors.PostgresFailed:
-                logger.warning("sandbox %s does not start again; it is replaced", row.name)
-                return None
-        logger.warning("sandbox %s did not end in order; it is replaced", row.name)
-        await self._remove(row)
+            logger.warning("sandbox %s did not end in order; it is replaced", row.name)
+            await self._remove(row)
+        except errors.PostgresFailed:
+            logger.warning("sandbox %s does not start again; it is replaced", row.name)
+        except BaseException:
+            self._rows.pop(owner, None)
+            raise
+        self._rows.pop(owner, None)
         return None
 
     async def _start(self, row: store.SandboxRow) -> Sandbox:
@@ -220,6 +263,7 @@ class Environments:
     async def _begin(self, row: store.SandboxRow) -> Sandbox:
         source = self._make(row.name, row.state)
         await self._store.save(row)
+        self._beginning[row.owner] = dataclasses.replace(row, status="starting")
         try:
             async for state in source.start():
                 row = dataclasses.replace(row, state=dict(state))
@@ -227,6 +271,8 @@ class Environments:
         except BaseException:
             await asyncio.shield(self._remove(row))
             raise
+        finally:
+            self._beginning.pop(row.owner, None)
         row = dataclasses.replace(row, status="running")
         await self._store.save(row)
         return Sandbox(row, source)

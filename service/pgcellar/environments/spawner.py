@@ -89,6 +89,10 @@ class Spawner(traitlets.config.Configurable):
     async def restrain(self, restraints: Restraints) -> None:
         """Bound what the running server's sessions use from now on, as far as that can be done."""
 
+    def memory(self) -> int | None:
+        """Bytes that the server has in memory, where that is known. May take some milliseconds."""
+        return None
+
     def trusted(self) -> bool:
         """Whether what the stopped server's disk holds may be used again."""
         raise NotImplementedError

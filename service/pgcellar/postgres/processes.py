@@ -98,6 +98,15 @@ def children(pid: int) -> list[Process]:
     return [process for process in found if process is not None]
 
 
+def memory(pid: int) -> int | None:
+    """Bytes a process has in memory, its share of what it shares; None if that can't be told."""
+    try:
+        lines = (PROC / str(pid) / "smaps_rollup").read_text().splitlines()
+    except OSError:
+        return None
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:")), None)
+
+
 def works_in(pid: int, folder: pathlib.Path) -> bool:
     """Whether it is the process's working folder, as far as we may look."""
     try:

@@ -135,6 +135,15 @@ class Server:
         if self._process is not None:
             await restraints.apply(self._process, allowed, self._account)
 
+    def memory(self) -> int | None:
+        """Bytes that the server has in memory; None if it does not run, or that can't be told."""
+        process = self._process
+        if process is None:
+            return None
+        family = [process.pid, *(child.pid for child in processes.children(process.pid))]
+        found = [size for size in map(processes.memory, family) if size is not None]
+        return sum(found) if found else None
+
     async def stop(self, timeout: float = 10.0) -> None:  # noqa: ASYNC109 - what is late is killed
         """Stop the server in order; what has not stopped after `timeout` seconds is killed."""
         process = self._found()

@@ -140,6 +140,12 @@ class Ledger:
         if live is not None:
             await self._cancel(live, "The run was cancelled.")
 
+    async def cancel_all(self, owner: str, reason: str) -> None:
+        """Cancel all runs of an owner that are not over."""
+        for live in list(self._live.values()):
+            if live.run.owner == owner:
+                await self._cancel(live, reason)
+
     async def follow(
         self, owner: str, identity: str, after: str | None = None
     ) -> AsyncGenerator[recordings.Line, None]:

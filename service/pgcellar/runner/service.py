@@ -54,6 +54,9 @@ class Environments(Protocol):
 #: Characters; parsing takes about a second for ten million of them.
 LONG_CELL = 200_000
 _CANCELLED = "57014"
+#: Seconds for which runs that are cancelled all at once are waited for; then whoever cancelled them
+#: ends what they run in.
+_INTERRUPT_SECONDS = 10.0
 _TYPES: Mapping[str, Any] = {
     "notebook": str,
     "head": int,
@@ -101,6 +104,8 @@ class Runner:
         self._runs: dict[tuple[str, str], run.Run] = {}
         #: Runs that have begun, perhaps at no head yet: whether they were cancelled.
         self._known: dict[tuple[str, str], bool] = {}
+        #: Set when the next run ends, and then another.
+        self._over = asyncio.Event()
         self.active = 0
 
     async def close(self) -> None:
@@ -146,7 +151,7 @@ class Runner:
             await emit(nothing_ran(request, exc, cell=bases.cell(request)))
         finally:
             self.active -= 1
-            self._runs.pop((owner, identity), None)
+            self._ended(owner, identity)
             del self._known[owner, identity]
 
     async def _expand(self, request: records.RunRequest) -> bases.Expanded:
@@ -227,6 +232,19 @@ class Runner:
         if current is not None:
             await current.cancel()
 
+    async def interrupt(self, owner: str) -> None:
+        """Cancel all that runs for an owner, and wait for it to end, but not for ever."""
+        for key in self._known:
+            if key[0] == owner:
+                self._known[key] = True
+        for key, current in list(self._runs.items()):
+            if key[0] == owner:
+                await current.cancel()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_INTERRUPT_SECONDS):
+                while any(key[0] == owner for key in self._runs):
+                    await self._over.wait()
+
     async def plan(self, owner: str, request: records.RunRequest) -> records.Plan:
         """What a run would do, without doing it."""
         check(request)
@@ -285,9 +303,14 @@ class Runner:
             await self._head(owner, expanded.request, tell, identity, parsed, gate)
         finally:
             self.active -= 1
-            self._runs.pop((owner, identity), None)
+            self._ended(owner, identity)
         assert done is not None
         return done
+
+    def _ended(self, owner: str, identity: str) -> None:
+        self._runs.pop((owner, identity), None)
+        self._over.set()
+        self._over = asyncio.Event()
 
     async def forget(self, owner: str, notebook: str) -> None:
         """Give a notebook's instances back, if its sandbox runs."""

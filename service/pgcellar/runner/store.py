@@ -304,6 +304,12 @@ _KEYS = {
 }
 
 
+async def forget(db: database.ControlDatabase, owner: str) -> None:
+    """Drop all that was learned for an owner. Nobody may hold a KnowledgeStore of theirs."""
+    for table in _KEYS:
+        await db.execute(f"delete from {table} where owner = %(owner)s", {"owner": owner})
+
+
 def outcome_key(owner: str, before: str, canonicals: Sequence[str], digests: Sequence[str]) -> str:
     """The key of a cell's outcome: whose, the state it ran in, all its statements, its files."""
     text = json.dumps([owner, before, list(canonicals), list(digests)])

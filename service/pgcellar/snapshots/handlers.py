@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, Protocol
 
 from pgcellar.api import errors, records
 from pgcellar.snapshots import service, store
 from pgcellar.web import base
 
 CacheOf = Callable[[str], Awaitable[service.SnapshotCache]]
+
+
+class Act(Protocol):
+    """Takes down what somebody is about to do."""
+
+    async def __call__(self, owner: str, action: str, target: str, **details: str) -> None:
+        """Raises AuditUnavailable."""
+
 
 #: What a state and a tag look like in a path.
 STATE = "([0-9a-f]{64})"
@@ -21,9 +29,18 @@ class _CacheHandler(base.BaseHandler):
 
     scope = "states"
 
-    def initialize(self, cache_of: CacheOf) -> None:
+    def initialize(self, cache_of: CacheOf, act: Act) -> None:
         """See the routes in `pgcellar.app`."""
         self.cache_of = cache_of
+        self.act = act
+
+    async def cache(self) -> service.SnapshotCache:
+        """The snapshots of whoever asks."""
+        return await self.cache_of(self.identity.subject)
+
+    async def note(self, action: str, state: str, **details: str) -> None:
+        """Take down what is about to be done with a state. Raises AuditUnavailable."""
+        await self.act(self.identity.subject, f"state.{action}", state, **details)
 
 
 class States(_CacheHandler):
@@ -31,7 +48,7 @@ class States(_CacheHandler):
 
     async def get(self) -> None:
         """List them, oldest first."""
-        cache = await self.cache_of(self.identity.subject)
+        cache = await self.cache()
         listed = [_info(cache, snapshot) for snapshot in cache.all()]
         self.answer({"states": [records.to_json(info) for info in listed]})
 
@@ -41,13 +58,15 @@ class Pin(_CacheHandler):
 
     async def put(self, state: str) -> None:
         """Pin a state: it is not evicted."""
-        cache = await self.cache_of(self.identity.subject)
+        cache = await self.cache()
+        await self.note("pin", state)
         await cache.pin(state)
         self.answer(_told(cache, state))
 
     async def delete(self, state: str) -> None:
         """Unpin a state, be it kept or not."""
-        cache = await self.cache_of(self.identity.subject)
+        cache = await self.cache()
+        await self.note("unpin", state)
         await cache.pins.unpin(state)
         self.set_status(204)
 
@@ -57,13 +76,15 @@ class Tag(_CacheHandler):
 
     async def put(self, state: str, tag: str) -> None:
         """Give a tag to a state, which is not evicted then; another that had it loses it."""
-        cache = await self.cache_of(self.identity.subject)
+        cache = await self.cache()
+        await self.note("tag", state, tag=tag)
         await cache.tag(state, tag)
         self.answer(_told(cache, state))
 
     async def delete(self, state: str, tag: str) -> None:
         """Take a tag from a state, be it kept or not."""
-        cache = await self.cache_of(self.identity.subject)
+        cache = await self.cache()
+        await self.note("untag", state, tag=tag)
         await cache.pins.untag(state, tag)
         self.set_status(204)
 
@@ -97,7 +118,7 @@ class Collect(_CacheHandler):
 
     async def post(self) -> None:
         """Say what went and what is left."""
-        cache = await self.cache_of(self.identity.subject)
+        cache = await self.cache()
         strays = await cache.reconcile()
         evicted = await cache.evict()
         left = cache.all()
