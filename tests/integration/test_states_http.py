@@ -109,8 +109,11 @@ def test_pins_and_tags(
     assert gateway.delete(f"/states/{after}/tags/exam-1").status_code == 204
     written = gateway_cli.json("audit", "show", "--action", "state.*")["records"]
     assert {(r["action"], r["target"]) for r in written} >= {
-        ("state.pin", before), ("state.unpin", before), ("state.tag", after), ("state.untag", after),
-    }  # fmt: skip
+        ("state.pin", before),
+        ("state.unpin", before),
+        ("state.tag", after),
+        ("state.untag", after),
+    }
 
 
 def test_with_python(gateway: httpx.Client, states: tuple[str, str]) -> None:
