@@ -292,6 +292,64 @@ PROFILES = (
     ),
 )
 
+_CLASS = "/profiles/classes/{class_}"
+_SANDBOX = f"{_CLASS}/members/{{subject}}/sandbox"
+TEACHING = (
+    Route(
+        method="GET",
+        path=f"{_CLASS}/activity",
+        service=f"{_CLASS}/activity",
+        summary="Who of a class is online, how far each is, and whose sandbox is stuck",
+        tag="teaching",
+        query=(
+            _query("limit", "Members on a page, up to 1,000."),
+            _query("after", "`next` of the page before."),
+        ),
+        answers=_ANY,
+        problems=(404,),
+    ),
+    Route(
+        method="POST",
+        path=f"{_SANDBOX}/stop",
+        service=f"{_SANDBOX}/stop",
+        summary="Cancel a student's runs and stop the sandbox; its states stay",
+        tag="teaching",
+        status=204,
+        problems=(404, 409),
+    ),
+    Route(
+        method="POST",
+        path=f"{_SANDBOX}/reset",
+        service=f"{_SANDBOX}/reset",
+        summary="Remove a student's sandbox with all its states",
+        tag="teaching",
+        status=204,
+        body={
+            "type": "object",
+            "properties": {"confirm": {"const": True}},
+            "required": ["confirm"],
+        },
+        problems=(404, 409),
+    ),
+    Route(
+        method="POST",
+        path=f"{_SANDBOX}/extend",
+        service=f"{_SANDBOX}/extend",
+        summary="Let a student's sandbox be idle, and give more, for a while",
+        tag="teaching",
+        body={
+            "type": "object",
+            "properties": {
+                "minutes": {"type": "integer", "minimum": 1, "maximum": 1440},
+                "quotas": {"type": "object", "additionalProperties": {"type": "number"}},
+            },
+            "required": ["minutes"],
+        },
+        answers=_ANY,
+        problems=(404,),
+    ),
+)
+
 _ACCOUNT = "/identity/accounts/{subject}"
 ADMINISTRATION = (
     Route(
@@ -404,4 +462,4 @@ AUDIT = (
 )
 
 #: All routes of the central gateway.
-ALL: tuple[Route, ...] = (*routes.ROUTES, *IDENTITY, *PROFILES, *ADMINISTRATION, *AUDIT)
+ALL: tuple[Route, ...] = (*routes.ROUTES, *IDENTITY, *PROFILES, *TEACHING, *ADMINISTRATION, *AUDIT)

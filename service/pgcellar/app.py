@@ -24,7 +24,7 @@ import traitlets
 import traitlets.config
 
 import pgcellar
-from pgcellar import observing, people, tending
+from pgcellar import classroom, observing, people, tending
 from pgcellar.api import client, errors, paths, records
 from pgcellar.control import database
 from pgcellar.environments import handlers as environment_handlers
@@ -38,6 +38,8 @@ from pgcellar.runner import (
     ledger,
     ledger_handlers,
     ledger_store,
+    progress,
+    progress_store,
     slices,
     upload_handlers,
     uploads,
@@ -163,6 +165,10 @@ class ServiceApp(traitlets.config.Application):
         self._people = await stack.enter_async_context(
             people.open(identity, self._paths, db, self._observing.log)
         )
+        self._steps: progress.Progress | None = None
+        if identity.enabled:
+            steps = progress.Progress(progress_store.ProgressStore(db))
+            self._steps = await stack.enter_async_context(steps.kept())
         self._environments = environments.Environments(
             sandboxes.SandboxStore(db),
             self._spawner,
@@ -190,6 +196,7 @@ class ServiceApp(traitlets.config.Application):
             kept,
             files.Files(self._uploads),
             self._people.limit,
+            self._steps,
         )
         stack.push_async_callback(self._runner.close)
         self._ledger = ledger.Ledger(
@@ -356,12 +363,18 @@ class ServiceApp(traitlets.config.Application):
                 (f"{at}/gc", state_handlers.Collect, keeping),
                 (f"{at}/service", Status, {"app": self}),
                 (f"{at}/service/stop", Stop, {"app": self}),
-                *self._people.routes(),
+                *self._people.routes(self._classroom),
             ],
             default_handler_class=base.Missing,
             log_function=lambda handler: self.touch(),
             pgcellar_authentication=self._people.authentication(),
             pgcellar_quotas=self._people.allowances,
+        )
+
+    def _classroom(self) -> classroom.Classroom:
+        assert self._steps is not None
+        return classroom.Classroom(
+            self._runner, self._ledger, self._environments, self._steps, self._tending
         )
 
     def _gauges(self) -> gauges.Gauges:

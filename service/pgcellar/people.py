@@ -10,16 +10,17 @@ import asyncio
 import collections
 import contextlib
 import dataclasses
+import datetime
 import logging
 import math
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 import traitlets
 import traitlets.config
 
-from pgcellar.api import auditing, client, errors, identities, paths, quotas
+from pgcellar.api import auditing, client, errors, identities, paths, quotas, teaching
 from pgcellar.control import database
 from pgcellar.web import authentication, base
 
@@ -84,8 +85,8 @@ class People(Protocol):
     def authentication(self) -> authentication.Authentication:
         """How their requests are told apart."""
 
-    def routes(self) -> list[Any]:
-        """The routes of identity and profiles."""
+    def routes(self, classroom: Callable[[], teaching.Classroom]) -> list[Any]:
+        """The routes of identity and profiles; of people's work a classroom is asked."""
 
     async def limit(self, owner: str, limit: quotas.Limit) -> float:
         """A limit of the owner of something."""
@@ -117,7 +118,7 @@ class Owner:
         """See `People`."""
         return authentication.Authentication()
 
-    def routes(self) -> list[Any]:
+    def routes(self, classroom: Callable[[], teaching.Classroom]) -> list[Any]:
         """See `People`."""
         return [(f"{client.PREFIX}/(?:identity|profiles)/.*", Disabled)]
 
@@ -155,7 +156,7 @@ class _Everybody:
         audit: auditing.AuditLog,
     ) -> None:
         # Libraries of cryptography, which take their time.
-        from pgcellar.identity import composing, sealing, throttle
+        from pgcellar.identity import composing, presence, sealing, throttle
         from pgcellar.profiles import handlers as profiles
 
         self._settings = settings
@@ -171,6 +172,7 @@ class _Everybody:
             registration=settings.registration and settings.passwords,
             issued=dataclasses.replace(throttle.ANONYMOUS, count=settings.anonymous_per_hour),
         )
+        self._presence = presence.Presence(self._identity.sessions, self._identity.accounts)
         self._profiles = profiles.compose(control, audit, registry=self)
         self.allowances: quotas.Quotas = self._profiles.profiles
         self._kinds: collections.OrderedDict[str, tuple[float, identities.Identity]] = (
@@ -182,25 +184,28 @@ class _Everybody:
         """While this is held what expires is removed."""
         tidying = asyncio.create_task(self._tidy())
         try:
-            yield self
+            async with self._presence.kept():
+                yield self
         finally:
             tidying.cancel()
             await asyncio.gather(tidying, return_exceptions=True)
 
     def authentication(self) -> authentication.Authentication:
         """See `People`."""
-        return authentication.Authentication(verifier=self._identity.sessions)
+        return authentication.Authentication(verifier=self._presence)
 
-    def routes(self) -> list[Any]:
+    def routes(self, classroom: Callable[[], teaching.Classroom]) -> list[Any]:
         """See `People`."""
         from pgcellar.identity import admin_handlers as administration
         from pgcellar.identity import handlers as identity
         from pgcellar.profiles import handlers as profiles
+        from pgcellar.profiles import teaching_handlers as teachers
 
         return [
             *identity.routes(client.PREFIX, self._identity),
             *administration.routes(client.PREFIX, self._identity),
             *profiles.routes(client.PREFIX, self._profiles),
+            *teachers.routes(client.PREFIX, self._profiles.teaching(classroom())),
         ]
 
     async def limit(self, owner: str, limit: quotas.Limit) -> float:
@@ -220,6 +225,10 @@ class _Everybody:
         if account is None:
             return None
         return identities.Identity(subject=subject, name=account.name, kind=account.kind)
+
+    async def last_seen(self, subjects: Sequence[str]) -> Mapping[str, datetime.datetime]:
+        """See `identities.Registry`."""
+        return await self._presence.of(subjects)
 
     async def _who(self, owner: str) -> identities.Identity:
         known = self._kinds.get(owner)

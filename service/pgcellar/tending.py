@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Protocol
 
 from pgcellar.api import errors, records
@@ -14,6 +15,8 @@ from pgcellar.runner import ledger, service
 
 logger = logging.getLogger(__name__)
 
+#: Seconds that a sandbox gets to stop; one that is about to start runs before it is stopped.
+_STOP_SECONDS = 30.0
 _STOPPED = "The sandbox was stopped by its owner."
 _RESET = "The sandbox was reset by its owner."
 
@@ -23,6 +26,18 @@ class Audit(Protocol):
 
     async def act(self, owner: str, action: str, target: str) -> None:
         """Somebody is about to do something. Raises AuditUnavailable."""
+
+
+@contextlib.asynccontextmanager
+async def _in_time() -> AsyncIterator[None]:
+    try:
+        async with asyncio.timeout(_STOP_SECONDS):
+            yield
+    except TimeoutError:
+        raise errors.Conflict(
+            "This sandbox is about to start or to end, and can't be stopped now.",
+            hint="Try again in a moment.",
+        ) from None
 
 
 class Tending:
@@ -62,15 +77,13 @@ class Tending:
         """Cancel what runs in a sandbox, and stop it; its states stay. Raises NotFound."""
         self._found(owner, name)
         await self._audit.act(owner, "environment.stop", name)
-        await self._end(owner, _STOPPED)
-        await self._environments.stop(owner)
+        await self.halt(owner, _STOPPED)
 
     async def restart(self, owner: str, name: str) -> None:
         """Stop a sandbox and start it. Raises NotFound, or what keeps it from starting."""
         self._found(owner, name)
         await self._audit.act(owner, "environment.restart", name)
-        await self._end(owner, _STOPPED)
-        await self._environments.stop(owner)
+        await self.halt(owner, _STOPPED)
         await self._runner.leave(owner)
         await self._runner.space(owner)
 
@@ -78,8 +91,22 @@ class Tending:
         """Remove a sandbox, its states, and what was learned of them. Raises NotFound."""
         self._found(owner, name)
         await self._audit.act(owner, "environment.reset", name)
-        await self._end(owner, _RESET)
-        await self._environments.remove(owner)
+        await self.erase(owner, _RESET)
+
+    async def halt(self, owner: str, reason: str) -> None:
+        """Cancel what runs for somebody, and stop their sandbox if it runs. Raises Conflict."""
+        await self._end(owner, reason)
+        async with _in_time():
+            await self._environments.stop(owner)
+
+    async def erase(self, owner: str, reason: str) -> None:
+        """Remove somebody's sandbox with its states, and what was learned of them.
+
+        Raises Conflict.
+        """
+        await self._end(owner, reason)
+        async with _in_time():
+            await self._environments.remove(owner)
         # What is held of it is written when it is let go of, and must not be written later.
         await self._runner.leave(owner)
         await self._forget(owner)

@@ -7,6 +7,8 @@ given to another, and says nothing about the person.
 from __future__ import annotations
 
 import dataclasses
+import datetime
+from collections.abc import Mapping, Sequence
 from typing import Literal, Protocol
 
 #: By which a gateway says, over the service's Unix socket, where a request is from; and that it is
@@ -54,13 +56,20 @@ class Registry(Protocol):
     async def find(self, subject: str) -> Identity | None:
         """Who a subject is; None if there is no such account."""
 
+    async def last_seen(self, subjects: Sequence[str]) -> Mapping[str, datetime.datetime]:
+        """When each of some subjects was seen last; without those who never were."""
+
 
 class Anybody:
-    """Takes every subject for a registered one's: satisfies `Registry`."""
+    """Takes every subject for a registered one's, never seen: satisfies `Registry`."""
 
     async def find(self, subject: str) -> Identity | None:
         """See `Registry`."""
         return Identity(subject=subject, name=subject, kind="registered")
+
+    async def last_seen(self, subjects: Sequence[str]) -> Mapping[str, datetime.datetime]:
+        """See `Registry`."""
+        return {}
 
 
 ANYBODY = Anybody()

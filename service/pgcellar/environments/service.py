@@ -16,7 +16,7 @@ import logging
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, Literal
 
 from pgcellar.api import errors
 from pgcellar.environments import admission, spawner, store
@@ -43,6 +43,20 @@ class Limits:
     starting: int = 4
     queue: int = 1000
     patience: float = 60.0
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Standing:
+    """How an owner's sandbox stands, in seconds.
+
+    One that is `waiting` is about to start; `extended` is how long it will not be stopped for being
+    idle.
+    """
+
+    status: Literal["none", "stopped", "waiting", "running"]
+    idle: float = 0.0
+    waiting: float = 0.0
+    extended: float = 0.0
 
 
 class Sandbox:
@@ -131,6 +145,9 @@ class Environments:
         self._rows: dict[str, store.SandboxRow] = {}
         self._beginning: dict[str, store.SandboxRow] = {}
         self._locks: dict[str, asyncio.Lock] = collections.defaultdict(asyncio.Lock)
+        #: Owners whose sandboxes are about to start, since when; and who may be idle until when.
+        self._coming: dict[str, float] = {}
+        self._extended: dict[str, float] = {}
         self._watcher: asyncio.Task[None] | None = None
         self._stopped = stopped
         self._restraints = restraints
@@ -174,15 +191,37 @@ class Environments:
                 live.touch()
                 return live
             self._live.pop(owner, None)
-            async with self._admission.enter():
-                found = await self._resume(owner) or await self._take_spare(owner)
-                if found is None:
-                    found = await self._start(self._new_row(owner))
-                if self._restraints is not None:
-                    await found.restrain(await self._restraints(owner))
-                self._live[owner] = found
-                self._rows[owner] = found.row
-                return found
+            self._coming[owner] = time.monotonic()
+            try:
+                return await self._bring(owner)
+            finally:
+                del self._coming[owner]
+
+    async def _bring(self, owner: str) -> Sandbox:
+        async with self._admission.enter():
+            found = await self._resume(owner) or await self._take_spare(owner)
+            if found is None:
+                found = await self._start(self._new_row(owner))
+            if self._restraints is not None:
+                await found.restrain(await self._restraints(owner))
+            self._live[owner] = found
+            self._rows[owner] = found.row
+            return found
+
+    def extend(self, owner: str, seconds: float) -> None:
+        """Stop an owner's sandbox for being idle no sooner than in so many seconds."""
+        self._extended[owner] = time.monotonic() + seconds
+
+    def standing(self, owner: str) -> Standing:
+        """How an owner's sandbox stands."""
+        now = time.monotonic()
+        extended = max(self._extended.get(owner, 0.0) - now, 0.0)
+        if owner in self._coming:
+            return Standing(status="waiting", waiting=now - self._coming[owner], extended=extended)
+        live = self._live.get(owner)
+        if live is not None and live.alive():
+            return Standing(status="running", idle=live.idle_seconds(), extended=extended)
+        return Standing(status="stopped" if owner in self._rows else "none", extended=extended)
 
     def find(self, owner: str) -> tuple[store.SandboxRow, Sandbox | None] | None:
         """The owner's sandbox, and if it runs, that; one that starts has the status `starting`."""
@@ -305,7 +344,11 @@ class Environments:
 
     async def _cull(self) -> None:
         """Stop sandboxes nobody has used for `idle_timeout`; forget those that crashed."""
+        now = time.monotonic()
+        self._extended = {owner: end for owner, end in self._extended.items() if end > now}
         for owner, sandbox in list(self._live.items()):
+            if owner in self._extended:
+                continue
             async with self._locks[owner]:
                 if self._live.get(owner) is not sandbox:
                     continue

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import psycopg
@@ -153,6 +153,24 @@ class AccountStore:
         await self._db.execute(
             "update accounts set last_seen = now() where subject = %s", (subject,)
         )
+
+    async def seen_at(self, noted: Mapping[str, datetime.datetime]) -> None:
+        """When each of some subjects was here."""
+        await self._db.execute(
+            """
+            update accounts as a set last_seen = greatest(a.last_seen, n.at)
+            from unnest(%s::text[], %s::timestamptz[]) as n (subject, at)
+            where a.subject = n.subject
+            """,
+            (list(noted), list(noted.values())),
+        )
+
+    async def last_seen(self, subjects: Sequence[str]) -> dict[str, datetime.datetime]:
+        """When each of some subjects was here last."""
+        rows = await self._db.fetch(
+            "select subject, last_seen from accounts where subject = any (%s)", (list(subjects),)
+        )
+        return {row["subject"]: row["last_seen"] for row in rows}
 
     async def set_password(self, login: Login) -> None:
         """Replace the hash of a login's password."""

@@ -63,6 +63,18 @@ class ClassStore:
             (which,),
         )
 
+    async def members_after(
+        self, which: str, limit: int, after: str | None
+    ) -> list[dict[str, Any]]:
+        """Who is in a class, by subject; `after` is the last one seen."""
+        return await self._db.fetch(
+            """
+            select subject, name, role from members where class = %s and subject > %s
+            order by subject limit %s
+            """,
+            (which, after or "", limit),
+        )
+
     async def rename(self, which: str, name: str) -> None:
         """Call a class otherwise."""
         await self._db.execute("update classes set name = %s where id = %s", (name, which))

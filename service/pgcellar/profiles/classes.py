@@ -77,20 +77,20 @@ class Classes:
 
     async def rename(self, who: identities.Identity, which: str, name: object) -> None:
         """Call a class otherwise."""
-        await self._teaches(who, which)
+        await self.teaches(who, which)
         await self._store.rename(which, _name(name))
         await self._write(who, "class.rename", which)
 
     async def remove(self, who: identities.Identity, which: str) -> None:
         """Remove a class; its members keep what is theirs."""
-        await self._teaches(who, which)
+        await self.teaches(who, which)
         await self._store.remove(which)
         self._profiles.forget()
         await self._write(who, "class.remove", which)
 
     async def new_code(self, who: identities.Identity, which: str) -> str:
         """Another join code; the one before is good no more."""
-        await self._teaches(who, which)
+        await self.teaches(who, which)
         code = _code()
         await self._store.set_join_hash(which, _hash(code))
         await self._write(who, "class.code", which)
@@ -119,7 +119,7 @@ class Classes:
         self, who: identities.Identity, which: str, subject: str, role: object
     ) -> None:
         """Make a member a teacher or a student."""
-        await self._teaches(who, which)
+        await self.teaches(who, which)
         if role not in ("teacher", "student"):
             raise errors.BadRequest("`role` is `teacher` or `student`.")
         await self._member(which, subject)
@@ -131,7 +131,7 @@ class Classes:
     async def leave(self, who: identities.Identity, which: str, subject: str) -> None:
         """Take a member out; anybody may take themselves."""
         if subject != who.subject:
-            await self._teaches(who, which)
+            await self.teaches(who, which)
         await self._member(which, subject)
         if not await self._store.leave(which, subject):
             raise errors.Conflict("A class needs a teacher.")
@@ -142,12 +142,12 @@ class Classes:
         self, who: identities.Identity, which: str, values: Mapping[str, object]
     ) -> None:
         """Set limits that members of a class have."""
-        await self._teaches(who, which)
+        await self.teaches(who, which)
         await self._profiles.set_quotas(who, "class", which, values, teaches=True)
 
     async def quotas(self, who: identities.Identity, which: str) -> Mapping[quotas.Limit, float]:
         """The limits that are set for members of a class, for who teaches it."""
-        await self._teaches(who, which)
+        await self.teaches(who, which)
         return await self._profiles.set_for_class(which)
 
     # --- inside ------------------------------------------------------------------------------
@@ -161,7 +161,8 @@ class Classes:
             raise _missing()
         return role
 
-    async def _teaches(self, who: identities.Identity, which: str) -> None:
+    async def teaches(self, who: identities.Identity, which: str) -> None:
+        """Raise NotFound or Forbidden unless somebody teaches a class, or administers."""
         role = await self._role(who, which)
         if role == "student":
             raise errors.Forbidden("Only who teaches this class may do that.")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 from pgcellar.api import auditing, identities
+from pgcellar.api import teaching as api
 from pgcellar.control import database, windows
-from pgcellar.profiles import class_store, classes, limits, service, store
+from pgcellar.profiles import class_store, classes, limits, service, store, teaching
 from pgcellar.web import authentication, base
 
 
@@ -17,6 +19,8 @@ class Parts:
 
     profiles: service.Profiles
     classes: classes.Classes
+    #: What teachers see and do, over a classroom.
+    teaching: Callable[[api.Classroom], teaching.Teaching]
 
 
 def compose(
@@ -28,8 +32,13 @@ def compose(
     """The parts over one control database."""
     counted = windows.Windows(db)
     profiles = service.Profiles(store.ProfileStore(db), counted, audit, defaults, registry)
-    taught = classes.Classes(class_store.ClassStore(db), profiles, counted, audit, registry)
-    return Parts(profiles=profiles, classes=taught)
+    kept = class_store.ClassStore(db)
+    taught = classes.Classes(kept, profiles, counted, audit, registry)
+
+    def over(classroom: api.Classroom) -> teaching.Teaching:
+        return teaching.Teaching(kept, taught, profiles, registry, classroom, audit)
+
+    return Parts(profiles=profiles, classes=taught, teaching=over)
 
 
 class _ProfilesHandler(base.BaseHandler):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import datetime
 import math
 import time
 from collections.abc import Mapping
@@ -158,21 +159,45 @@ class Profiles:
         if not who.administers:
             if not (teaches and kind == "class"):
                 raise errors.Forbidden("Only an administrator may set these limits.")
-            for name, value in found.items():
-                most = self._defaults.teacher[name]
-                if value is not None and value > most:
-                    raise errors.Forbidden(
-                        f"A teacher may give {limits.sentence(name, most)} at most."
-                    )
+            self._check_given(found)
         if kind == "subject":
             await self._somebody(target)
         await self._store.set_quotas(kind, target, found)
         self._known.clear()
         await self._write(who, "quota.set", f"{kind}:{target}", "done", **found)
 
+    async def extend(
+        self,
+        who: identities.Identity,
+        which: str,
+        subject: str,
+        values: Mapping[str, object],
+        until: datetime.datetime,
+    ) -> dict[quotas.Limit, float]:
+        """Give a member of a class that `who` teaches limits at least so high until a time.
+
+        Raises BadRequest, Forbidden, or NotFound if they have just left the class.
+        """
+        found = limits.checked(values)
+        given = {name: value for name, value in found.items() if value is not None}
+        if len(given) < len(found):
+            raise errors.BadRequest("A limit for a while is a number.")
+        if not who.administers:
+            self._check_given(found)
+        await self._store.extend(which, subject, given, until)
+        self._known.clear()
+        return given
+
     def forget(self) -> None:
         """Somebody came into a class or left it: other limits may hold."""
         self._known.clear()
+
+    def _check_given(self, values: Mapping[quotas.Limit, float | None]) -> None:
+        """Raise Forbidden for what is more than a teacher may give."""
+        for name, value in values.items():
+            most = self._defaults.teacher[name]
+            if value is not None and value > most:
+                raise errors.Forbidden(f"A teacher may give {limits.sentence(name, most)} at most.")
 
     async def _somebody(self, subject: str) -> identities.Identity:
         found = await self._registry.find(subject)

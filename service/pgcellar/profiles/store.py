@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -54,20 +55,24 @@ class ProfileStore:
     async def limits(
         self, subject: str
     ) -> tuple[list[dict[quotas.Limit, float]], dict[quotas.Limit, float]]:
-        """What is set for the classes of a subject, and for the subject."""
+        """What is set for the classes of a subject, or given for a while, and for the subject."""
         rows = await self._db.fetch(
             """
             select kind, target, name, value from quotas
             where kind = 'subject' and target = %(subject)s or kind = 'class' and target in (
                 select class from members where subject = %(subject)s
             )
+            union all
+            select 'given', class, name, value from extensions
+            where subject = %(subject)s and until > now()
             """,
             {"subject": subject},
         )
         own: dict[quotas.Limit, float] = {}
-        classes: dict[str, dict[quotas.Limit, float]] = {}
+        classes: dict[tuple[str, str], dict[quotas.Limit, float]] = {}
         for row in rows:
-            into = own if row["kind"] == "subject" else classes.setdefault(row["target"], {})
+            key = row["kind"], row["target"]
+            into = own if row["kind"] == "subject" else classes.setdefault(key, {})
             into[row["name"]] = row["value"]
         return list(classes.values()), own
 
@@ -78,6 +83,29 @@ class ProfileStore:
             (kind, target),
         )
         return {row["name"]: row["value"] for row in rows}
+
+    async def extend(
+        self,
+        which: str,
+        subject: str,
+        values: Mapping[quotas.Limit, float],
+        until: datetime.datetime,
+    ) -> None:
+        """Give a member limits until a time. Raises NotFound if there is no such member."""
+        try:
+            async with self._db.connection() as conn, conn.transaction():
+                await conn.execute("delete from extensions where until < now()")
+                for name, value in values.items():
+                    await conn.execute(
+                        """
+                        insert into extensions (class, subject, name, value, until)
+                        values (%s, %s, %s, %s, %s) on conflict (class, subject, name)
+                        do update set value = excluded.value, until = excluded.until
+                        """,
+                        (which, subject, name, value, until),
+                    )
+        except psycopg.errors.ForeignKeyViolation as exc:
+            raise errors.NotFound("There is no such member.") from exc
 
     async def set_quotas(
         self, kind: Kind, target: str, values: Mapping[quotas.Limit, float | None]

@@ -8,6 +8,7 @@ one that was not leads to the same state, so that no run is lost or counts twice
 from __future__ import annotations
 
 import asyncio
+import collections
 import contextlib
 import dataclasses
 import datetime
@@ -141,10 +142,15 @@ class Ledger:
             await self._cancel(live, "The run was cancelled.")
 
     async def cancel_all(self, owner: str, reason: str) -> None:
-        """Cancel all runs of an owner that are not over."""
-        for live in list(self._live.values()):
-            if live.run.owner == owner:
-                await self._cancel(live, reason)
+        """Cancel all runs of an owner, those too that wait for their turn."""
+        for live in [live for live in self._live.values() if live.run.owner == owner]:
+            await self._cancel(live, reason)
+
+    def waiting(self) -> collections.Counter[str]:
+        """How many accepted runs of each owner wait for their turn."""
+        return collections.Counter(
+            live.run.owner for live in self._live.values() if not live.running
+        )
 
     async def follow(
         self, owner: str, identity: str, after: str | None = None

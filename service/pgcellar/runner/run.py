@@ -150,6 +150,11 @@ class Run:
             if task.uncancel():
                 raise asyncio.CancelledError
 
+    @property
+    def statement_seconds(self) -> float:
+        """How long the statement has been running that runs now; 0 if none does."""
+        return 0.0 if self._session is None else self._session.running_for
+
     async def cancel(self) -> None:
         """Cancel the run: the statement at the server if there is one, else the waiting."""
         if self._cancelled or self._ended:

@@ -9,6 +9,7 @@ import dataclasses
 import logging
 import math
 import secrets
+import time
 import types
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
@@ -22,6 +23,7 @@ from pgcellar.runner import (
     outputs,
     pages,
     planner,
+    progress,
     run,
     slices,
     workspace,
@@ -72,6 +74,28 @@ _ALL = (1 << 63) - 1
 _UNFORESEEN = "The service met an error it did not foresee; the cell left no trace."
 _LOGGED = "Its log has the details: `pgcellar service status` names it."
 
+
+@dataclasses.dataclass(kw_only=True, slots=True, eq=False)
+class _Begun:
+    """A run that has begun, perhaps at no head yet."""
+
+    notebook: str
+    cell: str
+    at: float = dataclasses.field(default_factory=time.monotonic)
+    cancelled: bool = False
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Busy:
+    """A run that is under way: since when, and since when its statement is."""
+
+    run: str
+    notebook: str
+    cell: str
+    seconds: float
+    statement_seconds: float
+
+
 #: Opens what the runner holds of a running sandbox.
 OpenWorkspace = Callable[[Any], Awaitable[workspace.Workspace]]
 #: What an owner is allowed of something; infinite where there is no limit.
@@ -92,7 +116,9 @@ class Runner:
         kept: slices.SliceStore,
         opener: files.Files,
         allowed: Allowed = _anything,
+        steps: progress.Progress | None = None,
     ) -> None:
+        self._steps = steps
         self._allowed = allowed
         self._environments = environments
         self._open_workspace = open_workspace
@@ -102,8 +128,8 @@ class Runner:
         self._workspaces: dict[str, tuple[Sandbox, workspace.Workspace]] = {}
         self._opening: dict[str, asyncio.Lock] = collections.defaultdict(asyncio.Lock)
         self._runs: dict[tuple[str, str], run.Run] = {}
-        #: Runs that have begun, perhaps at no head yet: whether they were cancelled.
-        self._known: dict[tuple[str, str], bool] = {}
+        #: Runs that have begun, perhaps at no head yet.
+        self._known: dict[tuple[str, str], _Begun] = {}
         #: Set when the next run ends, and then another.
         self._over = asyncio.Event()
         self.active = 0
@@ -131,7 +157,10 @@ class Runner:
         """
         check(request)
         identity = identity or secrets.token_hex(8)
-        self._known[owner, identity] = False
+        begun = _Begun(notebook=request.notebook, cell=request.cells[request.head].id)
+        self._known[owner, identity] = begun
+        if self._steps is not None:
+            emit = self._steps.watch(owner, request, emit)
         self.active += 1
         try:
             await emit(records.Started(run=identity))
@@ -199,6 +228,8 @@ class Runner:
         gate: gates.Gate | None,
     ) -> None:
         for last in (False, True):
+            # Nor does a sandbox start for a run that was cancelled while it lost the one before.
+            self._check_cancelled(owner, identity)
             sandbox, space = await self._workspace(owner, emit)
             with sandbox.in_use():
                 current = run.Run(
@@ -212,8 +243,7 @@ class Runner:
                     statement_seconds=await self._allowed(owner, "statement_seconds"),
                 )
                 self._runs[owner, identity] = current
-                if self._known.get((owner, identity)):
-                    raise errors.Cancelled
+                self._check_cancelled(owner, identity)
                 try:
                     await current.execute()
                     return
@@ -222,21 +252,25 @@ class Runner:
                     if last:
                         raise errors.SandboxLost(str(exc)) from exc
 
+    def _check_cancelled(self, owner: str, identity: str) -> None:
+        if self._known[owner, identity].cancelled:
+            raise errors.Cancelled
+
     async def cancel(self, owner: str, identity: str) -> None:
         """Cancel an owner's run. Raises NotFound if there is no such run (any more)."""
         if (owner, identity) not in self._known:
             raise errors.NotFound(f"There is no run {identity}.")
         # Between two heads nothing runs that could be cancelled.
-        self._known[owner, identity] = True
+        self._known[owner, identity].cancelled = True
         current = self._runs.get((owner, identity))
         if current is not None:
             await current.cancel()
 
     async def interrupt(self, owner: str) -> None:
         """Cancel all that runs for an owner, and wait for it to end, but not for ever."""
-        for key in self._known:
+        for key, begun in self._known.items():
             if key[0] == owner:
-                self._known[key] = True
+                begun.cancelled = True
         for key, current in list(self._runs.items()):
             if key[0] == owner:
                 await current.cancel()
@@ -244,6 +278,23 @@ class Runner:
             async with asyncio.timeout(_INTERRUPT_SECONDS):
                 while any(key[0] == owner for key in self._runs):
                     await self._over.wait()
+
+    def busy(self) -> dict[str, list[Busy]]:
+        """The runs of everybody that are under way, by owner."""
+        now = time.monotonic()
+        found: dict[str, list[Busy]] = collections.defaultdict(list)
+        for (owner, identity), begun in self._known.items():
+            current = self._runs.get((owner, identity))
+            found[owner].append(
+                Busy(
+                    run=identity,
+                    notebook=begun.notebook,
+                    cell=begun.cell,
+                    seconds=now - begun.at,
+                    statement_seconds=0.0 if current is None else current.statement_seconds,
+                )
+            )
+        return found
 
     async def plan(self, owner: str, request: records.RunRequest) -> records.Plan:
         """What a run would do, without doing it."""
@@ -287,6 +338,10 @@ class Runner:
     ) -> records.Done:
         """Run a head where a gate lets it; see `pages.Head`."""
         identity = secrets.token_hex(8)
+        asked = expanded.request
+        self._known[owner, identity] = _Begun(
+            notebook=asked.notebook, cell=asked.cells[asked.head].id
+        )
         done: records.Done | None = None
 
         async def tell(event: records.Event) -> None:
@@ -300,10 +355,11 @@ class Runner:
 
         self.active += 1
         try:
-            await self._head(owner, expanded.request, tell, identity, parsed, gate)
+            await self._head(owner, asked, tell, identity, parsed, gate)
         finally:
             self.active -= 1
             self._ended(owner, identity)
+            del self._known[owner, identity]
         assert done is not None
         return done
 
