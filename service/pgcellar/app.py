@@ -24,10 +24,9 @@ import traitlets
 import traitlets.config
 
 import pgcellar
-from pgcellar import classroom, observing, people, tending
-from pgcellar.api import client, errors, paths, records
+from pgcellar import classroom, housekeeping, observing, people, routing, tending
+from pgcellar.api import paths, records
 from pgcellar.control import database
-from pgcellar.environments import handlers as environment_handlers
 from pgcellar.environments import local, spawner
 from pgcellar.environments import service as environments
 from pgcellar.environments import store as sandboxes
@@ -36,22 +35,16 @@ from pgcellar.runner import (
     files,
     instances,
     ledger,
-    ledger_handlers,
     ledger_store,
     progress,
     progress_store,
     slices,
-    upload_handlers,
     uploads,
     workspace,
 )
-from pgcellar.runner import handlers as run_handlers
 from pgcellar.runner import service as runner
 from pgcellar.runner import store as knowledge
-from pgcellar.runner.looks import handlers as look_handlers
-from pgcellar.runner.looks import service as looks
 from pgcellar.snapshots import driver, eviction, pins
-from pgcellar.snapshots import handlers as state_handlers
 from pgcellar.snapshots import service as snapshots
 from pgcellar.snapshots import store as index
 from pgcellar.telemetry import gauges
@@ -188,20 +181,20 @@ class ServiceApp(traitlets.config.Application):
         self._index = index.SnapshotStore(db)
         kept = slices.SliceStore(db, max_bytes=self.page_bytes)
         stack.push_async_callback(kept.close)
-        self._uploads = self._paths.home / "files"
+        uploaded = self._paths.home / "files"
+        self._uploads = uploads.Uploads(uploaded)
         self._runner = observing.Runner(
             self._observing,
             self._environments,
             self._workspace,
             kept,
-            files.Files(self._uploads),
+            files.Files(uploaded),
             self._people.limit,
             self._steps,
         )
         stack.push_async_callback(self._runner.close)
-        self._ledger = ledger.Ledger(
-            self._runner, ledger_store.RunStore(db), spend=self._people.spend
-        )
+        self._runs = ledger_store.RunStore(db)
+        self._ledger = ledger.Ledger(self._runner, self._runs, spend=self._people.spend)
         await self._ledger.open()
         self._tending = tending.Tending(
             self._environments,
@@ -212,6 +205,9 @@ class ServiceApp(traitlets.config.Application):
             forget=self._forget,
         )
         stack.push_async_callback(self._ledger.close)
+        if self._people.others:
+            self.housekeeping = housekeeping.Housekeeping(self._people, [self._erase])
+            await stack.enter_async_context(self.housekeeping.kept())
 
     def _listen(self) -> tornado.httpserver.HTTPServer:
         routes = self._routes()
@@ -316,55 +312,29 @@ class ServiceApp(traitlets.config.Application):
         await index.PinStore(self._db).forget(owner)
         await knowledge.forget(self._db, owner)
 
+    async def _erase(self, owner: str) -> None:
+        """Drop all that is kept of an owner who is gone."""
+        await self._tending.erase(owner, "Your time here is over.")
+        await self._runs.remove(owner)
+        await progress_store.ProgressStore(self._db).forget(owner)
+        await asyncio.to_thread(self._uploads.forget, owner)
+
     async def _cache_of(self, owner: str) -> snapshots.SnapshotCache:
         await self._runner.space(owner)
         return self._caches[owner]
 
     def _routes(self) -> tornado.web.Application:
-        uploaded = uploads.Uploads(self._uploads)
-        running = {"runner": self._runner, "files": uploaded}
-        accepted = {"ledger": self._ledger, "files": uploaded}
-        run = "/accepted/([0-9a-f]{32})"
-        state, sandbox = state_handlers.STATE, environment_handlers.ENVIRONMENT
-        keeping = {"cache_of": self._cache_of, "act": self._observing.act}
-        tended = {"tending": self._tending}
-        looking = {"looks": looks.Looks(self._runner.using)}
-        at = client.PREFIX
+        services = routing.Services(
+            process=self,
+            runner=self._runner,
+            ledger=self._ledger,
+            uploads=self._uploads,
+            tending=self._tending,
+            cache_of=self._cache_of,
+            act=self._observing.act,
+        )
         return tornado.web.Application(
-            [
-                ("/healthz", base.Health),
-                ("/readyz", base.Health),
-                (f"{at}/runs", run_handlers.Runs, running),
-                (f"{at}/runs/([0-9a-f]+)/cancel", run_handlers.Cancel, running),
-                (f"{at}/me", Me),
-                (f"{at}/accepted", ledger_handlers.Runs, accepted),
-                (f"{at}{run}", ledger_handlers.Run, accepted),
-                (f"{at}{run}/cancel", ledger_handlers.Cancel, accepted),
-                (f"{at}{run}/events", ledger_handlers.Events, accepted),
-                (f"{at}{run}/result", ledger_handlers.Result, accepted),
-                (f"{at}{run}/results/([0-9]{{1,4}})\\.csv", ledger_handlers.Table, accepted),
-                (f"{at}/files", upload_handlers.Files, {"files": uploaded}),
-                (f"{at}/files/missing", upload_handlers.Missing, {"files": uploaded}),
-                (f"{at}/files/chunks/([^/]+)", upload_handlers.Chunk, {"files": uploaded}),
-                (f"{at}/files/names/(.+)", upload_handlers.File, {"files": uploaded}),
-                (f"{at}/plans", run_handlers.Plans, running),
-                (f"{at}/pages", run_handlers.Pages, running),
-                (f"{at}/notebooks/forget", run_handlers.Forget, running),
-                (f"{at}/states", state_handlers.States, keeping),
-                (f"{at}/states/{state}", look_handlers.State, looking),
-                (f"{at}/states/{state}/diff/{state}", look_handlers.Diff, looking),
-                (f"{at}/states/{state}/pin", state_handlers.Pin, keeping),
-                (f"{at}/states/{state}/tags/{state_handlers.TAG}", state_handlers.Tag, keeping),
-                (f"{at}/environments", environment_handlers.Environments, tended),
-                (f"{at}/environments/{sandbox}", environment_handlers.Environment, tended),
-                (f"{at}/environments/{sandbox}/stop", environment_handlers.Stop, tended),
-                (f"{at}/environments/{sandbox}/restart", environment_handlers.Restart, tended),
-                (f"{at}/environments/{sandbox}/reset", environment_handlers.Reset, tended),
-                (f"{at}/gc", state_handlers.Collect, keeping),
-                (f"{at}/service", Status, {"app": self}),
-                (f"{at}/service/stop", Stop, {"app": self}),
-                *self._people.routes(self._classroom),
-            ],
+            [*routing.routes(services), *self._people.routes(self._classroom)],
             default_handler_class=base.Missing,
             log_function=lambda handler: self.touch(),
             pgcellar_authentication=self._people.authentication(),
@@ -414,51 +384,6 @@ class ServiceApp(traitlets.config.Application):
                 for sandbox in self._environments.running()
             ],
         }
-
-
-class Me(base.BaseHandler):
-    """`GET /me`."""
-
-    scope = "me"
-
-    def get(self) -> None:
-        """Who asks, as the services know them."""
-        self.answer(
-            {
-                "subject": self.identity.subject,
-                "name": self.identity.name,
-                "kind": self.identity.kind,
-                "roles": list(self.identity.roles),
-                "scopes": list(self.identity.scopes),
-            }
-        )
-
-
-class Status(base.BaseHandler):
-    """`GET /service`: for who administers it."""
-
-    def initialize(self, app: ServiceApp) -> None:
-        """See the routes."""
-        self.app = app
-
-    async def prepare(self) -> None:
-        """Raises Forbidden for anybody else."""
-        await super().prepare()
-        if not self.identity.administers:
-            raise errors.Forbidden("Only an administrator may ask this of the service.")
-
-    def get(self) -> None:
-        """The service's own state."""
-        self.answer(self.app.status())
-
-
-class Stop(Status):
-    """`POST /service/stop`."""
-
-    def post(self) -> None:
-        """End the service in order."""
-        self.answer({})
-        self.app.stop()
 
 
 def main(where: paths.Paths | None = None) -> None:

@@ -6,7 +6,6 @@ limits, and imports nothing of this.
 
 from __future__ import annotations
 
-import asyncio
 import collections
 import contextlib
 import dataclasses
@@ -26,8 +25,6 @@ from pgcellar.web import authentication, base
 
 logger = logging.getLogger(__name__)
 
-#: Seconds between two looks for what has expired.
-_TIDY_INTERVAL = 600.0
 #: Seconds for which an owner's kind is remembered; an anonymous one may sign up.
 _KIND_SECONDS = 60.0
 _REMEMBERED = 4096
@@ -69,6 +66,11 @@ class Identity(traitlets.config.Configurable):
     anonymous_per_hour = traitlets.Int(
         2000, min=0, help="Anonymous identities that one address may get in an hour."
     ).tag(config=True)
+    anonymous_most = traitlets.Int(
+        5000,
+        min=0,
+        help="Anonymous identities there may be; they end after half a day. 0 for any number.",
+    ).tag(config=True)
 
 
 class People(Protocol):
@@ -93,6 +95,15 @@ class People(Protocol):
 
     async def spend(self, owner: str, amount: int) -> None:
         """So many bytes of results were given to an owner."""
+
+    async def tidy(self) -> None:
+        """Remove what has expired."""
+
+    async def departed(self, limit: int) -> list[str]:
+        """Subjects who can't come back."""
+
+    async def remove(self, subject: str) -> None:
+        """Remove the account and profile of one of them."""
 
 
 class Disabled(base.BaseHandler):
@@ -127,6 +138,16 @@ class Owner:
         return math.inf
 
     async def spend(self, owner: str, amount: int) -> None:
+        """See `People`."""
+
+    async def tidy(self) -> None:
+        """See `People`."""
+
+    async def departed(self, limit: int) -> list[str]:
+        """See `People`."""
+        return []
+
+    async def remove(self, subject: str) -> None:
         """See `People`."""
 
 
@@ -171,6 +192,7 @@ class _Everybody:
             anonymous=settings.anonymous,
             registration=settings.registration and settings.passwords,
             issued=dataclasses.replace(throttle.ANONYMOUS, count=settings.anonymous_per_hour),
+            most=settings.anonymous_most,
         )
         self._presence = presence.Presence(self._identity.sessions, self._identity.accounts)
         self._profiles = profiles.compose(control, audit, registry=self)
@@ -181,14 +203,9 @@ class _Everybody:
 
     @contextlib.asynccontextmanager
     async def kept(self) -> AsyncIterator[_Everybody]:
-        """While this is held what expires is removed."""
-        tidying = asyncio.create_task(self._tidy())
-        try:
-            async with self._presence.kept():
-                yield self
-        finally:
-            tidying.cancel()
-            await asyncio.gather(tidying, return_exceptions=True)
+        """While this is held it is written down who was here."""
+        async with self._presence.kept():
+            yield self
 
     def authentication(self) -> authentication.Authentication:
         """See `People`."""
@@ -215,6 +232,20 @@ class _Everybody:
     async def spend(self, owner: str, amount: int) -> None:
         """See `People`."""
         await self.allowances.spend(await self._who(owner), "result_bytes", amount)
+
+    async def tidy(self) -> None:
+        """See `People`."""
+        await self._identity.management.tidy()
+
+    async def departed(self, limit: int) -> list[str]:
+        """See `People`."""
+        return await self._identity.management.departed(limit)
+
+    async def remove(self, subject: str) -> None:
+        """See `People`."""
+        await self._profiles.profiles.remove(subject)
+        await self._identity.management.remove(subject)
+        self._kinds.pop(subject, None)
 
     async def find(self, subject: str) -> identities.Identity | None:
         """See `identities.Registry`."""
@@ -261,11 +292,3 @@ class _Everybody:
                     f"c.Identity.oidc[{name!r}] is not as it should be: {exc}",
                     hint="It has `issuer`, `client`, `secret` and `redirect`.",
                 ) from exc
-
-    async def _tidy(self) -> None:
-        while True:
-            await asyncio.sleep(_TIDY_INTERVAL)
-            try:
-                await self._identity.management.tidy()
-            except errors.PgcellarError as exc:
-                logger.warning("removing what has expired: %s", exc)

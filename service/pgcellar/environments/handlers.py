@@ -36,7 +36,7 @@ class _EnvironmentHandler(base.BaseHandler):
     scope = "environments"
 
     def initialize(self, tending: Tending) -> None:
-        """See the routes in `pgcellar.app`."""
+        """See the routes in `pgcellar.routing`."""
         self.tending = tending
 
     @property

@@ -46,6 +46,7 @@ def compose(
     anonymous: bool = False,
     registration: bool = False,
     issued: throttle.Rate | None = None,
+    most: int = 0,
     lifetime: float = sessions.LIFETIME,
 ) -> Parts:
     """The parts over one control database. `found` makes the providers."""
@@ -69,6 +70,7 @@ def compose(
             anonymous=anonymous,
             registration=registration,
             issued=issued,
+            most=most,
         ),
         management=managing.Management(
             accounts, grants, open_sessions, keyring, flows, counted, audit

@@ -19,7 +19,7 @@ class IdentityHandler(base.BaseHandler):
     """A handler over the idp."""
 
     def initialize(self, parts: composing.Parts) -> None:
-        """See the routes in `pgcellar.app`."""
+        """See the routes in `pgcellar.people`."""
         self.parts = parts
 
     def set_default_headers(self) -> None:

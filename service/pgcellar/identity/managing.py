@@ -13,6 +13,7 @@ from pgcellar.identity import (
     flow_store,
     grant_store,
     providers,
+    service,
     sessions,
     signing,
     store,
@@ -21,6 +22,8 @@ from pgcellar.identity import (
 DEFAULT_DAYS = 90
 MAX_DAYS = 366
 MAX_TOKENS = 50
+#: After an anonymous session is over its last access token is, in which a run may have begun.
+DEPARTED_SECONDS = service.ANONYMOUS_SECONDS + 3600.0
 _MAX_SCOPES = 20
 _SCOPE = re.compile(r"\*|[a-z]{1,20}(:[a-z]{1,20})?")
 
@@ -204,6 +207,24 @@ class Management:
         await self._grants.tidy()
         await self._flows.tidy()
         await self._windows.tidy()
+
+    async def departed(self, limit: int) -> list[str]:
+        """Anonymous subjects who can't come back: their session is over, and their tokens."""
+        return await self._accounts.departed(DEPARTED_SECONDS, limit)
+
+    async def remove(self, subject: str) -> None:
+        """Remove the account of somebody who can't come back."""
+        if await self._accounts.remove(subject):
+            await self._audit.write(
+                auditing.Act(
+                    subject=subject,
+                    name="",
+                    kind="anonymous",
+                    action="account.expire",
+                    target=subject,
+                    outcome="done",
+                )
+            )
 
     # --- inside ------------------------------------------------------------------------------
 

@@ -21,12 +21,14 @@ from pgcellar.identity import (
 #: How long somebody stays who comes back within it, in seconds.
 REGISTERED_SECONDS = 30 * 86400.0
 ANONYMOUS_SECONDS = 12 * 3600.0
+_RETRY_SECONDS = 600.0
 
 
 class Idp:
     """See the module. `found` are the providers besides anonymous issuance.
 
-    `administrators` are logins, as `provider:external`, whose accounts administer.
+    `administrators` are logins, as `provider:external`, whose accounts administer. `most` is how
+    many anonymous accounts there may be, 0 for any number.
     """
 
     def __init__(
@@ -42,6 +44,7 @@ class Idp:
         anonymous: bool = False,
         registration: bool = False,
         issued: throttle.Rate | None = None,
+        most: int = 0,
     ) -> None:
         self._accounts = accounts
         self._sessions = open_sessions
@@ -53,6 +56,7 @@ class Idp:
         self._anonymous = anonymous
         self._registration = registration
         self._issued = issued or throttle.ANONYMOUS
+        self._most = most
 
     # --- coming in ---------------------------------------------------------------------------
 
@@ -61,6 +65,12 @@ class Idp:
         if not self._anonymous:
             raise errors.Forbidden("Nobody comes in here without logging in.")
         await self._attempts.attempt(self._issued, throttle.network(address))
+        if self._most and await self._accounts.anonymous() >= self._most:
+            raise errors.LimitExceeded(
+                f"There are {self._most} anonymous people here, which is the most there may be.",
+                hint="Log in, or try again later: who leaves makes room within hours.",
+                retry_after=_RETRY_SECONDS,
+            )
         subject = _subject()
         account = store.Account(subject=subject, kind="anonymous", name=f"guest-{subject[2:8]}")
         await self._accounts.add(account)

@@ -148,6 +148,33 @@ class AccountStore:
         except psycopg.errors.UniqueViolation as exc:
             raise taken() from exc
 
+    async def anonymous(self) -> int:
+        """How many anonymous accounts there are."""
+        rows = await self._db.fetch(
+            "select count(*) as count from accounts where kind = 'anonymous'"
+        )
+        return int(rows[0]["count"])
+
+    async def departed(self, seconds: float, limit: int) -> list[str]:
+        """Anonymous subjects of so long ago who can't come back, the oldest first."""
+        rows = await self._db.fetch(
+            f"""
+            select subject from accounts as a
+            where {_DEPARTED} and created < now() - make_interval(secs => %s)
+            order by created limit %s
+            """,
+            (seconds, limit),
+        )
+        return [row["subject"] for row in rows]
+
+    async def remove(self, subject: str) -> bool:
+        """Remove the account of somebody who can't come back; whether it is gone."""
+        return bool(
+            await self._db.execute(
+                f"delete from accounts as a where subject = %s and {_DEPARTED}", (subject,)
+            )
+        )
+
     async def seen(self, subject: str) -> None:
         """Somebody was here."""
         await self._db.execute(
@@ -195,6 +222,10 @@ class AccountStore:
             )
         )
 
+
+_DEPARTED = (
+    "kind = 'anonymous' and not exists (select from grants as g where g.subject = a.subject)"
+)
 
 _LOGIN = "insert into logins (subject, provider, external, password) values (%s, %s, %s, %s)"
 

@@ -45,7 +45,7 @@ class _ProfilesHandler(base.BaseHandler):
     scope = "profiles"
 
     def initialize(self, parts: Parts) -> None:
-        """See the routes in `pgcellar.app`."""
+        """See the routes in `pgcellar.people`."""
         self.profiles = parts.profiles
         self.classes = parts.classes
 

@@ -188,6 +188,11 @@ class Profiles:
         self._known.clear()
         return given
 
+    async def remove(self, subject: str) -> None:
+        """Remove all that is kept of somebody who can't come back."""
+        await self._store.remove(subject)
+        self.forget()
+
     def forget(self) -> None:
         """Somebody came into a class or left it: other limits may hold."""
         self._known.clear()

@@ -16,7 +16,7 @@ Kind = Literal["class", "subject"]
 
 
 class ProfileStore:
-    """The tables `profiles` and `quotas`."""
+    """The tables `profiles` and `quotas`; and `members`, where somebody is removed."""
 
     def __init__(self, db: database.ControlDatabase) -> None:
         self._db = db
@@ -51,6 +51,15 @@ class ProfileStore:
         except psycopg.DataError as exc:
             raise errors.BadRequest("PostgreSQL can't keep these preferences.") from exc
         return dict(rows[0]["preferences"])
+
+    async def remove(self, subject: str) -> None:
+        """Remove somebody's preferences, quotas and memberships."""
+        async with self._db.connection() as conn, conn.transaction():
+            await conn.execute("delete from profiles where subject = %s", (subject,))
+            await conn.execute("delete from members where subject = %s", (subject,))
+            await conn.execute(
+                "delete from quotas where kind = 'subject' and target = %s", (subject,)
+            )
 
     async def limits(
         self, subject: str

@@ -23,7 +23,7 @@ class _RunnerHandler(base.BaseHandler):
     scope = "runs"
 
     def initialize(self, runner: service.Runner, files: uploads.Uploads) -> None:
-        """See the routes in `pgcellar.app`."""
+        """See the routes in `pgcellar.routing`."""
         self.runner = runner
         self.files = files
 

@@ -23,6 +23,9 @@ logger = logging.getLogger(__name__)
 
 #: How long what a run gave is kept.
 KEPT = datetime.timedelta(days=7)
+#: Bytes that kept runs of one owner may take, compressed; and how many new ones make one look.
+KEPT_BYTES = 1 << 30
+_LOOK_BYTES = 64 << 20
 _PRUNE_SECONDS = 600.0
 #: Seconds until the control database is tried again.
 _AGAIN_SECONDS = 1.0
@@ -64,6 +67,8 @@ class Ledger:
         self._queued_each = queued_each
         self._spend = spend
         self._live: dict[str, _Live] = {}
+        #: Bytes that each owner's runs gave since they were looked at.
+        self._given: collections.Counter[str] = collections.Counter()
         self._pruner: asyncio.Task[None] | None = None
 
     @property
@@ -269,11 +274,18 @@ class Ledger:
                 await asyncio.sleep(_AGAIN_SECONDS)
         del self._live[live.run.id]
         live.recording.finish()
+        try:
+            await self._count(live.run.owner, len(events))
+        except errors.PgcellarError as exc:
+            logger.warning("what run %s gave is not counted: %s", live.run.id, exc)
+
+    async def _count(self, owner: str, given: int) -> None:
+        self._given[owner] += given
+        if self._given[owner] > _LOOK_BYTES:
+            del self._given[owner]
+            await self._store.trim(KEPT_BYTES, owner)
         if self._spend is not None:
-            try:
-                await self._spend(live.run.owner, len(events))
-            except errors.PgcellarError as exc:
-                logger.warning("what run %s gave is not counted: %s", live.run.id, exc)
+            await self._spend(owner, given)
 
     def _expire(self, live: _Live) -> None:
         reason = f"The run was cancelled at its deadline of {live.run.deadline:g} s."
@@ -295,4 +307,6 @@ class Ledger:
         while True:
             with contextlib.suppress(errors.PgcellarError):
                 await self._store.forget(KEPT)
+                await self._store.trim(KEPT_BYTES)
+                self._given.clear()
             await asyncio.sleep(_PRUNE_SECONDS)

@@ -26,7 +26,7 @@ class LedgerHandler(base.BaseHandler):
     scope = "runs"
 
     def initialize(self, ledger: ledger.Ledger, files: uploads.Uploads) -> None:
-        """See the routes in `pgcellar.app`."""
+        """See the routes in `pgcellar.routing`."""
         self.ledger = ledger
         self.files = files
 

@@ -158,6 +158,32 @@ class RunStore:
             "delete from runs where finished < now() - %s::interval", (before,)
         )
 
+    async def trim(self, most: int, owner: str | None = None) -> int:
+        """Drop the oldest runs of an owner, or of each, beyond so many bytes; how many.
+
+        The last one stays, whatever its size.
+        """
+        return await self._db.execute(
+            """
+            with sized as (
+                select id, owner, created, octet_length(request)
+                    + coalesce(octet_length(events), 0) as size
+                from runs
+                where finished is not null and (%(owner)s::text is null or owner = %(owner)s)
+            ), summed as (
+                select id, sum(size) over (partition by owner order by created desc, id desc) - size
+                    as newer
+                from sized
+            )
+            delete from runs using summed where runs.id = summed.id and newer >= %(most)s
+            """,
+            {"owner": owner, "most": most},
+        )
+
+    async def remove(self, owner: str) -> None:
+        """Drop all runs of an owner."""
+        await self._db.execute("delete from runs where owner = %s", (owner,))
+
 
 def _request(body: bytes) -> records.RunRequest:
     return records.from_json(records.RunRequest, json.loads(zlib.decompress(body)))

@@ -82,6 +82,10 @@ class ProgressStore:
         )
         return [Step(**row) for row in rows]
 
+    async def forget(self, owner: str) -> None:
+        """Forget all of an owner's."""
+        await self._db.execute("delete from progress where owner = %s", (owner,))
+
     async def tidy(self) -> None:
         """Forget what is old, or too much."""
         await self._db.execute(

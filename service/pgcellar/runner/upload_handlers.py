@@ -18,7 +18,7 @@ class UploadHandler(base.BaseHandler):
     scope = "files"
 
     def initialize(self, files: uploads.Uploads) -> None:
-        """See the routes in `pgcellar.app`."""
+        """See the routes in `pgcellar.routing`."""
         self.files = files
 
     def digests(self) -> tuple[str, ...]:

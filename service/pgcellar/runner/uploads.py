@@ -13,6 +13,7 @@ import hashlib
 import os
 import pathlib
 import re
+import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from typing import BinaryIO, TypeVar, cast
@@ -121,6 +122,11 @@ class Uploads:
         if not all(_NAME.fullmatch(part) for part in parts) or not path.is_file():
             raise errors.NotFound(f"There is no file {name[:100]!r}.")
         path.unlink()
+        self._used.pop(owner, None)
+
+    def forget(self, owner: str) -> None:
+        """Remove all that an owner uploaded."""
+        shutil.rmtree(self._home(owner), ignore_errors=True)
         self._used.pop(owner, None)
 
     def _home(self, owner: str) -> pathlib.Path:

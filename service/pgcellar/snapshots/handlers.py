@@ -30,7 +30,7 @@ class _CacheHandler(base.BaseHandler):
     scope = "states"
 
     def initialize(self, cache_of: CacheOf, act: Act) -> None:
-        """See the routes in `pgcellar.app`."""
+        """See the routes in `pgcellar.routing`."""
         self.cache_of = cache_of
         self.act = act
 

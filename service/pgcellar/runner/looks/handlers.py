@@ -24,7 +24,7 @@ class LookHandler(base.BaseHandler):
     _etag: str | None = None
 
     def initialize(self, looks: service.Looks) -> None:
-        """See the routes in `pgcellar.app`."""
+        """See the routes in `pgcellar.routing`."""
         self.looks = looks
 
     def compute_etag(self) -> str | None:
