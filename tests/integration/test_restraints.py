@@ -93,3 +93,21 @@ def test_sandboxes_stand_behind_what_serves_everybody(central: fixtures_central.
         assert score == ("600" if niceness else "0")
         if niceness:
             assert len(os.sched_getaffinity(process.pid)) == 1
+
+
+def test_a_database_has_an_end(central: fixtures_central.Central) -> None:
+    with central.anonymous() as student, central.registered(fixtures_central.ADMINISTRATOR) as boss:
+        at = f"/profiles/subjects/{student.get('/me').json()['subject']}/quotas"
+        assert boss.patch(at, json={"snapshot_bytes": 100 << 20}).status_code == 204
+        rows = "(select generate_series(1, {}) as i) as s"
+        fill = f"create table big as select repeat(md5(i::text), 8) as x from {rows}"
+        found = run(student, fill.format(50_000), "select count(*) from big")
+        assert found["error"] is None
+        begin = time.monotonic()
+        found = run(student, "select 1", fill.format(1_000_000_000))
+        assert "Your limit is 100 MiB of snapshots" in found["error"]["message"]
+        assert found["error"]["sqlstate"] == "PC015"
+        assert time.monotonic() - begin < 30
+        # It left no trace.
+        found = run(student, "select 1", "select to_regclass('big') is null")
+        assert found["error"] is None

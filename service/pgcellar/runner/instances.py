@@ -94,6 +94,9 @@ class Control(Protocol):
     async def terminate(self, pid: int) -> bool:
         """End a session, and wait until it is gone."""
 
+    async def size_at(self, pid: int) -> int | None:
+        """Bytes of the database that a server process works in."""
+
     async def ping(self) -> None:
         """Make a new session. Raises SandboxLost."""
 

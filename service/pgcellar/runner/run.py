@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import dataclasses
 import logging
-import math
 import time
 from collections.abc import Callable, Sequence
 from typing import Protocol
@@ -18,6 +17,7 @@ from pgcellar.runner import (
     executor,
     files,
     gates,
+    guarding,
     instances,
     outputs,
     places,
@@ -73,7 +73,7 @@ class Run:
         parsed: Sequence[cells.ParsedCell],
         alive: Callable[[], bool],
         gate: gates.Gate | None = None,
-        statement_seconds: float = math.inf,
+        limits: guarding.Limits = guarding.NONE,
     ) -> None:
         self._request = request
         self._gate = gate
@@ -88,8 +88,9 @@ class Run:
         self._head_begun = False
         self._cancelled = False
         self._ended = False
-        self._statement_seconds = statement_seconds
-        self._overdue = False
+        self._guard = guarding.Guard(
+            limits, session=lambda: self._session, size=space.size_at, cancel=self.cancel
+        )
         self._task: asyncio.Task[None] | None = None
         self._session: Cancellable | None = None
         self._begin = time.perf_counter()
@@ -100,18 +101,9 @@ class Run:
         """Run, and emit events up to `Done`."""
         self._task = asyncio.current_task()
         error: records.SqlError | None = None
-        watching = None
-        if math.isfinite(self._statement_seconds):
-            watching = asyncio.create_task(self._watch())
         try:
-            async with workspace.patience(self._emit, "Waiting for another run …"):
-                await self._notebook.lock.acquire()
-            try:
-                async with workspace.patience(self._emit, "Waiting for a snapshot …"):
-                    await self._notebook.quiet()
-                error = await self._run()
-            finally:
-                self._notebook.lock.release()
+            async with self._guard.watching():
+                error = await self._turn()
         except asyncio.CancelledError:
             if not self._cancelled:
                 raise
@@ -123,23 +115,28 @@ class Run:
             error = await self._lost(exc)
         except errors.PgcellarError as exc:
             error = exc.record(cell=self._cells[-1].id)
-        finally:
-            if watching is not None:
-                watching.cancel()
         self._ended = True
         await self._come_to()
         if self._cancelled and error is None:
             # What was interrupted had come to its end, or its cell leaves the notebook's sessions.
             error = errors.Cancelled().record(cell=self._cells[-1].id)
-        if self._overdue and error is not None and error.sqlstate in _CANCELLATIONS:
-            error = errors.LimitExceeded(
-                f"Your limit is {self._statement_seconds:g} s for a statement, and this one was"
-                " cancelled.",
-                hint="Make it do less at a time, or ask whoever teaches or administers for more.",
-            ).record(cell=error.cell or self._cells[-1].id)
+        reached = self._guard.reached
+        if reached is not None and error is not None and error.sqlstate in _CANCELLATIONS:
+            error = reached.record(cell=error.cell or self._cells[-1].id)
         if error is not None and error.cell == self._cells[-1].id:
             self._reports.head.error = error
         await self._emit(self._done(error))
+
+    async def _turn(self) -> records.SqlError | None:
+        """Run when it is the notebook's turn; the error that ended it, if any."""
+        async with workspace.patience(self._emit, "Waiting for another run …"):
+            await self._notebook.lock.acquire()
+        try:
+            async with workspace.patience(self._emit, "Waiting for a snapshot …"):
+                await self._notebook.quiet()
+            return await self._run()
+        finally:
+            self._notebook.lock.release()
 
     async def _come_to(self) -> None:
         """Our own cancellation may have come too late to be noticed in what it was for."""
@@ -168,18 +165,6 @@ class Run:
         await session.cancel()
         await asyncio.sleep(0)
         asyncio.get_running_loop().call_later(TERMINATE_AFTER, self._terminate, session)
-
-    async def _watch(self) -> None:
-        """Cancel a statement that takes longer than one may.
-
-        Not by a setting of PostgreSQL's, which whoever writes the statement could change.
-        """
-        while not self._overdue:
-            await asyncio.sleep(min(1.0, self._statement_seconds / 4))
-            session = self._session
-            if session is not None and session.running_for > self._statement_seconds:
-                self._overdue = True
-                await self.cancel()
 
     def _terminate(self, session: Cancellable) -> None:
         """The statement does not let itself be cancelled: end its session."""

@@ -20,6 +20,7 @@ from pgcellar.runner import (
     bases,
     files,
     gates,
+    guarding,
     outputs,
     pages,
     planner,
@@ -240,7 +241,10 @@ class Runner:
                     parsed=parsed,
                     alive=sandbox.alive,
                     gate=gate,
-                    statement_seconds=await self._allowed(owner, "statement_seconds"),
+                    limits=guarding.Limits(
+                        statement_seconds=await self._allowed(owner, "statement_seconds"),
+                        database_bytes=await self._allowed(owner, "snapshot_bytes"),
+                    ),
                 )
                 self._runs[owner, identity] = current
                 self._check_cancelled(owner, identity)

@@ -247,6 +247,10 @@ class Workspace:
             return False
         return True
 
+    async def size_at(self, pid: int) -> int | None:
+        """Bytes of the database that a server process works in. Raises SandboxLost."""
+        return await self._control.size_at(pid)
+
     def end_session(self, pid: int) -> None:
         """End a server process that does not let itself be cancelled, in the background."""
         self._spawn(self._end_session(pid))

@@ -204,6 +204,15 @@ class DatabaseDriver:
         )
         return bool(rows[0][0])
 
+    async def size_at(self, pid: int) -> int | None:
+        """Bytes of the database that a server process works in; None if there is no such one."""
+        rows = await self._fetch(
+            "select pg_database_size(datid) from pg_stat_activity"
+            " where pid = %(pid)s and datid is not null",
+            {"pid": pid},
+        )
+        return int(rows[0][0]) if rows else None
+
     async def waits(self, pids: Collection[int]) -> dict[int, list[int]]:
         """For whom these server processes wait, where it has been too long for a deadlock."""
         rows = await self._fetch(_WAITS, {"pids": list(pids)})
