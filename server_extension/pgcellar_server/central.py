@@ -26,7 +26,7 @@ import traitlets
 import traitlets.config
 
 from pgcellar.api import client, errors, identities
-from pgcellar_server import forwarding, limits, openapi, operating, people_routes, routes
+from pgcellar_server import addresses, forwarding, limits, openapi, operating, people_routes, routes
 
 logger = logging.getLogger(__name__)
 
@@ -132,6 +132,7 @@ class Gateway(traitlets.config.Application):
             "services": services,
             "known": limits.RateLimiter(self.requests_per_minute, self.burst),
             "strangers": limits.RateLimiter(self.strangers_per_minute, strangers),
+            "taken": limits.Known(),
         }
         return tornado.web.Application(
             [
@@ -186,12 +187,11 @@ class _Handler(operating.Problems):
     @property
     def address(self) -> str:
         """Where the request is from; what proxies say of it is taken from those we trust."""
-        proxies = self.settings["pgcellar_proxies"]
-        found = self.request.remote_ip or ""
-        said = self.request.headers.get("X-Forwarded-For", "").split(",") if proxies else []
-        while said and _within(found, proxies):
-            found = said.pop().strip()
-        return found
+        return addresses.caller(
+            self.request.remote_ip or "",
+            self.request.headers.get("X-Forwarded-For", ""),
+            self.settings["pgcellar_proxies"],
+        )
 
 
 class Operation(operating.Operating, _Handler):
@@ -202,12 +202,14 @@ class Operation(operating.Operating, _Handler):
         services: forwarding.Services,
         known: limits.RateLimiter,
         strangers: limits.RateLimiter,
+        taken: limits.Known,
         operations: Mapping[str, routes.Route],
     ) -> None:
         """See `Gateway.application`."""
         self.services = services
         self.known = known
         self.strangers = strangers
+        self.taken = taken
         self.operations = operations
 
     async def prepare(self) -> None:
@@ -217,15 +219,29 @@ class Operation(operating.Operating, _Handler):
         route = self.operations.get(self.request.method or "")
         shown = self.request.headers.get_list("Authorization")
         if len(shown) == 1:
-            digest = hashlib.sha256(shown[0].encode("utf-8", "replace")).hexdigest()
+            digest = _digest(shown[0])
+            if digest not in self.taken:
+                # Perhaps one of many guesses.
+                self._admit_stranger()
             self.known.admit(f"token {digest}")
         else:
-            self.strangers.admit(f"from {self.address}")
+            self._admit_stranger()
             if route is not None and not route.public:
                 raise errors.Unauthenticated(
                     "This request shows no access token.",
                     hint="Send `Authorization: Bearer TOKEN`.",
                 )
+
+    def _admit_stranger(self) -> None:
+        self.strangers.admit(f"from {addresses.bucket(self.address)}")
+
+    def _start(self, status: int, headers: Mapping[str, str]) -> None:
+        """What the services answer says whether they took the token."""
+        route = self.operations.get(self.request.method or "")
+        shown = self.request.headers.get_list("Authorization")
+        if len(shown) == 1 and route is not None and not route.public:
+            self.taken.answered(_digest(shown[0]), status)
+        super()._start(status, headers)
 
     async def _operate(self, **parameters: str) -> None:
         await self.operate(parameters)
@@ -290,12 +306,8 @@ class Missing(_Handler):
             raise errors.NotFound(f"There is nothing at {self.request.path}.")
 
 
-def _within(address: str, networks: Sequence[Any]) -> bool:
-    try:
-        found = ipaddress.ip_address(address)
-    except ValueError:
-        return False
-    return any(found in network for network in networks)
+def _digest(shown: str) -> str:
+    return hashlib.sha256(shown.encode("utf-8", "replace")).hexdigest()
 
 
 def _log(handler: tornado.web.RequestHandler) -> None:

@@ -1,4 +1,8 @@
-"""The rate limiter: a token bucket for each caller (a generic cell rate algorithm, ITU-T I.371)."""
+"""How much each caller may ask, and whose tokens are known to be good.
+
+The rate limiter is a token bucket for each caller (a generic cell rate algorithm, ITU-T I.371).
+All of this is of this process alone: what must hold over replicas is the profiles' matter.
+"""
 
 from __future__ import annotations
 
@@ -10,13 +14,12 @@ from pgcellar.api import errors
 
 #: Callers remembered; those that asked longest ago are forgotten, which is to their good.
 _CALLERS = 10_000
+#: Seconds for which a token that was good is known to have been.
+_KNOWN_SECONDS = 900.0
 
 
 class RateLimiter:
-    """So many requests a minute for each caller, with bursts of as many as `burst` at once.
-
-    Of this process alone: what must hold over replicas is the profiles' matter.
-    """
+    """So many requests a minute for each caller, with bursts of as many as `burst` at once."""
 
     def __init__(
         self, per_minute: float, burst: int, *, clock: Callable[[], float] = time.monotonic
@@ -43,3 +46,24 @@ class RateLimiter:
                 hint=f"Come again in {wait:.1f} s.",
                 retry_after=wait,
             )
+
+
+class Known:
+    """Digests of the tokens that the services took a while ago, so that guesses are told apart."""
+
+    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._until: collections.OrderedDict[str, float] = collections.OrderedDict()
+
+    def __contains__(self, digest: str) -> bool:
+        return self._until.get(digest, 0.0) > self._clock()
+
+    def answered(self, digest: str, status: int) -> None:
+        """A request with the token, which had to be good for it, was answered so."""
+        if status == 401:
+            self._until.pop(digest, None)
+        elif status < 500:
+            self._until[digest] = self._clock() + _KNOWN_SECONDS
+            self._until.move_to_end(digest)
+            if len(self._until) > _CALLERS:
+                self._until.popitem(last=False)

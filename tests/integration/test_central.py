@@ -9,7 +9,8 @@ from typing import Any
 import httpx
 import pytest
 from openapi_spec_validator import validate
-from tests.fixtures_central import ADMINISTRATOR, PASSWORD, Central
+from tests.fixtures_central import ADMINISTRATOR, PASSWORD, Central, central_gateway
+from tests.fixtures_service import CommandLine
 
 from pgcellar_server import people_routes
 
@@ -197,3 +198,20 @@ def test_the_document_is_openapi_and_has_all_routes(central: Central) -> None:
 def test_the_owner_of_the_service_is_who_they_were(central: Central) -> None:
     assert central.cli.run(["select 1"])["cells"][0]["results"][0]["rows"] == [["1"]]
     assert central.cli.json("service", "status")["pid"]
+
+
+def test_guessed_tokens_count_against_where_they_come_from(fresh_cli: CommandLine) -> None:
+    options = ("--Gateway.strangers_per_minute=30", "--Gateway.burst=12")
+    with central_gateway(fresh_cli, *options) as central, central.anonymous() as ann:
+        assert ann.get("/me").status_code == 200
+        seen = []
+        for guess in range(14):
+            with central.client(f"pgc_{guess}") as guesser:
+                seen.append(guesser.get("/me"))
+        assert {answer.status_code for answer in seen} == {401, 429}
+        last = seen[-1]
+        assert last.status_code == 429
+        assert last.headers["Content-Type"] == "application/problem+json"
+        assert int(last.headers["Retry-After"]) > 0
+        # Who is known pays nothing for the neighbour.
+        assert [ann.get("/me").status_code for _ in range(8)] == [200] * 8

@@ -1,0 +1,38 @@
+"""pgcellar_server.limits: how much each caller may ask, and whose tokens are known."""
+
+from __future__ import annotations
+
+import pytest
+
+from pgcellar.api import errors
+from pgcellar_server import limits
+
+
+def test_bursts_and_then_a_rate() -> None:
+    now = [0.0]
+    limiter = limits.RateLimiter(60, 2, clock=lambda: now[0])
+    limiter.admit("a")
+    limiter.admit("a")
+    with pytest.raises(errors.LimitExceeded) as refused:
+        limiter.admit("a")
+    assert 0 < refused.value.retry_after <= 1.0
+    limiter.admit("b")
+    now[0] += 1.0
+    limiter.admit("a")
+
+
+def test_a_token_is_known_while_it_is_taken() -> None:
+    now = [0.0]
+    known = limits.Known(clock=lambda: now[0])
+    assert "t" not in known
+    known.answered("t", 404)
+    assert "t" in known
+    known.answered("t", 503)
+    assert "t" in known
+    known.answered("t", 401)
+    assert "t" not in known
+    known.answered("t", 200)
+    now[0] += 901.0
+    assert "t" not in known
+    known.answered("u", 500)
+    assert "u" not in known
