@@ -477,6 +477,11 @@ def check(request: records.RunRequest) -> None:
     _check_types(request)
     if not request.notebook:
         raise errors.BadRequest("The request names no notebook.")
+    if not statements.readable("".join((request.notebook, *(cell.id for cell in request.cells)))):
+        raise errors.BadRequest(
+            "The notebook's name, or a cell's id, has characters that PostgreSQL can't keep.",
+            hint="Leave out zero bytes and lone surrogates.",
+        )
     if not 0 <= request.head < len(request.cells):
         raise errors.BadRequest(
             f"The head is cell {request.head}, but there are {len(request.cells)} cells.",

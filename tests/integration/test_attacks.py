@@ -1,0 +1,451 @@
+"""Attacks on the central gateway: by people on one another, by strangers, by what is sent.
+
+Each comes to nothing, and is answered by a problem document.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+import pathlib
+import re
+import secrets
+import socket
+import subprocess
+import time
+import urllib.parse
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+from tests import cellar
+from tests.fixtures_central import ADMINISTRATOR, PASSWORD, Central
+
+CELLS = [
+    {"id": "a", "source": "create table t as select 'treasure' as x"},
+    {"id": "b", "source": "select x from t"},
+]
+RUN = {"notebook": "n.ipynb", "cells": CELLS, "head": 1}
+NOBODYS = {"run": "0" * 32, "state": "0" * 64, "sandbox": "0" * 8}
+
+
+@pytest.fixture(scope="module")
+def boss(central: Central) -> Iterator[httpx.Client]:
+    """Who administers."""
+    with central.registered(ADMINISTRATOR) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def ann(central: Central) -> Iterator[httpx.Client]:
+    """Who has something."""
+    with central.registered("ann@example.org") as made:
+        yield made
+
+
+@pytest.fixture(params=["registered", "anonymous"])
+def eve(central: Central, request: pytest.FixtureRequest) -> Iterator[httpx.Client]:
+    """Who wants it."""
+    made = central.registered if request.param == "registered" else None
+    address = f"eve{secrets.token_hex(4)}@example.org"
+    with made(address) if made is not None else central.anonymous() as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def hers(ann: httpx.Client) -> dict[str, str]:
+    """What Ann has, by kind."""
+    run = ann.post("/runs", json=RUN).json()["id"]
+    found = ended(ann, run)
+    assert found["error"] is None
+    state = found["cells"][0]["state"]
+    deadline = time.monotonic() + cellar.TIMEOUT
+    while state not in {each["state"] for each in ann.get("/states").json()["states"]}:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    (sandbox,) = ann.get("/environments").json()["environments"]
+    data = b"treasure"
+    digest = hashlib.sha256(data).hexdigest()
+    assert ann.put(f"/files/chunks/{digest}", content=data).is_success
+    assert ann.put("/files/names/box.txt", json={"chunks": [digest]}).is_success
+    token = ann.post("/identity/tokens", json={"name": "t", "scopes": ["*"], "days": 1}).json()
+    return {
+        "run": run,
+        "state": state,
+        "sandbox": sandbox["id"],
+        "digest": digest,
+        "subject": ann.get("/me").json()["subject"],
+        "token": token["id"],
+    }
+
+
+def ended(who: httpx.Client, run: str) -> dict[str, Any]:
+    """What a run gave."""
+    deadline = time.monotonic() + cellar.TIMEOUT
+    while time.monotonic() < deadline:
+        answer = who.get(f"/runs/{run}/result")
+        if answer.status_code != 409:
+            found: dict[str, Any] = answer.json()
+            return found
+        time.sleep(0.05)
+    raise AssertionError("the run does not end")
+
+
+def refused(answer: httpx.Response, *statuses: int) -> httpx.Response:
+    """An answer that is a problem document with one of these statuses."""
+    assert answer.status_code in statuses, (answer.status_code, answer.text[:300])
+    assert answer.headers["Content-Type"].startswith("application/problem+json")
+    said = answer.json()
+    assert said["status"] == answer.status_code
+    assert said["title"]
+    assert "Traceback" not in answer.text
+    assert "treasure" not in answer.text
+    return answer
+
+
+# --- one person and another ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("GET", "/runs/{run}", None),
+        ("GET", "/runs/{run}/events", None),
+        ("GET", "/runs/{run}/result", None),
+        ("GET", "/runs/{run}/results/0.csv", None),
+        ("POST", "/runs/{run}/cancel", {}),
+        ("GET", "/states/{state}", None),
+        ("GET", "/states/{state}/diff/{state}", None),
+        ("PUT", "/states/{state}/pin", {}),
+        ("PUT", "/states/{state}/tags/mine", {}),
+        ("DELETE", "/states/{state}/tags/mine", None),
+        ("GET", "/environments/{sandbox}", None),
+        ("POST", "/environments/{sandbox}/stop", {}),
+        ("POST", "/environments/{sandbox}/restart", {}),
+        ("POST", "/environments/{sandbox}/reset", {"confirm": "{sandbox}"}),
+    ],
+)
+def test_anothers_things_are_as_if_they_were_not(
+    eve: httpx.Client,
+    ann: httpx.Client,
+    hers: dict[str, str],
+    method: str,
+    path: str,
+    body: dict[str, str] | None,
+) -> None:
+    def ask(names: dict[str, str]) -> httpx.Response:
+        sent = None if body is None else {k: v.format(**names) for k, v in body.items()}
+        return eve.request(method, path.format(**names), json=sent)
+
+    answer = refused(ask(hers), 404, 409)
+    # Nor can it be told from what there is not.
+    other = refused(ask({**hers, **NOBODYS}), 404, 409)
+    assert other.status_code == answer.status_code
+    name = next(hers[kind] for kind in NOBODYS if f"{{{kind}}}" in path)
+    nobody = next(NOBODYS[kind] for kind in NOBODYS if f"{{{kind}}}" in path)
+    plain = [
+        each.json()["detail"].replace(whose, "ID").replace(whose[:12], "ID")
+        for each, whose in ((answer, name), (other, nobody))
+    ]
+    assert plain[0] == plain[1]
+    assert ann.get(f"/runs/{hers['run']}").json()["status"] == "done"
+    assert ann.get(f"/environments/{hers['sandbox']}").json()["status"] == "running"
+
+
+def test_lists_have_ones_own_things_alone(
+    eve: httpx.Client, ann: httpx.Client, hers: dict[str, str]
+) -> None:
+    for path in ("/runs", "/states", "/environments", "/files", "/audit", "/identity/tokens"):
+        answer = eve.get(path)
+        assert answer.status_code == 200
+        for mine in hers.values():
+            assert mine not in answer.text, path
+    # A chunk that another sent is no file of one's own, and is not there to be asked for.
+    missing = eve.post("/files/missing", json={"chunks": [hers["digest"]]})
+    assert missing.json()["missing"] == [hers["digest"]]
+    refused(eve.put("/files/names/box.txt", json={"chunks": [hers["digest"]]}), 409)
+    refused(eve.delete("/files/names/box.txt"), 404)
+    refused(eve.delete(f"/identity/tokens/{hers['token']}"), 404)
+    assert ann.get("/files").json()["files"][0]["name"] == "box.txt"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("GET", "/audit?subject={subject}", None),
+        ("GET", "/profiles/subjects/{subject}/quotas", None),
+        ("PATCH", "/profiles/subjects/{subject}/quotas", {"runs_per_minute": 1}),
+        ("GET", "/identity/accounts", None),
+        ("GET", "/identity/accounts/{subject}", None),
+        ("PATCH", "/identity/accounts/{subject}", {"disabled": True}),
+        ("GET", "/identity/accounts/{subject}/tokens", None),
+        ("DELETE", "/identity/accounts/{subject}/tokens", None),
+        ("DELETE", "/identity/accounts/{subject}/tokens/{token}", None),
+        ("POST", "/identity/keys/rotate", {}),
+        ("POST", "/profiles/classes", {"name": "mine"}),
+    ],
+)
+def test_what_administrators_do_nobody_else_does(
+    eve: httpx.Client,
+    ann: httpx.Client,
+    hers: dict[str, str],
+    method: str,
+    path: str,
+    body: Any,
+) -> None:
+    refused(eve.request(method, path.format(**hers), json=body), 403)
+    assert ann.get("/me").status_code == 200
+
+
+# --- tokens --------------------------------------------------------------------------------------
+
+
+def encoded(value: bytes) -> str:
+    return base64.urlsafe_b64encode(value).rstrip(b"=").decode()
+
+
+def parts(token: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Header and claims of a token."""
+    header, claims, _ = token.split(".")
+    return tuple(json.loads(base64.urlsafe_b64decode(each + "==")) for each in (header, claims))  # type: ignore[return-value]
+
+
+def token_of(who: httpx.Client) -> str:
+    return who.headers["Authorization"].removeprefix("Bearer ")
+
+
+def forged(central: Central, ann: httpx.Client) -> Iterator[str]:
+    """Tokens that say they are Ann's."""
+    token = token_of(ann)
+    header, claims = parts(token)
+    head, body, signature = token.split(".")
+    with central.client() as stranger:
+        key = stranger.get("/identity/jwks").json()["keys"][0]
+    yield f"{encoded(json.dumps({**header, 'alg': 'none'}).encode())}.{body}."
+    yield f"{encoded(json.dumps({**header, 'alg': 'nOnE'}).encode())}.{body}.{signature}"
+    for secret in (json.dumps(key).encode(), key["x"].encode(), b""):
+        named = encoded(json.dumps({**header, "alg": "HS256"}).encode())
+        signed = hmac.digest(secret, f"{named}.{body}".encode(), "sha256")
+        yield f"{named}.{body}.{encoded(signed)}"
+    for change in (
+        {"sub": "s_" + "0" * 32},
+        {"roles": ["administrator"]},
+        {"aud": "other"},
+        {"exp": claims["exp"] + 10_000},
+    ):
+        yield f"{head}.{encoded(json.dumps({**claims, **change}).encode())}.{signature}"
+    for kid in ("../../../etc/passwd", "' or 1=1 --", "x" * 4000, ["a"], None):
+        yield f"{encoded(json.dumps({**header, 'kid': kid}).encode())}.{body}.{signature}"
+    yield f"{head}.{body}.{signature[:-4]}AAAA"
+    yield f"{head}.{body}"
+    yield "pgc_" + secrets.token_urlsafe(32)
+    yield "." * 100
+    yield "x" * 9000
+
+
+def test_forged_tokens_are_nobodys(central: Central, ann: httpx.Client) -> None:
+    for token in forged(central, ann):
+        with central.client(token) as eve:
+            refused(eve.get("/me"), 401)
+            refused(eve.post("/runs", json=RUN), 401)
+
+
+def test_tokens_are_taken_where_they_belong_alone(central: Central, hers: dict[str, str]) -> None:
+    with central.client() as stranger:
+        session = stranger.post(
+            "/identity/password", json={"email": "ann@example.org", "password": PASSWORD}
+        ).json()
+        access, renewing = session["access_token"], session["refresh_token"]
+        refused(stranger.get("/me", params={"token": access, "access_token": access}), 401)
+        refused(stranger.get("/me", headers={"Cookie": f"token={access}"}), 401)
+        refused(stranger.get("/me", headers={"Authorization": f"Basic {access}"}), 401)
+        refused(stranger.get("/me", headers={"Authorization": f"Bearer {renewing}"}), 401)
+        two = [("Authorization", f"Bearer {access}"), ("Authorization", "Bearer x")]
+        refused(stranger.get("/me", headers=two), 401, 400)
+        refused(stranger.post("/identity/refresh", json={"refresh_token": access}), 401)
+        # What the gateway says to the services, nobody else says to them through it.
+        for name in ("Pgcellar-Stranger", "Pgcellar-Address", "X-Pgcellar-Subject"):
+            refused(stranger.get("/me", headers={name: "0"}), 401)
+
+
+def test_revoked_tokens_are_refused_at_once(central: Central) -> None:
+    with central.registered(f"gone{secrets.token_hex(3)}@example.org") as who:
+        made = who.post("/identity/tokens", json={"name": "t", "scopes": ["me"], "days": 1}).json()
+        with central.client(made["secret"]) as program:
+            assert program.get("/me").status_code == 200
+            refused(program.get("/runs"), 403)
+            assert who.delete("/identity/tokens").is_success
+            refused(program.get("/me"), 401)
+            refused(who.get("/me"), 401)
+
+
+# --- what is sent --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../x",
+        "..%2Fx",
+        "%2e%2e/x",
+        "a/../../x",
+        "/etc/passwd",
+        "%2Fetc%2Fpasswd",
+        "a//b",
+        ".ssh/x",
+        "a\\..\\x",
+        "a%00b",
+        "a%0d%0aX-Evil:%201",
+        "a/" * 20 + "x",
+        "x" * 300,
+    ],
+)
+def test_names_of_files_stay_in_their_folder(
+    ann: httpx.Client, hers: dict[str, str], name: str
+) -> None:
+    url = f"{str(ann.base_url).rstrip('/')}/files/names/{name}"
+    # As it is: the client would tidy it.
+    answer = raw(ann, f"PUT {urllib.parse.urlsplit(url).path} HTTP/1.1", hers["digest"])
+    assert re.match(rb"HTTP/1.1 40[04] ", answer), answer[:200]
+    assert b"X-Evil" not in answer.split(b"\r\n\r\n")[0]
+    assert [each["name"] for each in ann.get("/files").json()["files"]] == ["box.txt"]
+
+
+def raw(who: httpx.Client, line: str, digest: str = "", *headers: str) -> bytes:
+    """What is answered to bytes as they are."""
+    body = json.dumps({"chunks": [digest]}) if digest else ""
+    sent = [
+        line,
+        f"Host: {who.base_url.host}",
+        f"Authorization: {who.headers.get('Authorization', '')}",
+        f"Content-Length: {len(body)}",
+        "Connection: close",
+        *headers,
+        "",
+        body,
+    ]
+    port = who.base_url.port
+    assert port is not None
+    with socket.create_connection((who.base_url.host, port), timeout=30) as connection:
+        connection.sendall("\r\n".join(sent).encode())
+        found = b""
+        try:
+            while data := connection.recv(65536):
+                found += data
+        except ConnectionResetError:
+            # What is too much is not read to its end.
+            pass
+    return found
+
+
+def test_what_is_absurd_is_refused(ann: httpx.Client, central: Central) -> None:
+    at = f"{ann.base_url.path.rstrip('/')}/me"
+    many = [f"X-{i}: {'y' * 1000}" for i in range(100)]
+    answered = raw(ann, f"GET {at} HTTP/1.1", "", *many)
+    assert answered == b"" or answered.startswith(b"HTTP/1.1 4")
+    for text in ("{", "[]", "null", '"x"', "1e999", '{"a":' * 5000, "\x00"):
+        answer = ann.post("/runs", content=text, headers={"Content-Type": "application/json"})
+        refused(answer, 400)
+    for changed in ({"cells": None}, {"head": 10**30}, {"notebook": "\x00"}, {"cells": [{}]}):
+        answer = ann.post("/runs", json={**RUN, **changed})
+        assert answer.status_code in (202, 400), answer.text
+    assert ann.get("/me").status_code == 200
+    assert central.log.read_text().count("Traceback") == 0
+
+
+def test_bodies_have_an_end(ann: httpx.Client) -> None:
+    at = f"{ann.base_url.path.rstrip('/')}/runs"
+    answer = raw(ann, f"POST {at} HTTP/1.1", "", "Content-Length: 99999999999")
+    assert answer == b"" or answer.startswith(b"HTTP/1.1 4")
+    assert ann.get("/me").status_code == 200
+
+
+def test_lines_can_not_be_forged_in_logs(central: Central, boss: httpx.Client) -> None:
+    mark = secrets.token_hex(8)
+    evil = f"{mark}\r\n2026-01-01 00:00:00 everything is fine\u2028\x1b[31m"
+    with central.client() as stranger:
+        signed = {"email": f"{mark}@example.org", "password": PASSWORD, "name": evil}
+        answer = stranger.post("/identity/register", json=signed)
+        assert answer.status_code in (200, 400)
+        stranger.post("/identity/password", json={"email": evil, "password": evil})
+        stranger.get(f"/{mark}%0d%0aforged")
+        stranger.get("/me", headers={"User-Agent": f"{mark} agent", "traceparent": mark})
+    named = boss.get("/audit?limit=100").json()["records"]
+    for record in named:
+        assert not re.search(r"[\x00-\x1f\x7f\u2028\u2029]", record["name"]), record
+    home = pathlib.Path(central.cli.environment["PGCELLAR_HOME"])
+    for log in [central.log, *home.glob("*.log")]:
+        for line in log.read_text(errors="replace").splitlines():
+            assert not line.startswith(("2026-01-01 00:00:00", "forged")), line
+
+
+def test_whom_a_proxy_names_is_believed_from_proxies_alone(
+    central: Central, boss: httpx.Client
+) -> None:
+    said = {"X-Forwarded-For": "203.0.113.9", "Pgcellar-Address": "203.0.113.9"}
+    with central.client(**said) as stranger:
+        wrong = {"email": "nobody@example.org", "password": "wrong wrong wrong"}
+        refused(stranger.post("/identity/password", json=wrong), 401)
+    found = boss.get("/audit?action=login.password&outcome=denied").json()["records"]
+    assert found[0]["address"] == "127.0.0.1"
+
+
+def test_secrets_are_written_nowhere(central: Central, boss: httpx.Client) -> None:
+    password = f"pass-{secrets.token_hex(12)}"
+    address = f"secret{secrets.token_hex(3)}@example.org"
+    with central.client() as stranger:
+        session = stranger.post(
+            "/identity/register", json={"email": address, "password": password}
+        ).json()
+        renewed = stranger.post(
+            "/identity/refresh", json={"refresh_token": session["refresh_token"]}
+        ).json()
+    with central.client(renewed["access_token"]) as who:
+        made = who.post("/identity/tokens", json={"name": "t", "scopes": ["*"], "days": 1}).json()
+        with central.client(made["secret"]) as program:
+            run = program.post("/runs", json=RUN).json()["id"]
+            ended(program, run)
+            program.get("/me", params={"token": made["secret"]})
+        wrong = {"email": address, "password": password + "x"}
+        refused(who.post("/identity/password", json=wrong), 401)
+    hidden = [
+        password,
+        made["secret"],
+        *(each[kind] for each in (session, renewed) for kind in ("access_token", "refresh_token")),
+    ]
+    time.sleep(0.5)
+    home = pathlib.Path(central.cli.environment["PGCELLAR_HOME"])
+    written = [path for path in home.rglob("*") if path.is_file() and "sandboxes" not in path.parts]
+    assert any("control" in path.parts for path in written)
+    for path in [central.log, *written]:
+        data = path.read_bytes()
+        for secret in hidden:
+            assert secret.encode() not in data, path
+    audited = boss.get("/audit?limit=200").text
+    assert not any(secret in audited for secret in hidden)
+
+
+def test_accounts_can_not_be_counted_by_logging_in(central: Central, ann: httpx.Client) -> None:
+    with central.client() as stranger:
+        answers = [
+            stranger.post("/identity/password", json={"email": email, "password": "wrong " * 3})
+            for email in ("ann@example.org", f"none{secrets.token_hex(4)}@example.org")
+        ]
+    first, second = (refused(answer, 401).json() for answer in answers)
+    assert first["detail"] == second["detail"]
+
+
+def test_only_the_gateways_door_is_open(central: Central) -> None:
+    """The service and its databases listen on sockets in folders of their owners."""
+    listening = subprocess.run(["ss", "-Hltnp"], capture_output=True, text=True).stdout
+    if not listening:
+        pytest.skip("there is no ss")
+    home = central.cli.environment["PGCELLAR_HOME"]
+    runtime = pathlib.Path(central.cli.environment["PGCELLAR_RUNTIME"])
+    assert not [line for line in listening.splitlines() if "postgres" in line], home
+    for path in runtime.rglob("*"):
+        if path.is_socket():
+            assert path.parent.stat().st_mode & 0o077 in (0, 0o011), path
