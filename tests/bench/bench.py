@@ -53,6 +53,7 @@ class Bench:
                 rerun.rerun_on_xfs(self.table, _XFS, self._home, self._sockets, self._n(4, 2))
         if self._wants("gateway", "the gateway"):
             gateway.gateway(self.table, self._home, self._n(200, 40))
+            gateway.authentication(self.table, self._home, self._n(200, 40))
         if self._wants("planning", "planning"):
             planning.plans(self.table, self._n(9, 3))
             planning.lineage(self.table, self._n(9, 3))

@@ -10,10 +10,12 @@ from collections.abc import Callable
 
 import httpx
 from tests.bench import measure
+from tests.fixtures_central import ADMINISTRATOR, central_gateway
 from tests.fixtures_gateway import jupyter_server
 from tests.fixtures_service import command_line
 from tests.integration.test_service import where
 
+PEOPLE = "the central gateway with tokens and quotas, over the service's socket without"
 SECTION = "the gateway, over the same request to the service's socket"
 
 
@@ -44,6 +46,47 @@ def gateway(table: measure.Table, home: pathlib.Path, rounds: int) -> None:
                 against=alone,
                 overhead=True,
             )
+
+
+def authentication(table: measure.Table, home: pathlib.Path, rounds: int) -> None:
+    """Add what the central gateway takes, where the service finds out and counts who asks."""
+    folder = home / "central"
+    folder.mkdir()
+    options = ("--Gateway.requests_per_minute=0",)
+    with contextlib.ExitStack() as stack:
+        cli = stack.enter_context(command_line(folder))
+        central = stack.enter_context(central_gateway(cli, *options))
+        boss = stack.enter_context(central.registered(ADMINISTRATOR))
+        subject = boss.get("/me").json()["subject"]
+        unlimited = {"runs_per_minute": 1_000_000}
+        boss.patch(f"/profiles/subjects/{subject}/quotas", json=unlimited).raise_for_status()
+        made = boss.post("/identity/tokens", json={"name": "t", "scopes": ["*"], "days": 1})
+        program = stack.enter_context(central.client(made.json()["secret"]))
+        owner = stack.enter_context(
+            httpx.Client(
+                transport=httpx.HTTPTransport(uds=str(where(cli).socket)),
+                base_url="http://pgcellar/api/v1",
+                timeout=60,
+            )
+        )
+        for name, service, token, personal in (
+            ("GET /me", _get(owner, "/me"), _get(boss, "/me"), _get(program, "/me")),
+            (
+                "a run, accepted to done",
+                _run(owner, "/accepted"),
+                _run(boss, "/runs"),
+                _run(program, "/runs"),
+            ),
+        ):
+            alone = table.add(PEOPLE, f"{name}: the service's owner", _times(service, rounds))
+            for how, ask in (("access", token), ("personal", personal)):
+                table.add(
+                    PEOPLE,
+                    f"{name}: gateway, {how} token",
+                    _times(ask, rounds),
+                    against=alone,
+                    overhead=True,
+                )
 
 
 def _get(client: httpx.Client, path: str) -> Callable[[], None]:
