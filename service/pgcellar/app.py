@@ -206,7 +206,7 @@ class ServiceApp(traitlets.config.Application):
         )
         stack.push_async_callback(self._ledger.close)
         if self._people.others:
-            self.housekeeping = housekeeping.Housekeeping(self._people, [self._erase])
+            self.housekeeping = housekeeping.Housekeeping(self._people, self._erase)
             await stack.enter_async_context(self.housekeeping.kept())
 
     def _listen(self) -> tornado.httpserver.HTTPServer:

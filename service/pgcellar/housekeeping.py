@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Protocol
 
 from pgcellar.api import errors
@@ -34,15 +34,12 @@ class People(Protocol):
         """Remove the account and profile of one of them."""
 
 
-Forget = Callable[[str], Awaitable[None]]
-
-
 class Housekeeping:
-    """See the module. Each of `forget` removes one kind of what somebody left."""
+    """See the module. `erase` removes all that somebody left besides the account."""
 
-    def __init__(self, people: People, forget: Sequence[Forget]) -> None:
+    def __init__(self, people: People, erase: Callable[[str], Awaitable[None]]) -> None:
         self._people = people
-        self._forget = forget
+        self._erase = erase
 
     @contextlib.asynccontextmanager
     async def kept(self) -> AsyncIterator[None]:
@@ -61,8 +58,7 @@ class Housekeeping:
         for subject in await self._people.departed(_AT_MOST):
             try:
                 async with asyncio.timeout(_SECONDS):
-                    for forget in self._forget:
-                        await forget(subject)
+                    await self._erase(subject)
                     await self._people.remove(subject)
                 gone += 1
             except (errors.PgcellarError, OSError, TimeoutError) as exc:

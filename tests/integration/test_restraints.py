@@ -14,7 +14,8 @@ import pytest
 from tests import cellar, fixtures_central
 from tests.fixtures_service import command_line
 
-from pgcellar.postgres import processes
+from pgcellar.api import errors
+from pgcellar.postgres import processes, restraints
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="by Linux's means")
 
@@ -111,3 +112,35 @@ def test_a_database_has_an_end(central: fixtures_central.Central) -> None:
         # It left no trace.
         found = run(student, "select 1", "select to_regclass('big') is null")
         assert found["error"] is None
+
+
+async def test_what_the_system_forbids_is_done_without(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As in a container, where root has not all of its rights."""
+
+    def forbidden(*_: object) -> None:
+        raise PermissionError("not permitted")
+
+    process = processes.find(os.getpid())
+    assert process is not None
+    for name in ("sched_setaffinity", "setpriority"):
+        monkeypatch.setattr(os, name, forbidden)
+    monkeypatch.setattr(pathlib.Path, "write_text", forbidden)
+    monkeypatch.setenv("PATH", "/nowhere")
+    await restraints.apply(process, restraints.Restraints(memory=1 << 40, processors=1), None)
+    said = "\n".join(caplog.messages)
+    assert "memory of sessions is not bounded" in said
+    assert said.count("not permitted") == 3
+
+
+def test_nothing_is_left_running_whose_restraints_are_not_known(cellar_home: pathlib.Path) -> None:
+    async def unknown(owner: str) -> restraints.Restraints:
+        raise errors.Unauthenticated("There is no account.")
+
+    with cellar.Cellar(cellar_home, spares=0) as services:
+        services.app._environments._restraints = unknown
+        ran = services.start_for("ann", ["select 1"]).result(cellar.TIMEOUT)
+        assert ran.done.error is not None
+        assert ran.done.error.message == "There is no account."
+        assert list((cellar_home / "home" / "sandboxes").glob("*")) == []

@@ -198,14 +198,17 @@ class Environments:
                 del self._coming[owner]
 
     async def _bring(self, owner: str) -> Sandbox:
+        # First, since what runs already must not be lost sight of where this fails.
+        allowed = None if self._restraints is None else await self._restraints(owner)
         async with self._admission.enter():
             found = await self._resume(owner) or await self._take_spare(owner)
             if found is None:
                 found = await self._start(self._new_row(owner))
-            if self._restraints is not None:
-                await found.restrain(await self._restraints(owner))
             self._live[owner] = found
             self._rows[owner] = found.row
+            if allowed is not None:
+                # To its end, though whoever asked may have left.
+                await asyncio.shield(found.restrain(allowed))
             return found
 
     def extend(self, owner: str, seconds: float) -> None:
@@ -246,8 +249,9 @@ class Environments:
             found = self.find(owner)
             if found is not None:
                 self._live.pop(owner, None)
-                self._rows.pop(owner, None)
                 await self._remove(found[0])
+                # Not before: what could not be removed is found again.
+                self._rows.pop(owner, None)
                 self._stopped(owner)
 
     def names(self) -> list[str]:

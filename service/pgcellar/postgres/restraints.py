@@ -7,13 +7,13 @@ own helpers, stays as it is.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import dataclasses
 import logging
 import math
 import os
 import random
 import sys
+from collections.abc import Callable
 
 from pgcellar.postgres import account as accounts
 from pgcellar.postgres import commands, processes
@@ -43,12 +43,22 @@ async def apply(
     """
     if sys.platform != "linux" or not process.alive():
         return
-    # It may have just ended.
-    with contextlib.suppress(ProcessLookupError, FileNotFoundError):
-        await _limit_data(process.pid, restraints.memory, account)
-        _bind(process.pid, restraints.processors)
-        os.setpriority(os.PRIO_PROCESS, process.pid, _NICE)
-        (processes.PROC / str(process.pid) / "oom_score_adj").write_text(str(_OOM_SCORE))
+    await _limit_data(process.pid, restraints.memory, account)
+    _try("its processors are not bounded", lambda: _bind(process.pid, restraints.processors))
+    _try("it is as nice as we are", lambda: os.setpriority(os.PRIO_PROCESS, process.pid, _NICE))
+    score = processes.PROC / str(process.pid) / "oom_score_adj"
+    _try("it is not the first to go without memory", lambda: score.write_text(str(_OOM_SCORE)))
+
+
+def _try(otherwise: str, restrain: Callable[[], object]) -> None:
+    """Do without where the system does not let us, as root without CAP_SYS_NICE in a container."""
+    try:
+        restrain()
+    except (ProcessLookupError, FileNotFoundError):
+        # It has just ended.
+        pass
+    except OSError as exc:
+        logger.warning("a sandbox is not restrained in all ways: %s: %s", otherwise, exc)
 
 
 async def _limit_data(pid: int, most: float, account: accounts.Account | None) -> None:

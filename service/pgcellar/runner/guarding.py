@@ -17,6 +17,8 @@ from pgcellar.api import errors
 #: Seconds until the first look, and then between two; a run that is shorter is not looked at.
 _FIRST = 0.05
 _INTERVAL = 1.0
+#: Somebody may be allowed no time at all.
+_SHORTEST = 0.02
 _MIB = 1 << 20
 
 
@@ -83,7 +85,7 @@ class Guard:
     async def _watch(self) -> None:
         wait = _FIRST
         while self.reached is None:
-            await asyncio.sleep(min(wait, self._limits.statement_seconds / 4))
+            await asyncio.sleep(max(_SHORTEST, min(wait, self._limits.statement_seconds / 4)))
             wait = _INTERVAL
             session = self._session()
             if session is not None:
