@@ -21,6 +21,7 @@ from pgcellar.api import auditing, client, errors, paths, records
 from pgcellar.audit import anchor, runs, service, spool, statements, store
 from pgcellar.audit import handlers as audit_handlers
 from pgcellar.control import database
+from pgcellar.runner import requests
 from pgcellar.runner import service as runner
 from pgcellar.telemetry import gauges, handlers, logs, metrics, routes, tracing
 from pgcellar.web import calls
@@ -231,13 +232,13 @@ class Runner(runner.Runner):
         self, owner: str, request: records.RunRequest, emit: Emit, *more: Any, **named: Any
     ) -> None:
         """See `runner.Runner`. Raises AuditUnavailable."""
-        runner.check(request)
+        requests.check(request)
         async with self._observing.run(owner, request, emit) as watched:
             await super().run(owner, request, watched, *more, **named)
 
     async def page(self, owner: str, request: records.PageRequest) -> records.Page:
         """See `runner.Runner`. Raises AuditUnavailable."""
-        runner.check_page(request)
+        requests.check_page(request)
         await self._observing.page(owner, request)
         return await super().page(owner, request)
 

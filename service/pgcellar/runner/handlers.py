@@ -9,7 +9,7 @@ import json
 import tornado.iostream
 
 from pgcellar.api import errors, records
-from pgcellar.runner import rationing, service, uploads
+from pgcellar.runner import rationing, requests, service, uploads
 from pgcellar.web import base
 
 #: An event waits this long for others to leave with; a short run is over by then.
@@ -40,7 +40,7 @@ class Runs(_RunnerHandler):
     async def post(self) -> None:
         """Run a head. A reader who leaves ends the run."""
         request = self.files.confined(self.identity, self.record(records.RunRequest))
-        service.check(request)
+        requests.check(request)
         request = await rationing.admit(self.quotas, self.identity, request)
         self.set_header("Content-Type", "application/x-ndjson")
         self._task = asyncio.create_task(

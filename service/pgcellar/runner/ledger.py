@@ -17,7 +17,7 @@ import secrets
 from collections.abc import AsyncGenerator, Awaitable, Callable
 
 from pgcellar.api import errors, gathering, records
-from pgcellar.runner import ledger_store, recordings, service
+from pgcellar.runner import ledger_store, recordings, requests, service
 
 logger = logging.getLogger(__name__)
 
@@ -106,7 +106,7 @@ class Ledger:
         A new one is begun when `admit` says nothing against it. Raises BadRequest, LimitExceeded,
         or Conflict where the key named another request.
         """
-        service.check(request)
+        requests.check(request)
         if deadline is not None and not 0 < deadline < float("inf"):
             raise errors.BadRequest("The deadline is a number of seconds above 0.")
         run = ledger_store.Accepted(
@@ -246,9 +246,9 @@ class Ledger:
                 # The service ends.
                 raise
             cancelled = errors.Cancelled(recording.reason)
-            await recording.take(service.nothing_ran(run.request, cancelled))
+            await recording.take(requests.nothing_ran(run.request, cancelled))
         except errors.PgcellarError as exc:
-            await recording.take(service.nothing_ran(run.request, exc))
+            await recording.take(requests.nothing_ran(run.request, exc))
         finally:
             if timer is not None:
                 timer.cancel()

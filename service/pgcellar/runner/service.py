@@ -10,12 +10,11 @@ import logging
 import math
 import secrets
 import time
-import types
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any, Protocol
 
 from pgcellar.api import errors, quotas, records
-from pgcellar.notebook import cells, dialects, statements
+from pgcellar.notebook import cells
 from pgcellar.runner import (
     bases,
     files,
@@ -25,6 +24,7 @@ from pgcellar.runner import (
     pages,
     planner,
     progress,
+    requests,
     run,
     slices,
     workspace,
@@ -54,24 +54,10 @@ class Environments(Protocol):
         """The owner's running sandbox."""
 
 
-#: Characters; parsing takes about a second for ten million of them.
-LONG_CELL = 200_000
 _CANCELLED = "57014"
 #: Seconds for which runs that are cancelled all at once are waited for; then whoever cancelled them
 #: ends what they run in.
 _INTERRUPT_SECONDS = 10.0
-_TYPES: Mapping[str, Any] = {
-    "notebook": str,
-    "head": int,
-    "directory": (str, types.NoneType),
-    "first": (int, types.NoneType),
-    "rerun": bool,
-    "max_rows": int,
-    "max_bytes": int,
-    "brief": bool,
-}
-#: More rows, and more bytes, than any result has.
-_ALL = (1 << 63) - 1
 _UNFORESEEN = "The service met an error it did not foresee; the cell left no trace."
 _LOGGED = "Its log has the details: `pgcellar service status` names it."
 
@@ -156,7 +142,7 @@ class Runner:
         `identity` is the run's id, if it has one already. Cancelling the task cancels the run, and
         is waited for.
         """
-        check(request)
+        requests.check(request)
         identity = identity or secrets.token_hex(8)
         begun = _Begun(notebook=request.notebook, cell=request.cells[request.head].id)
         self._known[owner, identity] = begun
@@ -171,14 +157,14 @@ class Runner:
             async def tell(event: records.Event) -> None:
                 await emit(expanded.event(event))
 
-            parsed = await parse(request)
+            parsed = await requests.parse(request)
             first = request.head if request.first is None else request.first
             for head in range(first, request.head + 1):
                 one = dataclasses.replace(request, head=head)
                 if not await self._head(owner, one, tell, identity, parsed):
                     break
         except (errors.FileRefused, errors.NotebookInvalid) as exc:
-            await emit(nothing_ran(request, exc, cell=bases.cell(request)))
+            await emit(requests.nothing_ran(request, exc, cell=bases.cell(request)))
         finally:
             self.active -= 1
             self._ended(owner, identity)
@@ -212,11 +198,12 @@ class Runner:
         try:
             await self._attempts(owner, request, watch, identity, parsed[: request.head + 1], gate)
         except errors.PgcellarError as exc:
-            await emit(nothing_ran(request, exc))
+            await emit(requests.nothing_ran(request, exc))
         except Exception:
             # The last resort: the person gets a sentence, the log the details.
             logger.exception("run %s of %s", identity, request.notebook)
-            await emit(nothing_ran(request, errors.PgcellarError(_UNFORESEEN, hint=_LOGGED)))
+            unforeseen = errors.PgcellarError(_UNFORESEEN, hint=_LOGGED)
+            await emit(requests.nothing_ran(request, unforeseen))
         return left
 
     async def _attempts(
@@ -302,9 +289,9 @@ class Runner:
 
     async def plan(self, owner: str, request: records.RunRequest) -> records.Plan:
         """What a run would do, without doing it."""
-        check(request)
+        requests.check(request)
         request = (await self._expand(request)).request
-        parsed = await parse(request)
+        parsed = await requests.parse(request)
         sandbox, space = await self._workspace(owner, _silent)
         with sandbox.in_use():
             return await planner.Planner(request, space, self._files, parsed).plan()
@@ -314,12 +301,12 @@ class Runner:
 
         Raises BadRequest, NoPages, or whatever kept the head from running.
         """
-        wanted = check_page(request)
+        wanted = requests.check_page(request)
         self.active += 1
         try:
             expanded = await self._expand(wanted)
-            parsed = await parse(expanded.request)
-            _check_statement(request.statement, parsed[-1])
+            parsed = await requests.parse(expanded.request)
+            requests.check_statement(request.statement, parsed[-1])
             return await self._pages.page(request, _Head(self, owner, expanded, parsed))
         finally:
             self.active -= 1
@@ -438,122 +425,6 @@ class _Head:
 
     async def run(self, emit: outputs.Emit, gate: gates.Gate) -> records.Done:
         return await self._runner.run_gated(self._owner, self._expanded, self._parsed, emit, gate)
-
-
-def check_page(request: records.PageRequest) -> records.RunRequest:
-    """The run that gives all rows of a page's head. Raises BadRequest."""
-    numbers = (request.statement, request.offset, request.limit, request.max_bytes)
-    if not all(isinstance(number, int) and 0 <= number <= _ALL for number in numbers):
-        raise errors.BadRequest(
-            "`statement`, `offset`, `limit` and `max_bytes` are whole numbers from 0 on."
-        )
-    if not isinstance(request.head, int):
-        raise errors.BadRequest("`head` is a whole number from 0 on.")
-    wanted = records.RunRequest(
-        notebook=request.notebook,
-        cells=request.cells,
-        head=request.head,
-        directory=request.directory,
-        parameters=request.parameters,
-        rerun=True,
-        brief=True,
-        max_rows=_ALL,
-        max_bytes=_ALL,
-    )
-    check(wanted)
-    return wanted
-
-
-def _check_statement(statement: int, head: cells.ParsedCell) -> None:
-    if head.steps and statement >= len(head.steps):
-        raise errors.BadRequest(
-            f"Statement {statement} is asked for, but the cell has {len(head.steps)}.",
-            hint="`statement` counts from 0.",
-        )
-
-
-def check(request: records.RunRequest) -> None:
-    """Raise BadRequest for a request that makes no sense."""
-    _check_types(request)
-    if not request.notebook:
-        raise errors.BadRequest("The request names no notebook.")
-    if not statements.readable("".join((request.notebook, *(cell.id for cell in request.cells)))):
-        raise errors.BadRequest(
-            "The notebook's name, or a cell's id, has characters that PostgreSQL can't keep.",
-            hint="Leave out zero bytes and lone surrogates.",
-        )
-    if not 0 <= request.head < len(request.cells):
-        raise errors.BadRequest(
-            f"The head is cell {request.head}, but there are {len(request.cells)} cells.",
-            hint="`head` counts from 0.",
-        )
-    if request.first is not None and not 0 <= request.first <= request.head:
-        raise errors.BadRequest(f"The first head is cell {request.first}, the last {request.head}.")
-    if request.max_rows < 0 or request.max_bytes < 0:
-        raise errors.BadRequest("`max_rows` and `max_bytes` can't be negative.")
-
-
-def _check_types(request: records.RunRequest) -> None:
-    """What came over the wire may be anything."""
-    wrong = [
-        name
-        for name, wanted in _TYPES.items()
-        if not isinstance(value := getattr(request, name), wanted)
-        or (isinstance(value, bool) and wanted is not bool)
-    ]
-    if not _are_cells(request.cells):
-        wrong.append("cells")
-    texts = [*_strings(request.reroll, "reroll", wrong)]
-    if isinstance(request.parameters, Mapping):
-        texts += _strings((*request.parameters, *request.parameters.values()), "parameters", wrong)
-    else:
-        wrong.append("parameters")
-    if not all(statements.readable(text) for text in texts):
-        wrong.append("parameters")
-    if wrong:
-        raise errors.BadRequest(
-            f"Not of its type in the request: {', '.join(dict.fromkeys(wrong))}.",
-            hint="See `RunRequest` in pgcellar.api.records.",
-        )
-
-
-def _are_cells(values: object) -> bool:
-    # By sets of types: this is asked of a thousand cells for each run.
-    if not isinstance(values, tuple) or not {type(cell) for cell in values} <= {records.Cell}:
-        return False
-    return {type(cell.id) for cell in values} | {type(cell.source) for cell in values} <= {str}
-
-
-def _strings(values: object, name: str, wrong: list[str]) -> list[str]:
-    if isinstance(values, tuple) and all(isinstance(value, str) for value in values):
-        return list(values)
-    wrong.append(name)
-    return []
-
-
-def nothing_ran(
-    request: records.RunRequest, error: errors.PgcellarError, *, cell: str | None = None
-) -> records.Done:
-    """The end of a run that did not come to its cells."""
-    return records.Done(
-        cells=(),
-        totals=records.Totals(hits=0, replayed=0, ms=0.0, planning_ms=0.0),
-        sandbox=records.SandboxInfo(
-            name="", status="unavailable", server_version="", copy_on_write=False
-        ),
-        error=error.record(cell=cell or request.cells[request.head].id),
-    )
-
-
-async def parse(request: records.RunRequest) -> list[cells.ParsedCell]:
-    """The cells up to the head, parsed.
-
-    Long ones, and those to be translated, in a thread, so that others' runs go on.
-    """
-    texts = [cell.source for cell in request.cells[: request.head + 1]]
-    if max(map(len, texts), default=0) < LONG_CELL and not dialects.any_declared(texts):
-        return [cells.parse(text) for text in texts]
-    return await asyncio.to_thread(lambda: [cells.parse(text) for text in texts])
 
 
 async def _silent(_: records.Event) -> None:
