@@ -40,6 +40,9 @@ from pgcellar.api import errors, records, remote, transport
 _VOLUME = 48 * 1024**3
 #: Seconds after which an access token is renewed; it lives for 600.
 _RENEW = 400.0
+#: Seconds between two looks at how it goes, and the runs of which the middle one is shown.
+_LOOK = 10.0
+_NEWEST = 200
 _PASSWORD = fixtures_central.PASSWORD
 _LOAD = """create table flights as
 select g as id, (g * 7919) % 500 as delay, 'C' || g % 16 as carrier, g % 365 as day
@@ -70,6 +73,8 @@ class Seen:
     logins: list[float] = dataclasses.field(default_factory=list)
     sources: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
     errors: list[str] = dataclasses.field(default_factory=list)
+    come: int = 0
+    gone: int = 0
     restarted: int = 0
     killed: int = 0
     memory: int = 0
@@ -200,20 +205,26 @@ async def drive(plan: Plan, central: fixtures_central.Central) -> Seen:
 
     async def one(person: Person, after: float) -> None:
         await asyncio.sleep(after)
+        seen.come += 1
         try:
             await person.come()
             await person.work(plan.think)
+        except asyncio.CancelledError:
+            seen.errors.append("not through when the time was over")
+            raise
         except Exception as exc:
             seen.errors.append(f"{type(exc).__name__}: {exc}"[:300])
         finally:
+            seen.gone += 1
             await person.leave()
 
     gap = plan.ramp / max(len(people), 1)
     watching = asyncio.create_task(_watch(seen, central.cli))
     killing = asyncio.create_task(_kill(plan, seen, central))
     try:
-        async with asyncio.timeout(plan.limit):
-            await asyncio.gather(*(one(person, i * gap) for i, person in enumerate(people)))
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(plan.limit):
+                await asyncio.gather(*(one(person, i * gap) for i, person in enumerate(people)))
     finally:
         for task in (watching, killing):
             task.cancel()
@@ -225,7 +236,16 @@ async def _watch(seen: Seen, cli: CommandLine) -> None:
     while True:
         memory, servers = await asyncio.to_thread(_memory, cli)
         seen.memory, seen.sandboxes = max(seen.memory, memory), max(seen.sandboxes, servers)
-        await asyncio.sleep(2.0)
+        newest = sorted(seen.heads[-_NEWEST:])
+        middle = f", the newest {newest[len(newest) // 2] * 1000:,.0f} ms" if newest else ""
+        runs = len(seen.heads) + len(seen.first)
+        print(
+            f"{seen.come} came, {seen.gone} left, {runs} runs{middle}, "
+            f"{servers} sandboxes, {memory / 1024**2:,.0f} MiB, {len(seen.errors)} errors",
+            file=sys.stderr,
+            flush=True,
+        )
+        await asyncio.sleep(_LOOK)
 
 
 async def _kill(plan: Plan, seen: Seen, central: fixtures_central.Central) -> None:

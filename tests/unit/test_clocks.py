@@ -133,7 +133,13 @@ def test_long_statements() -> None:
 
 @given(
     st.lists(st.sampled_from([b"1,2020-01-01\n", b"known,nowhere,", b"NULL", b" ", b"x"])),
-    st.sampled_from([b"now", b"Today", b"TOMORROW", b"yesterday", b"\\x6eow", b"\\u006eow"]),
+    st.sampled_from(
+        [
+            *(b"now", b"Today", b"TOMORROW", b"yesterday", b"\\x6eow", b"\\u006eow"),
+            # A backslash before a letter, white space by name, CSV's quotes within a field.
+            *(b"n\\ow", b"\\ttoday", b"yeste\\Rda\\y", b'n"o"w', b"\\156OW"),
+        ]
+    ),
     st.sampled_from([b",", b"\n", b"_", b"", b"1"]),
     st.integers(1, 40),
 )
@@ -142,6 +148,20 @@ def test_search(rest: list[bytes], word: bytes, beside: bytes, size: int) -> Non
     assert not found(without, size)
     assert found(without + b"," + word + beside, size)
     assert found(word + b"," + without, size)
+
+
+def test_words_that_are_spelled_otherwise() -> None:
+    for text in (
+        *("insert into t values (e'n\\ow')", "insert into t values ('n'\n  'ow')"),
+        *("insert into t values (e'\\ttoday')", "copy t from '/f' csv quote 'x'"),
+        "copy t from '/f' with (format csv, quote 'x')",
+    ):
+        assert volatile(text), text
+    for text in (
+        *("insert into t values (e'known\\n', 'c:\\new')", "insert into t values ('a'\n 'b')"),
+        *("copy t from '/f' csv quote '\"'", "select quote from t"),
+    ):
+        assert not volatile(text), text
 
 
 def found(data: bytes, size: int) -> bool:

@@ -82,6 +82,14 @@ def test_included_files() -> None:
         assert step.effect.refusal
 
 
+def test_data_that_says_the_clock() -> None:
+    for word in ("now", "n\\ow", "\\ttomorrow", "\\x6eow", "to\\144ay", '"to"day'):
+        (step,), _ = steps(f"copy t from stdin;\n{word}\n\\.\n")
+        assert step.effect.volatile, word
+    (step,), _ = steps("copy t from stdin;\n2020-01-01\tknown\\nnext\n\\N\tNULL\n\\.\n")
+    assert not step.effect.volatile
+
+
 def test_data_in_line_enters_the_state() -> None:
     (one,), _ = steps("copy t from stdin;\n1\n\\.\n")
     (other,), _ = steps("copy t from stdin;\n2\n\\.\n")

@@ -17,6 +17,10 @@ _WORDS = r"(?<![a-z])(?:now|today|tomorrow|yesterday)(?![a-z])"
 #: A literal that spells its characters by number may say anything.
 _SPELLED = r"\be'[^']*\\[xu0-7]|\bu&'|\\u[0-9a-f]{4}"
 _SAYS = re.compile(rf"{_WORDS}|{_SPELLED}", re.IGNORECASE)
+#: Within a literal that is written in two parts nothing stands.
+_CONTINUED = re.compile(r"'\s*\n\s*'")
+#: Before a letter of no meaning of its own a backslash may stand, in E'' and in COPY's data.
+_BLANK = re.compile(r"\\[bfnrtv]")
 #: A large object without a number of one's own gets one by chance.
 _NUMBERED = r"\s*\(\s*0*[1-9]\d*\s*[,)]"
 _VOLATILE = re.compile(
@@ -31,7 +35,9 @@ _VOLATILE = re.compile(
     r"|(?:query|table|schema|database|cursor)_to_xml\w*"
     rf"|lo_creat\b|lo_import|lo_create(?!{_NUMBERED})|lo_from_bytea(?!{_NUMBERED})"
     r"|ctid|xmin|xmax|cmin|cmax|tableoid|oid|current_query|tablesample)\b"
-    rf"|\bage\s*\(|{_SAYS.pattern}",
+    r"|\bage\s*\("
+    # A file with other marks than CSV's may hide a word among them.
+    r"|\bquote\s+(?:as\s+)?e?'(?!\"')",
     re.IGNORECASE,
 )
 #: What shows more than the state: clocks, who asks, numbers given by chance, places of rows.
@@ -39,8 +45,7 @@ _IMPURE = re.compile(
     r"\b(?:current_\w+|localtime\w*|session_user|system_user|user"
     r"|tablesample|ctid|xmin|xmax|cmin|cmax|tableoid|oid|reg[a-z]+|pg_\w+|information_schema"
     # In summer another one than in winter.
-    r"|timetz|time\s+(?:\(\s*\d+\s*\)\s*)?with\s+time\s+zone)\b"
-    rf"|{_SAYS.pattern}",
+    r"|timetz|time\s+(?:\(\s*\d+\s*\)\s*)?with\s+time\s+zone)\b",
     re.IGNORECASE,
 )
 
@@ -122,24 +127,30 @@ MARK = " clock"
 _FILE_WORDS = (b"now", b"today", b"tomorrow", b"yesterday")
 _FILE_SAYS = re.compile(rb"(?<![a-z])(?:now|today|tomorrow|yesterday)(?=[^a-z])")
 #: In the text format of COPY, and in JSON.
-_FILE_SPELLED = re.compile(rb"\\(?:x[0-9a-f]|u[0-9a-f]{4}|[0-7])")
-#: What of a block may belong to a word that goes on in the next.
-_OVERLAP = 16
+_FILE_SPELLED = re.compile(rb"\\(?:x[0-9a-f]|u[0-9a-f]{4}|[0-7])", re.IGNORECASE)
+_FILE_BLANK = re.compile(rb"\\[bfnrtv]")
+#: What of a block may belong to a word that goes on in the next, with marks between its letters.
+_OVERLAP = 64
 
 
 def volatile(text: str) -> bool:
     """Whether a statement (canonical text) names something whose value changes from run to run."""
-    return _VOLATILE.search(text) is not None
+    return _VOLATILE.search(text) is not None or says(text)
 
 
 def impure(text: str) -> bool:
     """Whether it names something that shows more than the state."""
-    return _IMPURE.search(text) is not None
+    return _IMPURE.search(text) is not None or says(text)
 
 
 def says(text: str) -> bool:
     """Whether a text says one of the words, or may."""
-    return _SAYS.search(text) is not None
+    if _SAYS.search(text) is not None:
+        return True
+    joined = _CONTINUED.sub("", text)
+    if "\\" in joined:
+        joined = _BLANK.sub(" ", joined).replace("\\", "")
+    return joined != text and _SAYS.search(joined) is not None
 
 
 def converts(node: dict[str, Any]) -> bool:
@@ -171,6 +182,14 @@ def composes(kind: str, node: dict[str, Any], text: str) -> bool:
     ) or any(_cuts(value) for value in _nodes(node))
 
 
+def data_says(data: str) -> bool:
+    """Whether the data of a COPY says one of the words, or may."""
+    search = Search()
+    search.feed(data.encode("utf-8", "surrogatepass"))
+    search.end()
+    return search.found
+
+
 class Search:
     """Looks for the words in a file that is given block by block."""
 
@@ -182,15 +201,22 @@ class Search:
         """Look through the next block."""
         if self.found:
             return
-        data = self._rest + block.lower()
+        data = self._rest + block
         # Looking for plain words first is ten times as fast. A word at the very end may go on.
-        said = any(word in data for word in _FILE_WORDS) and _FILE_SAYS.search(data, 1)
-        self.found = bool(said) or (b"\\" in data and _FILE_SPELLED.search(data) is not None)
+        self.found = _file_says(data)
+        if not self.found and (b"\\" in data or b'"' in data):
+            plain = _FILE_BLANK.sub(b" ", data).replace(b"\\", b"").replace(b'"', b"")
+            self.found = _FILE_SPELLED.search(data) is not None or _file_says(plain)
         self._rest = data[-_OVERLAP:]
 
     def end(self) -> None:
         """The file has ended."""
         self.feed(b"\n")
+
+
+def _file_says(data: bytes) -> bool:
+    data = data.lower()
+    return any(word in data for word in _FILE_WORDS) and _FILE_SAYS.search(data, 1) is not None
 
 
 def _types(node: dict[str, Any]) -> Iterator[str]:

@@ -150,7 +150,7 @@ class Script:
             data = self._scanners[-1].copy_data()
             digest = hashlib.sha256(data.encode("utf-8", "surrogatepass")).hexdigest()
             statement = dataclasses.replace(statement, canonical=f"{canonical} {digest}")
-            if clocks.says(data):
+            if clocks.data_says(data):
                 effect = dataclasses.replace(effect, volatile=True, makes_texts=True)
         ending = query.ending
         if ending is not None and (ending.name not in ("g", "gx", "gset") or _to_file(ending)):
