@@ -63,7 +63,9 @@ def _operation(route: routes.Route) -> dict[str, Any]:
             answers[str(status)]["content"] = given
     for status in sorted({*routes.COMMON_PROBLEMS, *route.problems}):
         answers[str(status)] = {"description": _REASONS[status], "content": _PROBLEM}
-    words = [word for word in route.path.strip("/").split("/") if not word.startswith("{")]
+    # A path's fixed words, and what stands behind a parameter: `csv`.
+    words = [word.rpartition("}.")[2] for word in route.path.strip("/").split("/")]
+    words = [word for word in words if not word.startswith("{")]
     made: dict[str, Any] = {
         "operationId": "_".join([route.method.lower(), *words, *(n for n, _ in route.parameters)]),
         "summary": route.summary,

@@ -31,6 +31,13 @@ _PATTERNS: Mapping[str, str] = {
     "class_": "[0-9a-f]{16}",
     "subject": "[A-Za-z0-9_.:@-]{1,80}",
 }
+_BINARY = {"type": "string", "format": "binary"}
+#: How the rows of a result come: the path's ending, its name, what is given, what may go wrong.
+_TABLES: tuple[tuple[str, str, Mapping[str, Any], tuple[int, ...]], ...] = (
+    ("csv", "CSV", {"text/csv": {"type": "string"}}, ()),
+    ("arrow", "an Arrow file", {"application/vnd.apache.arrow.file": _BINARY}, (400,)),
+    ("parquet", "Parquet", {"application/vnd.apache.parquet": _BINARY}, (400,)),
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -178,15 +185,18 @@ ROUTES: tuple[Route, ...] = (
         answers=_json(schemas.ref("RunResult")),
         problems=(404, 409),
     ),
-    Route(
-        method="GET",
-        path="/runs/{run}/results/{statement}.csv",
-        service="/accepted/{run}/results/{statement}.csv",
-        summary="The rows of one statement of a run's last head, as CSV",
-        tag="results",
-        also=(304,),
-        answers={"text/csv": {"type": "string"}},
-        problems=(404, 409),
+    *(
+        Route(
+            method="GET",
+            path=f"/runs/{{run}}/results/{{statement}}.{form}",
+            service=f"/accepted/{{run}}/results/{{statement}}.{form}",
+            summary=f"The rows of one statement of a run's last head, as {name}",
+            tag="results",
+            also=(304,),
+            answers=answers,
+            problems=(*problems, 404, 409),
+        )
+        for form, name, answers, problems in _TABLES
     ),
     Route(
         method="POST",

@@ -67,7 +67,7 @@ def routes(services: Services) -> list[Any]:
         (f"{run}/cancel", ledger_handlers.Cancel, accepted),
         (f"{run}/events", ledger_handlers.Events, accepted),
         (f"{run}/result", ledger_handlers.Result, accepted),
-        (f"{run}/results/([0-9]{{1,4}})\\.csv", ledger_handlers.Table, accepted),
+        (f"{run}/results/([0-9]{{1,4}})\\.(csv|arrow|parquet)", ledger_handlers.Table, accepted),
         (f"{at}/files", upload_handlers.Files, files),
         (f"{at}/files/missing", upload_handlers.Missing, files),
         (f"{at}/files/chunks/([^/]+)", upload_handlers.Chunk, files),

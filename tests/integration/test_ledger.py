@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import datetime
+import decimal
 import hashlib
+import io
 import json
 import os
 import signal
@@ -12,6 +15,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import httpx
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from tests.fixtures_service import CommandLine
 from tests.integration.test_service import where
@@ -94,6 +99,40 @@ def test_csv_tells_null_from_an_empty_text(http: httpx.Client) -> None:
     over(http, run)
     table = http.get(f"/accepted/{run}/results/0.csv")
     assert table.content == b'a,"b,c",d,e\r\n,"","x""y","1\n2"\r\n'
+
+
+TYPED = """select n, n > 1 as b, n::numeric(9, 2) / 4 as d, n * 1.5::float8 as f,
+  date '2020-02-29' + n as day, timestamptz '2020-01-01 12:00:00.25+02' as at,
+  timestamp '2020-01-01 00:00' as local, '\\x00ff'::bytea as raw, array[n] as a,
+  case n when 2 then 'infinity'::date else '2020-01-01' end as far, null::int as nil,
+  'NaN'::numeric as nan, 1e50::numeric as big, 1e90::numeric as vast
+from generate_series(1, 2) n"""
+
+
+@pytest.mark.parametrize("form", ["arrow", "parquet"])
+def test_columns_keep_their_types(http: httpx.Client, form: str) -> None:
+    """What Arrow can hold; the rest stays text, and says what it was."""
+    run = accept(http, ["set timezone = 'Asia/Kolkata'", TYPED], "typed")
+    over(http, run)
+    answer = http.get(f"/accepted/{run}/results/0.{form}")
+    assert answer.headers["Content-Type"] == f"application/vnd.apache.{form}" + (
+        ".file" if form == "arrow" else ""
+    )
+    assert f"{run}-0.{form}" in answer.headers["Content-Disposition"]
+    source = io.BytesIO(answer.content)
+    table = pq.read_table(source) if form == "parquet" else pa.ipc.open_file(source).read_all()
+    assert [str(field.type) for field in table.schema] == [
+        *("int32", "bool", "decimal128(20, 20)", "double", "date32[day]"),
+        *("timestamp[us, tz=UTC]", "timestamp[us]", "binary", "string", "string", "int32"),
+        *("string", "decimal256(51, 0)", "string"),
+    ]
+    assert table.schema.field("d").metadata[b"pgcellar:type"] == b"numeric"
+    row = table.to_pylist()[1]
+    assert (row["n"], row["b"], row["d"]) == (2, True, decimal.Decimal("0.5"))
+    assert row["at"] == datetime.datetime(2020, 1, 1, 10, 0, 0, 250000, tzinfo=datetime.UTC)
+    assert (row["raw"], row["a"], row["far"], row["nil"]) == (b"\x00\xff", "{2}", "infinity", None)
+    assert (row["day"], row["f"]) == (datetime.date(2020, 3, 2), 3.0)
+    assert http.get(f"/accepted/{run}/results/1.{form}").status_code == 404
 
 
 def test_a_reader_comes_back(http: httpx.Client) -> None:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import contextlib
 import datetime
 import json
+from collections.abc import Sequence
 
 import tornado.iostream
 
 from pgcellar.api import errors, records
-from pgcellar.runner import ledger, rationing, recordings, uploads
+from pgcellar.runner import columnar, ledger, rationing, recordings, uploads
 from pgcellar.web import base
 
 #: Runs on one page of a list.
@@ -120,21 +122,33 @@ class Result(LedgerHandler):
 
 
 class Table(LedgerHandler):
-    """`/accepted/{id}/results/{statement}.csv`: the rows of one statement of the last head."""
+    """`/accepted/{id}/results/{statement}.{form}`: the rows of one statement of the last head."""
 
-    async def get(self, run: str, statement: str) -> None:
-        """As CSV; null is nothing at all, an empty text is quoted."""
+    async def get(self, run: str, statement: str, form: str) -> None:
+        """As CSV, Arrow or Parquet. Raises NotFound, or Unsupported."""
         found = await self.ledger.result(self.owner, run)
         results = found.cells[-1].results if found.cells else []
         number = int(statement)
         if number >= len(results) or not results[number].tabular:
             raise errors.NotFound(f"Statement {number} of run {run} gave no rows.")
+        columns, rows = results[number].columns, results[number].rows
+        if form == "csv":
+            media_type = "text/csv; charset=utf-8; header=present"
+            body = await asyncio.to_thread(_csv, columns, rows)
+        else:
+            kind: columnar.Form = "parquet" if form == "parquet" else "arrow"
+            media_type = columnar.MEDIA_TYPES[kind]
+            body = await asyncio.to_thread(columnar.encode, kind, columns, rows)
         self.unchanging()
-        self.set_header("Content-Type", "text/csv; charset=utf-8; header=present")
-        self.set_header("Content-Disposition", f'attachment; filename="{run}-{number}.csv"')
-        names = tuple(column.name for column in results[number].columns)
-        for row in (names, *results[number].rows):
-            self.write(",".join(map(_field, row)) + "\r\n")
+        self.set_header("Content-Type", media_type)
+        self.set_header("Content-Disposition", f'attachment; filename="{run}-{number}.{form}"')
+        self.write(body)
+
+
+def _csv(columns: Sequence[records.Column], rows: Sequence[Sequence[str | None]]) -> bytes:
+    """Null is nothing at all, an empty text is quoted."""
+    names = tuple(column.name for column in columns)
+    return "".join(",".join(map(_field, row)) + "\r\n" for row in (names, *rows)).encode()
 
 
 def _field(value: str | None) -> str:
