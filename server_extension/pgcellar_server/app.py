@@ -11,7 +11,7 @@ from jupyter_server.extension.application import ExtensionApp
 from jupyter_server.utils import url_path_join
 
 from pgcellar.api import client
-from pgcellar_server import handlers, limits, routes
+from pgcellar_server import handlers, limits, notifying, routes
 
 #: Where the API is, below the server's base URL.
 ROOT = "/pgcellar/api/v1"
@@ -33,6 +33,7 @@ class Gateway(ExtensionApp):
         """Put a handler at every path of the API."""
         assert self.serverapp is not None
         self._services = client.Client()
+        notifying.register(self.serverapp.event_logger)
         limiter = limits.RateLimiter(self.requests_per_minute, self.burst)
         root = url_path_join(self.serverapp.base_url, ROOT)
         self.handlers.extend(

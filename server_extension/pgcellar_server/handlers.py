@@ -12,7 +12,7 @@ from jupyter_server.auth.decorator import authorized
 from jupyter_server.base import handlers as jupyter
 
 from pgcellar.api import errors, identities
-from pgcellar_server import forwarding, limits, openapi, operating, routes
+from pgcellar_server import forwarding, limits, notifying, openapi, operating, routes
 
 
 class _Handler(operating.Problems, jupyter.APIHandler):
@@ -96,6 +96,19 @@ class Operation(operating.Operating, _Handler):
     async def _operate(self, parameters: Mapping[str, str]) -> None:
         self.limiter.admit(self.caller)
         await self.operate(parameters)
+        if self.request.method != "GET":
+            self._notify()
+
+    def _notify(self) -> None:
+        route = self.operations.get(self.request.method or "")
+        if route is not None and self.current_user is not None:
+            notifying.operation(
+                self.event_logger,
+                route.operation,
+                user=self.current_user.username,
+                status=self.get_status(),
+                resource=self._headers.get("Location"),
+            )
 
     def said(self) -> Mapping[str, str]:
         """See `operating.Operating`."""

@@ -63,11 +63,8 @@ def _operation(route: routes.Route) -> dict[str, Any]:
             answers[str(status)]["content"] = given
     for status in sorted({*routes.COMMON_PROBLEMS, *route.problems}):
         answers[str(status)] = {"description": _REASONS[status], "content": _PROBLEM}
-    # A path's fixed words, and what stands behind a parameter: `csv`.
-    words = [word.rpartition("}.")[2] for word in route.path.strip("/").split("/")]
-    words = [word for word in words if not word.startswith("{")]
     made: dict[str, Any] = {
-        "operationId": "_".join([route.method.lower(), *words, *(n for n, _ in route.parameters)]),
+        "operationId": route.operation,
         "summary": route.summary,
         "tags": [route.tag],
         "parameters": [

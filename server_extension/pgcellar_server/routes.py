@@ -71,6 +71,13 @@ class Route:
         return _PARAMETER.sub(lambda found: f"(?P<{found[1]}>{_PATTERNS[found[1]]})", self.path)
 
     @property
+    def operation(self) -> str:
+        """The operation's name: a method, a path's fixed words, what stands behind parameters."""
+        words = [word.rpartition("}.")[2] for word in self.path.strip("/").split("/")]
+        fixed = [word for word in words if not word.startswith("{")]
+        return "_".join([self.method.lower(), *fixed, *(name for name, _ in self.parameters)])
+
+    @property
     def parameters(self) -> tuple[tuple[str, str], ...]:
         """The parameters of the path, each with its pattern."""
         return tuple((name, _PATTERNS[name]) for name in _PARAMETER.findall(self.path))

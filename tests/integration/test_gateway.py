@@ -13,8 +13,12 @@ from typing import Any
 
 import httpx
 import pytest
+import tornado.httpclient
+import tornado.websocket
 from tests.fixtures_gateway import jupyter_server
 from tests.fixtures_service import CommandLine, command_line
+
+from pgcellar_server import routes
 
 CELLS = ["create table t (a int)", "insert into t select generate_series(1, 5)"]
 COUNT = [*CELLS, "select count(*) as n from t"]
@@ -140,6 +144,61 @@ def test_a_cookie_needs_the_xsrf_token(gateway: httpx.Client) -> None:
         assert browser.post(api, json=body(COUNT), headers=foreign).status_code in (403, 404)
         own = {"X-XSRFToken": browser.cookies["_xsrf"]}
         assert browser.post(api, json=body(COUNT), headers=own).status_code == 202
+
+
+def test_every_route_that_changes_needs_the_xsrf_token(gateway: httpx.Client) -> None:
+    """With the cookie alone, from wherever: a form of a page elsewhere sends no header."""
+    base = str(gateway.base_url).split("/pgcellar")[0]
+    token = gateway.headers["Authorization"].removeprefix("token ")
+    values = {name: "0" * 32 for name in ("run", "digest", "state", "tag", "name", "environment")}
+    changing = [route for route in routes.ROUTES if route.method != "GET"]
+    assert len(changing) > 8
+    with httpx.Client(base_url=base, follow_redirects=True) as browser:
+        browser.get("/", params={"token": token})
+        for route in changing:
+            path = "/pgcellar/api/v1" + route.path.format_map({**values})
+            for headers in ({}, {"Origin": base, "Referer": f"{base}/"}, {"X-XSRFToken": "forged"}):
+                form = {**headers, "Content-Type": "text/plain"}
+                answer = browser.request(route.method, path, content=b"{}", headers=form)
+                assert answer.status_code == 403, (route.method, route.path)
+                assert "xsrf" in answer.json()["detail"].lower(), answer.text
+
+
+def test_pages_elsewhere_read_nothing(gateway: httpx.Client) -> None:
+    """A person's browser asks for them, with the cookie: it gets no leave to show them."""
+    base = str(gateway.base_url).split("/pgcellar")[0]
+    token = gateway.headers["Authorization"].removeprefix("token ")
+    with httpx.Client(base_url=base, follow_redirects=True) as browser:
+        browser.get("/", params={"token": token})
+        for method in ("GET", "OPTIONS"):
+            answer = browser.request(
+                method, "/pgcellar/api/v1/runs", headers={"Origin": "http://evil.example"}
+            )
+            assert "Access-Control-Allow-Origin" not in answer.headers
+            assert "Access-Control-Allow-Credentials" not in answer.headers
+
+
+async def test_operations_are_told_to_those_who_listen(gateway: httpx.Client) -> None:
+    """At Jupyter Server's event bus; with no statement in them, and reading is not told."""
+    base = str(gateway.base_url).split("/pgcellar")[0].replace("http", "ws")
+    headers = {"Authorization": gateway.headers["Authorization"]}
+    at = tornado.httpclient.HTTPRequest(f"{base}/api/events/subscribe", headers=headers)
+    listener = await tornado.websocket.websocket_connect(at)
+    try:
+        await asyncio.to_thread(gateway.get, "/runs")
+        sent = body(["select 'sekret'"], "told")
+        run = (await asyncio.to_thread(gateway.post, "/runs", json=sent)).json()["id"]
+        await asyncio.to_thread(gateway.post, "/runs", json={"notebook": 3})
+        told = [json.loads(await asyncio.wait_for(listener.read_message(), 20)) for _ in range(2)]
+    finally:
+        listener.close()
+    assert {each["schema_id"] for each in told} == {"https://pgcellar.org/events/operation"}
+    assert [(each["operation"], each["status"]) for each in told] == [
+        ("post_runs", 202),
+        ("post_runs", 400),
+    ]
+    assert told[0]["resource"].endswith(f"/runs/{run}")
+    assert "sekret" not in json.dumps(told)
 
 
 async def test_who_leaves_does_not_end_the_run(gateway: httpx.Client) -> None:
