@@ -26,7 +26,16 @@ import traitlets
 import traitlets.config
 
 from pgcellar.api import client, errors, identities
-from pgcellar_server import addresses, forwarding, limits, openapi, operating, people_routes, routes
+from pgcellar_server import (
+    addresses,
+    counting,
+    forwarding,
+    limits,
+    openapi,
+    operating,
+    people_routes,
+    routes,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -71,6 +80,19 @@ class Gateway(traitlets.config.Application):
         help="Requests without a token that one address may make in a minute; a whole class may"
         " share one.",
     ).tag(config=True)
+    open_requests = traitlets.Int(
+        100,
+        min=0,
+        help="Requests of one token that may be open at once, followed runs among them; 0 for any"
+        " number.",
+    ).tag(config=True)
+    strangers_open = traitlets.Int(
+        500, min=0, help="The same, of one address without a token that is known to be good."
+    ).tag(config=True)
+    metrics_port = traitlets.Int(
+        0, min=0, max=65535, help="TCP port that answers /metrics alone; 0 for none."
+    ).tag(config=True)
+    metrics_ip = traitlets.Unicode("127.0.0.1", help="The address of that port.").tag(config=True)
     config_file = traitlets.Unicode(
         "pgcellar_gateway_config.py", help="The configuration file."
     ).tag(config=True)
@@ -102,8 +124,10 @@ class Gateway(traitlets.config.Application):
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stopping.set)
         services = client.Client()
+        ceilings = limits.Ceiling(self.open_requests), limits.Ceiling(self.strangers_open)
+        counts = counting.Counts(lambda: sum(each.total for each in ceilings))
         server = tornado.httpserver.HTTPServer(
-            self.application(services),
+            self.application(services, *ceilings, counts),
             ssl_options=self._tls(),
             max_body_size=operating.MAX_BODY + 1,
             max_buffer_size=operating.MAX_BODY + _MAX_HEADERS + 1,
@@ -115,15 +139,24 @@ class Gateway(traitlets.config.Application):
         server.add_sockets(sockets)
         scheme = "https" if self.certfile else "http"
         at = sockets[0].getsockname()[1]
+        monitored = counts.listen(self.metrics_port, self.metrics_ip) if self.metrics_port else None
         print(f"serving at {scheme}://{self.ip}:{at}{ROOT}", flush=True)
         await stopping.wait()
         server.stop()
+        if monitored is not None:
+            monitored.stop()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_GRACE):
                 await server.close_all_connections()
         services.close()
 
-    def application(self, services: forwarding.Services) -> tornado.web.Application:
+    def application(
+        self,
+        services: forwarding.Services,
+        known_open: limits.Ceiling,
+        strangers_open: limits.Ceiling,
+        counts: counting.Counts,
+    ) -> tornado.web.Application:
         """The routes over some services."""
         origins = frozenset(self.allow_origins)
         proxies = tuple(ipaddress.ip_network(each) for each in self.trusted_proxies)
@@ -133,7 +166,14 @@ class Gateway(traitlets.config.Application):
             "known": limits.RateLimiter(self.requests_per_minute, self.burst),
             "strangers": limits.RateLimiter(self.strangers_per_minute, strangers),
             "taken": limits.Known(),
+            "known_open": known_open,
+            "strangers_open": strangers_open,
         }
+
+        def answered(handler: tornado.web.RequestHandler) -> None:
+            _count(counts, handler)
+            _log(handler)
+
         return tornado.web.Application(
             [
                 ("/healthz", Health),
@@ -145,7 +185,7 @@ class Gateway(traitlets.config.Application):
                 ),
             ],
             default_handler_class=Missing,
-            log_function=_log,
+            log_function=answered,
             pgcellar_origins=origins,
             pgcellar_proxies=proxies,
         )
@@ -203,10 +243,14 @@ class Operation(operating.Operating, _Handler):
         known: limits.RateLimiter,
         strangers: limits.RateLimiter,
         taken: limits.Known,
+        known_open: limits.Ceiling,
+        strangers_open: limits.Ceiling,
         operations: Mapping[str, routes.Route],
     ) -> None:
         """See `Gateway.application`."""
         self.services = services
+        self.known_open = known_open
+        self.strangers_open = strangers_open
         self.known = known
         self.strangers = strangers
         self.taken = taken
@@ -243,8 +287,16 @@ class Operation(operating.Operating, _Handler):
             self.taken.answered(_digest(shown[0]), status)
         super()._start(status, headers)
 
+    def _open(self) -> contextlib.AbstractContextManager[None]:
+        """Hold a place among the requests that this caller may have open."""
+        digests = [_digest(each) for each in self.request.headers.get_list("Authorization")]
+        if len(digests) == 1 and digests[0] in self.taken:
+            return self.known_open.held(f"token {digests[0]}")
+        return self.strangers_open.held(f"from {addresses.bucket(self.address)}")
+
     async def _operate(self, **parameters: str) -> None:
-        await self.operate(parameters)
+        with self._open():
+            await self.operate(parameters)
 
     get = post = put = patch = delete = _operate
 
@@ -308,6 +360,17 @@ class Missing(_Handler):
 
 def _digest(shown: str) -> str:
     return hashlib.sha256(shown.encode("utf-8", "replace")).hexdigest()
+
+
+def _count(counts: counting.Counts, handler: tornado.web.RequestHandler) -> None:
+    """By the route's template, since a path is whatever somebody asks for."""
+    request, route = handler.request, counting.OTHER
+    method = request.method or ""
+    if isinstance(handler, Operation) and method in handler.operations:
+        route = handler.operations[method].path
+    elif isinstance(handler, Document | Page | Health):
+        route = type(handler).__name__.lower()
+    counts.answered(method, route, handler.get_status(), request.request_time())
 
 
 def _log(handler: tornado.web.RequestHandler) -> None:

@@ -7,13 +7,16 @@ All of this is of this process alone: what must hold over replicas is the profil
 from __future__ import annotations
 
 import collections
+import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from pgcellar.api import errors
 
 #: Callers remembered; those that asked longest ago are forgotten, which is to their good.
 _CALLERS = 10_000
+#: Seconds after which somebody with too many open requests may try again.
+_OPEN_SECONDS = 1.0
 #: Seconds for which a token that was good is known to have been.
 _KNOWN_SECONDS = 900.0
 
@@ -46,6 +49,36 @@ class RateLimiter:
                 hint=f"Come again in {wait:.1f} s.",
                 retry_after=wait,
             )
+
+
+class Ceiling:
+    """So many requests of each caller that are open at once; 0 for any number."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._open: collections.Counter[str] = collections.Counter()
+
+    @property
+    def total(self) -> int:
+        """How many are open, of everybody."""
+        return self._open.total()
+
+    @contextlib.contextmanager
+    def held(self, caller: str) -> Iterator[None]:
+        """While this is held a request is open. Raises LimitExceeded."""
+        if self._most and self._open[caller] >= self._most:
+            raise errors.LimitExceeded(
+                f"{self._most} requests are open already.",
+                hint="Close some, or wait until some have been answered; then ask again.",
+                retry_after=_OPEN_SECONDS,
+            )
+        self._open[caller] += 1
+        try:
+            yield
+        finally:
+            self._open[caller] -= 1
+            if not self._open[caller]:
+                del self._open[caller]
 
 
 class Known:

@@ -5,7 +5,9 @@ Each comes to nothing, and is answered by a problem document.
 
 from __future__ import annotations
 
+import asyncio
 import base64
+import contextlib
 import hashlib
 import hmac
 import json
@@ -363,6 +365,34 @@ def test_bodies_have_an_end(ann: httpx.Client) -> None:
     answer = raw(ann, f"POST {at} HTTP/1.1", "", "Content-Length: 99999999999")
     assert answer == b"" or answer.startswith(b"HTTP/1.1 4")
     assert ann.get("/me").status_code == 200
+
+
+async def test_streams_of_one_are_no_harm_to_others(central: Central, ann: httpx.Client) -> None:
+    """Somebody follows a run of a minute as often as can be; a neighbour is answered."""
+    with central.anonymous() as mallory:
+        slow = {"id": "s", "source": "select pg_sleep(60)"}
+        run = mallory.post("/runs", json={**RUN, "cells": [slow], "head": 0}).json()["id"]
+        async with contextlib.AsyncExitStack() as stack:
+            limits = httpx.Limits(max_connections=200)
+            many = httpx.AsyncClient(
+                base_url=mallory.base_url, headers=mallory.headers, limits=limits, timeout=60
+            )
+            await stack.enter_async_context(many)
+            answers = [
+                await stack.enter_async_context(many.stream("GET", f"/runs/{run}/events"))
+                for _ in range(130)
+            ]
+            statuses = [answer.status_code for answer in answers]
+            assert statuses[:90] == [200] * 90
+            assert statuses[-20:] == [429] * 20
+            assert int(answers[-1].headers["Retry-After"]) >= 1
+            refused(await asyncio.to_thread(mallory.get, "/me"), 429)
+            assert (await asyncio.to_thread(ann.get, "/me")).status_code == 200
+        deadline = time.monotonic() + cellar.TIMEOUT
+        while mallory.get("/me").status_code != 200:
+            assert time.monotonic() < deadline
+            await asyncio.sleep(0.1)
+        assert mallory.post(f"/runs/{run}/cancel").status_code == 200
 
 
 def test_lines_can_not_be_forged_in_logs(central: Central, boss: httpx.Client) -> None:

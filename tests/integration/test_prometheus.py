@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from tests import fixtures_central
 from tests.fixtures_service import CommandLine, command_line
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -57,6 +58,26 @@ def scraped(cellar_home_module: pathlib.Path) -> Iterator[tuple[CommandLine, int
         cli.run([*cells, "select * from t1"])
         cli.run(["select 1/0"])
         yield cli, port
+
+
+@pytest.fixture(scope="module")
+def gateway_port(cellar_home_module: pathlib.Path) -> Iterator[int]:
+    """The port of the metrics of a central gateway that has been asked for something."""
+    port, home = free_port(), cellar_home_module / "central"
+    home.mkdir(mode=0o711)
+    with (
+        command_line(home) as cli,
+        fixtures_central.central_gateway(cli, f"--Gateway.metrics_port={port}") as central,
+    ):
+        with central.anonymous() as somebody:
+            for _ in range(3):
+                assert somebody.get("/me").status_code == 200
+            assert somebody.get("/runs/" + "0" * 32).status_code == 404
+            assert somebody.get("/x/../../etc/passwd").status_code == 404
+            assert somebody.request("BREW", "/me").status_code in (400, 405)
+        with central.client() as stranger:
+            assert stranger.get("/me").status_code == 401
+        yield port
 
 
 def metrics(port: int) -> str:
@@ -101,8 +122,25 @@ def test_only_metrics_are_answered_at_the_port(scraped: tuple[CommandLine, int])
     assert 'route="/api/v1/runs",status="200"' in text
 
 
-def test_what_dashboards_and_alerts_name_exists(scraped: tuple[CommandLine, int]) -> None:
-    there = names(metrics(scraped[1]))
+def test_the_gateway_counts_by_template(gateway_port: int) -> None:
+    """Whatever paths and methods people think of."""
+    text = metrics(gateway_port)
+    count = 'pgcellar_gateway_requests_total{method="GET",route="%s",status="%d"} %.1f'
+    assert count % ("/me", 200, 3) in text
+    assert count % ("/me", 401, 1) in text
+    assert count % ("/runs/{run}", 404, 1) in text
+    assert 'pgcellar_gateway_denials_total{reason="unauthenticated"} 1.0' in text
+    assert "pgcellar_gateway_open_requests 0.0" in text
+    assert "passwd" not in text
+    assert "BREW" not in text
+    with pytest.raises(urllib.error.HTTPError, match="404"):
+        urllib.request.urlopen(f"http://127.0.0.1:{gateway_port}/pgcellar/api/v1/me", timeout=10)
+
+
+def test_what_dashboards_and_alerts_name_exists(
+    scraped: tuple[CommandLine, int], gateway_port: int
+) -> None:
+    there = names(metrics(scraped[1])) | names(metrics(gateway_port))
     assert len(DASHBOARDS) == 4
     for dashboard in DASHBOARDS:
         for query in expressions(dashboard):
@@ -112,12 +150,15 @@ def test_what_dashboards_and_alerts_name_exists(scraped: tuple[CommandLine, int]
     assert set(NAME.findall(queries)) <= there
 
 
-def test_the_docs_list_every_metric_and_no_other(scraped: tuple[CommandLine, int]) -> None:
+def test_the_docs_list_every_metric_and_no_other(
+    scraped: tuple[CommandLine, int], gateway_port: int
+) -> None:
     page = (ROOT / "docs" / "telemetry.md").read_text()
     listed = set(re.findall(r"^\| `(pgcellar_[a-z_]+)` \|", page, re.MULTILINE))
     there = {
         name
-        for name in re.findall(r"^# TYPE (pgcellar_\S+) ", metrics(scraped[1]), re.MULTILINE)
+        for port in (scraped[1], gateway_port)
+        for name in re.findall(r"^# TYPE (pgcellar_\S+) ", metrics(port), re.MULTILINE)
         if not name.endswith("_created")
     }
     assert listed == there
@@ -142,15 +183,16 @@ def test_promtool_finds_no_fault(arguments: tuple[str, ...]) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_promtool_likes_the_metrics(scraped: tuple[CommandLine, int]) -> None:
-    done = subprocess.run(
-        [program("promtool"), "check", "metrics"],
-        input=metrics(scraped[1]),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+def test_promtool_likes_the_metrics(scraped: tuple[CommandLine, int], gateway_port: int) -> None:
+    for port in (scraped[1], gateway_port):
+        done = subprocess.run(
+            [program("promtool"), "check", "metrics"],
+            input=metrics(port),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_every_alert_is_tested() -> None:
@@ -162,12 +204,13 @@ def test_every_alert_is_tested() -> None:
 
 @pytest.fixture(scope="module")
 def prometheus(
-    scraped: tuple[CommandLine, int], tmp_path_factory: pytest.TempPathFactory
+    scraped: tuple[CommandLine, int], gateway_port: int, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[str]:
-    """A Prometheus that scrapes the service; its address."""
+    """A Prometheus that scrapes the service and the gateway; its address."""
     folder = tmp_path_factory.mktemp("prometheus")
     config = (DEPLOY / "prometheus" / "prometheus.yml").read_text()
-    config = config.replace("9464", str(scraped[1])).replace("15s", "1s")
+    config = config.replace("9464", str(scraped[1])).replace("9465", str(gateway_port))
+    config = config.replace("15s", "1s")
     (folder / "prometheus.yml").write_text(config)
     shutil.copy(DEPLOY / "prometheus" / "alerts.yml", folder)
     address = f"127.0.0.1:{free_port()}"
@@ -215,6 +258,10 @@ def test_prometheus_scrapes_a_running_service(
     while value('up{job="pgcellar"}') != 1:
         assert time.monotonic() < deadline
         time.sleep(0.2)
+    while value('up{job="pgcellar-gateway"}') != 1:
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    assert value('sum(pgcellar_gateway_requests_total{route="/me",status="200"})') == 3
     # Five heads, and again, and one.
     assert value("sum(pgcellar_runs_total)") == 11
     assert value("pgcellar_control_up") == 1

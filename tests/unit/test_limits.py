@@ -21,6 +21,20 @@ def test_bursts_and_then_a_rate() -> None:
     limiter.admit("a")
 
 
+def test_so_many_at_once() -> None:
+    ceiling = limits.Ceiling(1)
+    with ceiling.held("a"), ceiling.held("b"):
+        assert ceiling.total == 2
+        with pytest.raises(errors.LimitExceeded), ceiling.held("a"):
+            pass
+    assert ceiling.total == 0
+    with ceiling.held("a"):
+        pass
+    anyone = limits.Ceiling(0)
+    with anyone.held("a"), anyone.held("a"):
+        assert anyone.total == 2
+
+
 def test_a_token_is_known_while_it_is_taken() -> None:
     now = [0.0]
     known = limits.Known(clock=lambda: now[0])
