@@ -34,6 +34,7 @@ from pgcellar_server import (
     openapi,
     operating,
     people_routes,
+    people_schemas,
     routes,
 )
 
@@ -325,7 +326,7 @@ class Document(_Handler):
 
     def get(self) -> None:
         """As JSON."""
-        self.write(json.dumps(openapi.document(ROOT, people_routes.ALL)))
+        self.write(json.dumps(openapi.document(ROOT, people_routes.ALL, people_schemas.ALL)))
         self.conclude("application/json")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pgcellar
@@ -29,8 +29,15 @@ _REASONS = {
 }
 
 
-def document(root: str, served: Sequence[routes.Route] = routes.ROUTES) -> dict[str, Any]:
-    """The document of the routes that are served; `root` is where the API is."""
+def document(
+    root: str,
+    served: Sequence[routes.Route] = routes.ROUTES,
+    named: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """The document of the routes that are served; `root` is where the API is.
+
+    `named` are schemas that their answers and bodies refer to, besides those of `schemas`.
+    """
     paths: dict[str, dict[str, Any]] = {}
     for route in served:
         paths.setdefault(route.path, {})[route.method.lower()] = _operation(route)
@@ -46,7 +53,7 @@ def document(root: str, served: Sequence[routes.Route] = routes.ROUTES) -> dict[
         "security": [{"token": []}],
         "paths": paths,
         "components": {
-            "schemas": schemas.components(),
+            "schemas": {**schemas.components(), **(named or {})},
             "securitySchemes": {
                 "token": {"type": "apiKey", "in": "header", "name": "Authorization"},
             },

@@ -14,7 +14,6 @@ def _json(schema: Any) -> dict[str, Any]:
 
 _TOKENS = _json(schemas.ref("Tokens"))
 _OBJECT = {"type": "object"}
-_ANY = _json(_OBJECT)
 
 
 def _texts(*names: str) -> dict[str, Any]:
@@ -95,7 +94,7 @@ IDENTITY = (
         service="/identity/jwks",
         summary="The public keys of access tokens",
         tag="identity",
-        answers=_ANY,
+        answers=_json(schemas.ref("KeySet")),
         public=True,
     ),
     Route(
@@ -104,7 +103,7 @@ IDENTITY = (
         service="/identity/me",
         summary="Who you are, and what your token is good for",
         tag="identity",
-        answers=_ANY,
+        answers=_json(schemas.ref("Session")),
     ),
     Route(
         method="GET",
@@ -112,7 +111,7 @@ IDENTITY = (
         service="/identity/tokens",
         summary="Your personal access tokens",
         tag="identity",
-        answers=_ANY,
+        answers=_json(schemas.ref("TokenList")),
     ),
     Route(
         method="POST",
@@ -122,7 +121,7 @@ IDENTITY = (
         tag="identity",
         status=201,
         body=schemas.ref("TokenRequest"),
-        answers=_ANY,
+        answers=_json(schemas.ref("NewToken")),
         problems=(409,),
     ),
     Route(
@@ -151,7 +150,7 @@ PROFILES = (
         service="/profiles/me",
         summary="Your profile",
         tag="profiles",
-        answers=_ANY,
+        answers=_json(schemas.ref("Profile")),
     ),
     Route(
         method="PATCH",
@@ -160,7 +159,7 @@ PROFILES = (
         summary="Change your preferences; null takes one back",
         tag="profiles",
         body=_OBJECT,
-        answers=_ANY,
+        answers=_json(schemas.ref("Preferences")),
     ),
     Route(
         method="GET",
@@ -168,7 +167,7 @@ PROFILES = (
         service="/profiles/me/quotas",
         summary="Your limits, and what is left of them",
         tag="profiles",
-        answers=_ANY,
+        answers=_json(schemas.ref("QuotaList")),
     ),
     Route(
         method="PATCH",
@@ -177,7 +176,7 @@ PROFILES = (
         summary="Set somebody's limits",
         tag="administration",
         status=204,
-        body=_OBJECT,
+        body=schemas.ref("QuotaChange"),
         problems=(404,),
     ),
     Route(
@@ -186,7 +185,7 @@ PROFILES = (
         service="/profiles/classes",
         summary="Your classes",
         tag="profiles",
-        answers=_ANY,
+        answers=_json(schemas.ref("ClassList")),
     ),
     Route(
         method="POST",
@@ -202,7 +201,7 @@ PROFILES = (
                 "teacher": {"type": "string", "description": "A subject; you by default."},
             },
         },
-        answers=_ANY,
+        answers=_json(schemas.ref("NewClass")),
         problems=(404,),
     ),
     Route(
@@ -212,7 +211,7 @@ PROFILES = (
         summary="Become a student of the class with a code",
         tag="profiles",
         body=_texts("code"),
-        answers=_ANY,
+        answers=_json(schemas.ref("Class")),
         problems=(404,),
     ),
     Route(
@@ -221,7 +220,7 @@ PROFILES = (
         service="/profiles/classes/{class_}",
         summary="A class",
         tag="profiles",
-        answers=_ANY,
+        answers=_json(schemas.ref("ClassDetail")),
         problems=(404,),
     ),
     Route(
@@ -249,7 +248,7 @@ PROFILES = (
         service="/profiles/classes/{class_}/code",
         summary="Another join code, shown this once",
         tag="teaching",
-        answers=_ANY,
+        answers=_json(schemas.ref("JoinCode")),
         problems=(404,),
     ),
     Route(
@@ -277,7 +276,7 @@ PROFILES = (
         service="/profiles/classes/{class_}/quotas",
         summary="The limits that are set for members of a class",
         tag="teaching",
-        answers=_ANY,
+        answers=_json(schemas.ref("QuotaSettings")),
         problems=(404,),
     ),
     Route(
@@ -287,7 +286,7 @@ PROFILES = (
         summary="Set limits that members of a class have",
         tag="teaching",
         status=204,
-        body=_OBJECT,
+        body=schemas.ref("QuotaChange"),
         problems=(404,),
     ),
 )
@@ -305,7 +304,7 @@ TEACHING = (
             _query("limit", "Members on a page, up to 1,000."),
             _query("after", "`next` of the page before."),
         ),
-        answers=_ANY,
+        answers=_json(schemas.ref("ClassActivity")),
         problems=(404,),
     ),
     Route(
@@ -341,11 +340,11 @@ TEACHING = (
             "type": "object",
             "properties": {
                 "minutes": {"type": "integer", "minimum": 1, "maximum": 1440},
-                "quotas": {"type": "object", "additionalProperties": {"type": "number"}},
+                "quotas": schemas.ref("QuotaChange"),
             },
             "required": ["minutes"],
         },
-        answers=_ANY,
+        answers=_json(schemas.ref("Extension")),
         problems=(404,),
     ),
 )
@@ -366,7 +365,7 @@ ADMINISTRATION = (
             _query("limit", "Accounts on a page, up to 500."),
             _query("after", "`next` of the page before."),
         ),
-        answers=_ANY,
+        answers=_json(schemas.ref("AccountList")),
     ),
     Route(
         method="GET",
@@ -374,7 +373,7 @@ ADMINISTRATION = (
         service=_ACCOUNT,
         summary="An account",
         tag="administration",
-        answers=_ANY,
+        answers=_json(schemas.ref("AccountDetail")),
         problems=(404,),
     ),
     Route(
@@ -391,7 +390,7 @@ ADMINISTRATION = (
             },
             "minProperties": 1,
         },
-        answers=_ANY,
+        answers=_json(schemas.ref("AccountDetail")),
         problems=(404, 409),
     ),
     Route(
@@ -400,7 +399,7 @@ ADMINISTRATION = (
         service=f"{_ACCOUNT}/tokens",
         summary="Somebody's personal access tokens",
         tag="administration",
-        answers=_ANY,
+        answers=_json(schemas.ref("TokenList")),
         problems=(404,),
     ),
     Route(
@@ -427,7 +426,7 @@ ADMINISTRATION = (
         service="/identity/keys/rotate",
         summary="Sign access tokens with a new key",
         tag="administration",
-        answers=_ANY,
+        answers=_json(schemas.ref("KeyId")),
     ),
     Route(
         method="GET",
@@ -435,7 +434,7 @@ ADMINISTRATION = (
         service="/profiles/subjects/{subject}/quotas",
         summary="Somebody's limits",
         tag="administration",
-        answers=_ANY,
+        answers=_json(schemas.ref("QuotasOf")),
         problems=(404,),
     ),
 )
@@ -457,7 +456,7 @@ AUDIT = (
             _query("limit", "Records on a page, up to 1,000."),
             _query("after", "`next` of the page before."),
         ),
-        answers=_ANY,
+        answers=_json(schemas.ref("AuditPage")),
     ),
 )
 

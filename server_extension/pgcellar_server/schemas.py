@@ -20,7 +20,8 @@ _PLAIN: Mapping[Any, Mapping[str, Any]] = {
     type(None): {"type": "null"},
 }
 #: What PostgreSQL and JSON can both hold.
-_TEXT: Mapping[str, Any] = {"type": "string"}
+TEXT: Mapping[str, Any] = {"type": "string"}
+NUMBER: Mapping[str, Any] = {"type": "number"}
 _RECORDS = (
     records.Cell,
     records.RunRequest,
@@ -110,47 +111,58 @@ def _of_type(hint: Any) -> dict[str, Any]:
     return {"type": "object", "additionalProperties": _of_type(arguments[1])}
 
 
-def _object(**properties: Any) -> dict[str, Any]:
+def members(**properties: Any) -> dict[str, Any]:
+    """An object with these members, and perhaps others."""
     return {"type": "object", "properties": properties, "required": list(properties)}
 
 
-def _list(of: Any) -> dict[str, Any]:
+def listed(of: Any) -> dict[str, Any]:
+    """An array."""
     return {"type": "array", "items": of}
+
+
+def nullable(of: Mapping[str, Any]) -> dict[str, Any]:
+    """That, or null."""
+    return {"anyOf": [of, {"type": "null"}]}
 
 
 _DIGEST = {"type": "string", "pattern": "^[0-9a-f]{64}$"}
 _OTHERS: Mapping[str, Any] = {
-    "Me": _object(subject=_TEXT, name=_TEXT, kind=_TEXT, roles=_list(_TEXT), scopes=_list(_TEXT)),
+    "Me": members(subject=TEXT, name=TEXT, kind=TEXT, roles=listed(TEXT), scopes=listed(TEXT)),
     "Tokens": {
-        **_object(access_token=_TEXT, token_type=_TEXT, expires_in={"type": "integer"}),
+        **members(access_token=TEXT, token_type=TEXT, expires_in={"type": "integer"}),
         "description": "An access token; with it, where one can be had, a refresh token.",
     },
     "TokenRequest": {
         "type": "object",
         "properties": {
             "name": {"type": "string", "minLength": 1},
-            "scopes": _list(_TEXT),
+            "scopes": {
+                **listed({"type": "string", "pattern": r"^(\*|[a-z]{1,20}(:[a-z]{1,20})?)$"}),
+                "minItems": 1,
+                "maxItems": 20,
+            },
             "days": {"type": "integer", "minimum": 1, "maximum": 366},
         },
         "required": ["name", "scopes"],
     },
-    "RunList": _object(runs=_list(ref("RunInfo")), next={"type": ["string", "null"]}),
-    "RunResult": _object(
-        run=_TEXT,
-        cells=_list(ref("CellReport")),
+    "RunList": members(runs=listed(ref("RunInfo")), next={"type": ["string", "null"]}),
+    "RunResult": members(
+        run=TEXT,
+        cells=listed(ref("CellReport")),
         totals=ref("Totals"),
         sandbox={"anyOf": [ref("SandboxInfo"), {"type": "null"}]},
         error={"anyOf": [ref("SqlError"), {"type": "null"}]},
     ),
-    "StateList": _object(states=_list(ref("StateInfo"))),
-    "EnvironmentList": _object(environments=_list(ref("EnvironmentInfo"))),
-    "Confirmation": _object(
+    "StateList": members(states=listed(ref("StateInfo"))),
+    "EnvironmentList": members(environments=listed(ref("EnvironmentInfo"))),
+    "Confirmation": members(
         confirm={"type": "string", "description": "The sandbox's id: that it is really meant."}
     ),
-    "Chunks": _object(chunks={**_list(_DIGEST), "maxItems": 10_000}),
-    "Missing": _object(missing=_list(_DIGEST)),
-    "File": _object(name=_TEXT, bytes={"type": "integer"}, sha256=_DIGEST),
-    "FileList": _object(files=_list(_object(name=_TEXT, bytes={"type": "integer"}))),
+    "Chunks": members(chunks={**listed(_DIGEST), "maxItems": 10_000}),
+    "Missing": members(missing=listed(_DIGEST)),
+    "File": members(name=TEXT, bytes={"type": "integer"}, sha256=_DIGEST),
+    "FileList": members(files=listed(members(name=TEXT, bytes={"type": "integer"}))),
     "Problem": {
         "type": "object",
         "description": "What went wrong, where, and what to do (RFC 9457).",

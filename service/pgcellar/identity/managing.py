@@ -188,6 +188,8 @@ class Management:
                 "An anonymous identity can't administer.", hint="It signs up first."
             )
         roles = (identities.ADMINISTRATOR,) if administers else ()
+        if account.roles == roles:
+            return
         await self._accounts.set_roles(subject, roles)
         if not administers:
             await self._grants.revoke(subject)
