@@ -565,6 +565,13 @@ async def test_named_logins_administer(
         await identity(idp, tokens)
 
 
+async def test_a_role_that_does_not_change_ends_nothing(idp: composing.Parts, address: str) -> None:
+    tokens = await registered(idp, address)
+    found = await identity(idp, tokens)
+    await idp.management.set_administrator(ROOT, found.subject, False)
+    assert (await identity(idp, tokens)).subject == found.subject
+
+
 async def test_tidying_removes_what_has_expired_and_nothing_else(
     control: database.ControlDatabase, idp: composing.Parts, address: str
 ) -> None:
