@@ -21,8 +21,9 @@ from tests.statements import scripts
 from pgcellar.api import errors, records, rendering
 from pgcellar.notebook import cells
 
-#: Many notebooks, each run several times; a machine may be slow.
-pytestmark = pytest.mark.timeout(900)
+#: Many notebooks, each run several times; a machine may be slow. `make soak` takes its time.
+SECONDS = 0 if "PGCELLAR_EXAMPLES" in os.environ else 900
+pytestmark = pytest.mark.timeout(SECONDS)
 
 
 @pytest.fixture(scope="module")
@@ -171,6 +172,11 @@ def check(
         assert error.cell == "c0"
         check_code(error, expected.cells[stopped[0]].error)
         return
+    if above and error is not None and error.cell == "c0":
+        # A read above that was not certain to change nothing had to run, and failed.
+        codes = [expected.cells[i].error for i in expected.failed if i < len(above)]
+        if error.sqlstate in {each.sqlstate for each in codes if each is not None}:
+            return
     expected = dataclasses.replace(expected, cells=expected.cells[len(above) :])
     failed = [index for index in expected.failed if index != head]
     if error is not None and error.cell != f"c{head}":

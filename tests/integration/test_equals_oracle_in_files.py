@@ -21,7 +21,7 @@ from pgcellar.api import documents
 from pgcellar.cli import notebooks
 from pgcellar.notebook import cells
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = pytest.mark.timeout(test_equals_oracle.SECONDS)
 
 Tagged = tuple[str, tuple[str, ...]]
 NOTHING: tuple[str, ...] = ()

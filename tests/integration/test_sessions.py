@@ -12,12 +12,13 @@ import pytest
 from hypothesis import strategies as st
 from tests import cellar as cellars
 from tests import following
+from tests.integration import test_equals_oracle
 
 from pgcellar.api import records
 from pgcellar.runner import sessions
 
 #: Many notebooks, each run several times; a machine may be slow.
-pytestmark = pytest.mark.timeout(900)
+pytestmark = pytest.mark.timeout(test_equals_oracle.SECONDS)
 
 Cell = tuple[str, str]
 MAIN = "main"
