@@ -505,7 +505,8 @@ class _Run:
         await self._session.run("COMMIT", output, wrapped=True)
         wrote = wrote or before is None or await probes.sequences(self._session) != before
         held = await probes.session_state(self._session, self._instance.custom)
-        wrote = wrote or held != self._instance.held
+        # Where settings of the user's own naming may be made that no text names, none are seen.
+        wrote = wrote or held != self._instance.held or self.mark.binding == "pinned"
         self._note_read(step, "write" if wrote else "read", certain=False)
         return done
 
