@@ -56,7 +56,9 @@ CASES: dict[str, list[Case]] = {
               f"select datdba::regrole::text {OWN}")),
     ],
     "`ALTER ROLE … SET` on the user's own role": [
-        Case(("alter role pgcellar set work_mem = '9MB'", "\\c\nshow work_mem"), gives="4MB"),
+        Case((TABLE, "alter role current_user set work_mem = '9MB'"), fails="PC008"),
+        Case(("do $$ begin alter role pgcellar set work_mem = '9MB'; end $$",
+              "\\c\nshow work_mem"), gives="4MB"),
     ],
     "roles, their attributes": [
         Case(("create role staff; create role alice login connection limit 3 in role staff",

@@ -204,6 +204,13 @@ def predict(statement: statements.Statement) -> Effect:
             hint="What a notebook starts from (databases, server settings) is set by whoever"
             " runs pgcellar; everything inside the database is yours to change.",
         )
+    if kind == "AlterRoleSetStmt" and "database" not in node and _is_self(node.get("role")):
+        return dataclasses.replace(
+            plain,
+            name="global",
+            refusal="Settings of the notebook's own role would reach other notebooks' sessions.",
+            hint=f"ALTER DATABASE {databases.NAME} SET … gives this notebook's new sessions theirs.",
+        )
     if kind == "VariableSetStmt" and node.get("name") == "client_encoding" and not _is_utf8(text):
         return dataclasses.replace(
             plain,
@@ -350,10 +357,10 @@ def _is_utf8(text: str) -> bool:
     return lower.startswith("reset") or re.search(r"utf-?_?8|unicode|default", lower) is not None
 
 
-def _is_self(role: dict[str, Any]) -> bool:
-    """Whether a role specification is that of whoever asks."""
-    found = role["RoleSpec"]
-    return bool(found.get("rolename", USER_ROLE) == USER_ROLE)
+def _is_self(role: dict[str, Any] | None) -> bool:
+    """Whether a role specification, if there is one, is that of whoever asks."""
+    found = (role or {}).get("RoleSpec", role)
+    return found is not None and bool(found.get("rolename", USER_ROLE) == USER_ROLE)
 
 
 def _transaction(kind: str, node: dict[str, Any]) -> bool | None:
