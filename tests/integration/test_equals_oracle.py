@@ -205,8 +205,9 @@ def check(
         # A hit needs no instance; a read below it does, and finds one in the same state.
         below = cellar.run([*sources[: head + 1], "select 1"], rerun=True, **where)
         # In an open transaction a read counts, but changes nothing; so does one by a role that may
-        # not look whether sequences moved, or where settings may be made that nobody can list. What was volatile above is rolled anew where its state
-        # is not kept; then nothing shows the values.
+        # not look whether sequences moved, or where settings may be made that nobody can list. What
+        # was volatile above is rolled anew where its state is not kept; then nothing shows the
+        # values.
         same = below.head.state == ran.head.state
         rolled = any(cell.volatile for cell in below.done.cells)
         texts = [*above, *sources[: head + 1]]

@@ -209,7 +209,7 @@ def predict(statement: statements.Statement) -> Effect:
             plain,
             name="global",
             refusal="Settings of the notebook's own role would reach other notebooks' sessions.",
-            hint=f"ALTER DATABASE {databases.NAME} SET … gives this notebook's new sessions theirs.",
+            hint=f"ALTER DATABASE {databases.NAME} SET … is for new sessions of this notebook.",
         )
     if kind == "VariableSetStmt" and node.get("name") == "client_encoding" and not _is_utf8(text):
         return dataclasses.replace(
