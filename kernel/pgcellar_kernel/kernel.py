@@ -13,8 +13,8 @@ from typing import Any
 from ipykernel.kernelbase import Kernel
 
 import pgcellar
-from pgcellar.api import client, documents, errors, records
-from pgcellar_kernel import completeness, completion, display, order
+from pgcellar.api import client, documents, errors, order, records
+from pgcellar_kernel import completeness, completion, display
 
 logger = logging.getLogger(__name__)
 

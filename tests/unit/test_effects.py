@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests import generators
 
-from pgcellar.notebook import effects, statements
+from pgcellar.notebook import cells, effects, statements
 
 
 def predict(text: str) -> effects.Effect:
@@ -525,3 +525,23 @@ def test_statements_on_the_database_are_writes(text: str) -> None:
     assert len(found.database) == 1
     (start, end) = found.database[0]
     assert text[start:end].strip('"').lower() in ("pgcellar", "i_0123abcd")
+
+
+@pytest.mark.parametrize(
+    ("body", "binding"),
+    [
+        ("execute 'update a set n = 1 where id = 1';", "free"),
+        ("execute format('update %I as x\n set n = %L', t, 1);", "free"),
+        ("execute 'insert into t values (1) on conflict do update set n = 2';", "free"),
+        ("update t set a.b = 1;", "free"),
+        ("execute 'set app.x = 1';", "pinned"),
+        ("update t set a = 1; execute 'set x.y = 1';", "pinned"),
+        ("execute 'update ' || t || ' set app.x = 1';", "pinned"),
+        ("-- and update\nset app.x = 1;", "pinned"),
+        ("/* update */ set app.x = 1;", "pinned"),
+    ],
+)
+def test_the_set_of_an_update_makes_no_setting(body: str, binding: str) -> None:
+    text = f"create function f() returns void language plpgsql as $$ begin {body} end $$"
+    (step,) = cells.parse(text).steps
+    assert step.effect.binding == binding

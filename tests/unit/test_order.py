@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pgcellar.api import errors, records
-from pgcellar_kernel import order
+from pgcellar.api import errors, order, records
 
 
 def cells(*pairs: tuple[str, str]) -> tuple[records.Cell, ...]:

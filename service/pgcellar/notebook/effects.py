@@ -36,6 +36,10 @@ _SETS_CUSTOM = re.compile(
     r"\bset\s+(?:session\s+|local\s+)?[\w\"]+\s*\.\s*[\w\"]+\s*(?:=|to\b)", re.I
 )
 _EXECUTING = frozenset({"DoStmt", "CreateFunctionStmt"})
+#: The SET of an UPDATE sets no setting.
+_UPDATES = re.compile(
+    r"\bupdate\s+(?:only\s+)?(?:[\w.\"%$]+\s+)?(?:(?:as\s+)?\w+\s+)?set\b", re.IGNORECASE
+)
 _EXECUTES = re.compile(r"\bexecute\b")
 _SETS = re.compile(r"\bset\s+(?!search_path\b)")
 #: A call of set_config that names its setting, in canonical text.
@@ -423,9 +427,12 @@ def _custom_settings(kind: str, node: dict[str, Any], text: str) -> frozenset[st
         name = node.get("name", "")
         return frozenset({name} if "." in name else ())
     lower = text.lower()
-    if kind not in _QUERIES and _SETS_CUSTOM.search(lower):
+    # In a comment the word may stand before a SET of another kind.
+    commented = "--" in lower or "/*" in lower
+    settings = lower if commented else _UPDATES.sub("", lower)
+    if kind not in _QUERIES and _SETS_CUSTOM.search(settings):
         return None
-    if kind in _EXECUTING and _EXECUTES.search(lower) and _SETS.search(lower):
+    if kind in _EXECUTING and _EXECUTES.search(lower) and _SETS.search(settings):
         # Whatever it puts together may be SET.
         return None
     if "set_config" not in lower:

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 
 import tornado.iostream
 
-from pgcellar.api import errors, records
-from pgcellar.runner import columnar, ledger, rationing, recordings, uploads
+from pgcellar.api import columnar, errors, records
+from pgcellar.runner import ledger, rationing, recordings, uploads
 from pgcellar.web import base
 
 #: Runs on one page of a list.

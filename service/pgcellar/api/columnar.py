@@ -35,8 +35,8 @@ _TIMESTAMP = re.compile(
 )
 
 
-def encode(form: Form, columns: Sequence[records.Column], rows: _Rows) -> bytes:
-    """A file with these rows, for a thread. Raises Unsupported where pyarrow is not installed."""
+def table(columns: Sequence[records.Column], rows: _Rows) -> Any:
+    """A `pyarrow.Table`. Raises Unsupported where pyarrow is not installed."""
     arrow = _pyarrow()
     arrays = [
         _array(arrow, column.type, [row[number] for row in rows])
@@ -46,15 +46,20 @@ def encode(form: Form, columns: Sequence[records.Column], rows: _Rows) -> bytes:
         arrow.field(column.name, array.type, metadata={TYPE: column.type.encode()})
         for column, array in zip(columns, arrays, strict=True)
     ]
-    table = arrow.Table.from_arrays(arrays, schema=arrow.schema(fields))
+    return arrow.Table.from_arrays(arrays, schema=arrow.schema(fields))
+
+
+def encode(form: Form, columns: Sequence[records.Column], rows: _Rows) -> bytes:
+    """A file with these rows, for a thread. Raises Unsupported where pyarrow is not installed."""
+    made = table(columns, rows)
     out = io.BytesIO()
     if form == "parquet":
         import pyarrow.parquet
 
-        pyarrow.parquet.write_table(table, out, compression="zstd")
+        pyarrow.parquet.write_table(made, out, compression="zstd")
     else:
-        with arrow.ipc.new_file(out, table.schema) as writer:
-            writer.write_table(table)
+        with _pyarrow().ipc.new_file(out, made.schema) as writer:
+            writer.write_table(made)
     return out.getvalue()
 
 
@@ -63,8 +68,8 @@ def _pyarrow() -> Any:
         import pyarrow
     except ImportError as exc:
         raise errors.Unsupported(
-            "Arrow and Parquet need the Python package pyarrow, which the service does not have.",
-            hint="Its administrator installs pgcellar[arrow]; CSV is always there.",
+            "Arrow and Parquet need the Python package pyarrow, which is not installed here.",
+            hint="Whoever runs this installs pgcellar[arrow]; CSV is always there.",
         ) from exc
     return pyarrow
 
