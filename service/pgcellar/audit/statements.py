@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from typing import Any, Literal
 
 from pgcellar.api import redaction
-from pgcellar.notebook import lexer
+from pgcellar.notebook import lexer, patterns
 
 Policy = Literal["text", "digest", "none"]
 
@@ -24,7 +24,7 @@ MAX_TEXT = 64 * 1024
 #: How deep in one another literals are looked into.
 _DEPTH = 3
 
-_TOKEN = re.compile(
+_TOKEN = patterns.compile(
     r"""
       (?P<comment>--[^\r\n]*)
     | (?P<block>/\*)
@@ -39,7 +39,7 @@ _TOKEN = re.compile(
     """,
     re.VERBOSE | re.MULTILINE | re.DOTALL,
 )
-_SET = re.compile(r"(\s*\\(?:set|setenv|prompt)\s+)(\S+)(\s+).*", re.DOTALL)
+_SET = patterns.compile(r"(\s*\\(?:set|setenv|prompt)\s+)(\S+)(\s+).*", re.DOTALL)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import dataclasses
 import re
 
-_COPY = re.compile(
+from pgcellar.notebook import patterns
+
+_COPY = patterns.compile(
     r"""\\copy \s+
         (?P<target> (?:"(?:[^"]|"")*+"|[\w$.])++ (?:\s*\([^)]*\))? | \(.*\) ) \s+
         (?P<way> from|to) \s+

@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from pgcellar.notebook import psqlvars
+from pgcellar.notebook import patterns, psqlvars
 
-_SPAN = re.compile(
+_SPAN = patterns.compile(
     rf"""
       (?P<line>--[^\r\n]*)
     | (?P<block>/\*)
@@ -25,7 +25,7 @@ _SPAN = re.compile(
     """,
     re.VERBOSE | re.MULTILINE | re.DOTALL,
 )
-_COMMENT_EDGE = re.compile(r"/\*|\*/")
+_COMMENT_EDGE = patterns.compile(r"/\*|\*/")
 
 
 def meta_lines(source: str) -> Iterator[int]:

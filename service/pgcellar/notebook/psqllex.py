@@ -11,7 +11,7 @@ import enum
 import re
 from collections.abc import Mapping
 
-from pgcellar.notebook import psqlvars
+from pgcellar.notebook import patterns, psqlvars
 
 #: Offset of text that does not stand in the source.
 NOWHERE = -1
@@ -417,24 +417,26 @@ _HEADS = {
     **{"copy": "C", "from": "F", "stdin": "S", "stdout": "S"},
 }
 # psql looks at eight words.
-_UNDECIDED = re.compile(r"(?:c(?:or?)?|C[^F]{0,5}F?)?")
-_COPY = re.compile(r"C[^F]{0,5}FS")
+_UNDECIDED = patterns.compile(r"(?:c(?:or?)?|C[^F]{0,5}F?)?")
+_COPY = patterns.compile(r"C[^F]{0,5}FS")
 _ROUTINES = ("cf", "cp", "corf", "corp")
 
-_DATA_END = re.compile(r"^\\\.\r?$", re.MULTILINE)
-_LONE_RETURN = re.compile(r"\r(?!\n|\Z)")
-_QUOTE_RETURN = re.compile(r"'[ \t\f\v]*+(?:--|\r(?!\n|\Z))")
-_LEADING = re.compile(r"(?:[ \t\r\n\f\v]++|--[^\r\n]*+)++")
-_NEWLINES = re.compile(r"\n++")
-_COMMENT_EDGE = re.compile(r"/\*|\*/")
-_ESCAPED = re.compile(r"[^'\\]*+(?:(?:''|\\(?:.|\Z))[^'\\]*+)*+", re.DOTALL)
-_CONTINUED = re.compile(r"(?:[ \t\f\v]|--[^\r\n]*+)*+[\r\n](?:[ \t\r\n\f\v]|--[^\r\n]*+[\r\n])*+'")
+_DATA_END = patterns.compile(r"^\\\.\r?$", re.MULTILINE)
+_LONE_RETURN = patterns.compile(r"\r(?!\n|\Z)")
+_QUOTE_RETURN = patterns.compile(r"'[ \t\f\v]*+(?:--|\r(?!\n|\Z))")
+_LEADING = patterns.compile(r"(?:[ \t\r\n\f\v]++|--[^\r\n]*+)++")
+_NEWLINES = patterns.compile(r"\n++")
+_COMMENT_EDGE = patterns.compile(r"/\*|\*/")
+_ESCAPED = patterns.compile(r"[^'\\]*+(?:(?:''|\\(?:.|\Z))[^'\\]*+)*+", re.DOTALL)
+_CONTINUED = patterns.compile(
+    r"(?:[ \t\f\v]|--[^\r\n]*+)*+[\r\n](?:[ \t\r\n\f\v]|--[^\r\n]*+[\r\n])*+'"
+)
 
 _WORD = rf"{psqlvars.LETTER}{psqlvars.WORD_CHARACTER}*+"
 # A word right behind a number belongs to it, for the lexer.
 _NUMBER = rf"(?:[0-9]++(?:\.(?!\.)[0-9]*+)?+|\.[0-9]++)(?:{_WORD})?+|\$[0-9]++(?:{_WORD})?+"
 
-_TOKEN = re.compile(
+_TOKEN = patterns.compile(
     rf"""
       (?P<newline>\n)
     | (?P<space>[ \t\r\f\v]++|--[^\r\n]*+)
@@ -481,7 +483,7 @@ def _runs(word: str) -> re.Pattern[str]:
     nested = "(?!)"
     for _ in range(_NESTING):
         nested = rf"\((?:{simple}|{words}|{nested})*+\)"
-    return re.compile(rf"(?:{simple}|{word}(?:{words})|{nested})*+", re.VERBOSE | re.DOTALL)
+    return patterns.compile(rf"(?:{simple}|{word}(?:{words})|{nested})*+", re.VERBOSE | re.DOTALL)
 
 
 #: Parentheses in parentheses that a run may hold; one that goes deeper is read that often.

@@ -6,7 +6,7 @@ import dataclasses
 import re
 from collections.abc import Mapping
 
-from pgcellar.notebook import psqllex, psqlvars
+from pgcellar.notebook import patterns, psqllex, psqlvars
 
 BACKQUOTES = "Commands in backquotes do not run in notebooks."
 UNTERMINATED = "unterminated quoted string"
@@ -190,21 +190,21 @@ def _decoded(text: str) -> str:
 
 
 _SPACES = " \t\r\n\f\v"
-_SURROGATE = re.compile(r"[\udc80-\udcff]")
-_SPACE = re.compile(r"[ \t\r\n\f\v]++")
-_NAME = re.compile(r"[^ \t\r\n\f\v\\]++")
-_LINE = re.compile(r".++", re.DOTALL)
-_SEPARATOR = re.compile(r"\\\\")
-_ARGUMENT = re.compile(
+_SURROGATE = patterns.compile(r"[\udc80-\udcff]")
+_SPACE = patterns.compile(r"[ \t\r\n\f\v]++")
+_NAME = patterns.compile(r"[^ \t\r\n\f\v\\]++")
+_LINE = patterns.compile(r".++", re.DOTALL)
+_SEPARATOR = patterns.compile(r"\\\\")
+_ARGUMENT = patterns.compile(
     rf"(?P<variable>{psqlvars.REFERENCE})|(?P<quote>['\"`])|(?P<plain>[^ \t\r\n\f\v\\'\"`:]++|:)"
 )
 _INSIDE = {
-    "'": re.compile(
+    "'": patterns.compile(
         r"''|'|\\[0-7]{1,3}|\\x[0-9A-Fa-f]{1,2}|\\.|[^'\\]++|\\",
         re.DOTALL,
     ),
-    '"': re.compile(r'"|[^"]++'),
-    "`": re.compile(r"`|[^`]++"),
+    '"': patterns.compile(r'"|[^"]++'),
+    "`": patterns.compile(r"`|[^`]++"),
 }
 _ESCAPES = {"n": "\n", "t": "\t", "b": "\b", "r": "\r", "f": "\f"}
-_IDENTIFIER = re.compile(r'"(?P<quoted>[^"]*+(?:""[^"]*+)*+)(?:"|\Z)|[^"]++')
+_IDENTIFIER = patterns.compile(r'"(?P<quoted>[^"]*+(?:""[^"]*+)*+)(?:"|\Z)|[^"]++')

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
+
+from pgcellar.notebook import patterns
 
 # Classes of characters by what of ASCII is not in them: said with a range up to the last character
 # of all, each takes `re` milliseconds, and there are a hundred in psql's tokens.
@@ -34,10 +35,10 @@ _DECISIVE = {
     "SINGLELINE": False,
     "SINGLESTEP": False,
 }
-_NAMES = re.compile(NAME)
+_NAMES = patterns.compile(NAME)
 
 # The first colon of a row of them: the others are casts, taken in pairs.
-_CANDIDATE = re.compile(rf""":(?<!::)(?:::)*+(?:{NAME_CHARACTER}|['"]|\{{\?)""")
+_CANDIDATE = patterns.compile(rf""":(?<!::)(?:::)*+(?:{NAME_CHARACTER}|['"]|\{{\?)""")
 
 
 def mentioned(text: str) -> bool:

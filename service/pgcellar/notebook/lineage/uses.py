@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 
 from pglast import error, parser
 
-from pgcellar.notebook import statements
+from pgcellar.notebook import patterns, statements
 from pgcellar.notebook.lineage import bodies, commands, definitions, tables
 from pgcellar.notebook.lineage.objects import (
     ANYTHING,
@@ -29,7 +29,7 @@ from pgcellar.notebook.lineage.queries import calls, collect
 #: Bodies within bodies within …
 _MAX_DEPTH = 5
 #: INSERT … VALUES of nothing but literals: too long to be parsed for what its first line tells.
-_BULK = re.compile(
+_BULK = patterns.compile(
     r"(?P<head>\s*insert\s+into\s+[\w.\"\s]+(?:\([\w\",\s]*\)\s*)?)\bvalues\b"
     r"(?:[\s(),;]++|[-+]?[\d.]++(?:e[-+]?\d+)?|'[^'\\]*+'|null\b|true\b|false\b|default\b)*+\Z",
     re.IGNORECASE,

@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Final
 
 from pgcellar.api import errors, records
-from pgcellar.notebook import databases
+from pgcellar.notebook import databases, patterns
 from pgcellar.runner import connections, executor, outputs
 from pgcellar.runner.describe import pattern
 
@@ -28,7 +28,7 @@ Item = tuple[str, str]
 _BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY"
 _MAX_ROWS = 1_000_000
 _MAX_BYTES = 256 << 20
-_TOKEN = re.compile(
+_TOKEN = patterns.compile(
     r"""
       (?P<literal> E'(?:[^'\\]|\\.|'')*+' | '[^']*+' )
     | (?P<cast> ::\s*"?\w+"? )
