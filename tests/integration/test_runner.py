@@ -345,7 +345,7 @@ def test_cancelling_a_load_frees_the_service(cellar: cellars.Cellar) -> None:
     """While a file is fed the server waits for the rest of it, and so must nobody else."""
     folder = cellar.home / "files"
     folder.mkdir()
-    (folder / "long.csv").write_text("1\n" * 4_000_000)
+    (folder / "long.csv").write_text("1\n" * 12_000_000)
     cells = [TABLE, "\\copy t from 'long.csv'"]
     started = cellar.start(cells, notebook="load", directory=str(folder))
     while not cellar.runner._runs:
