@@ -8,12 +8,12 @@ value: shown as a table, and had as Arrow, pandas or polars.
 from __future__ import annotations
 
 import asyncio
-import concurrent.futures
 import contextlib
 import dataclasses
 import datetime
 import decimal
 import importlib
+import numbers
 import pathlib
 import threading
 import uuid
@@ -194,13 +194,21 @@ class Cells(magic.Magics):
 
     def _wait(self, work: Coroutine[Any, Any, T]) -> T:
         """Wait in the notebook's thread; an interrupt cancels at the server, and is waited for."""
-        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        over = threading.Event()
+
+        async def watched() -> T:
+            try:
+                return await work
+            finally:
+                over.set()
+
+        future = asyncio.run_coroutine_threadsafe(watched(), self._loop)
         try:
             return future.result()
         except KeyboardInterrupt:
+            # The future counts as cancelled at once, what it stands for a moment later.
             future.cancel()
-            with contextlib.suppress(concurrent.futures.CancelledError, TimeoutError):
-                future.result(_INTERRUPT_SECONDS)
+            over.wait(_INTERRUPT_SECONDS)
             raise errors.Cancelled from None
 
     def _identity(self) -> str:
@@ -247,7 +255,8 @@ def _as_text(name: str, value: object) -> str:
     """A Python value as the text of a psql variable. Raises SqlFailed for what has none."""
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, str | int | float | decimal.Decimal | uuid.UUID):
+    # numpy's numbers are real ones, too.
+    if isinstance(value, str | numbers.Real | decimal.Decimal | uuid.UUID):
         return str(value)
     if isinstance(value, datetime.date | datetime.time):
         return value.isoformat()

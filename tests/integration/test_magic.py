@@ -125,6 +125,9 @@ def test_python_variables_are_bound(notebook: Notebook) -> None:
         "%%pgcellar -p name -p n -p day -p m=n*2\nselect :'name', :n + :m, :'day'::date + 1", "p"
     )
     assert shown.rows == [["o'neill", "21", "2020-03-01"]]
+    numpy = notebook.run("import numpy, decimal; i = numpy.int64(7); d = decimal.Decimal('1.50')")
+    assert numpy.error == ""
+    assert notebook.run("%%pgcellar -p i -p d\nselect :i, :d", "q").rows == [["7", "1.50"]]
     evil = notebook.run('name = "\'; drop table t; --"')
     assert evil.error == ""
     assert notebook.run("%%pgcellar -p name\nselect :'name'", "p").rows == [["'; drop table t; --"]]
