@@ -7,7 +7,9 @@ import contextlib
 import hashlib
 import json
 import pathlib
+import re
 import subprocess
+import sys
 import time
 from typing import Any
 
@@ -215,6 +217,45 @@ async def test_who_leaves_does_not_end_the_run(gateway: httpx.Client) -> None:
         assert time.monotonic() < deadline
         await asyncio.sleep(0.1)
     assert now["status"] == "done"
+
+
+def test_an_authorizer_is_heeded(fresh_cli: CommandLine) -> None:
+    """Jupyter's own, which is asked about `pgcellar`; and no route answers whom nobody knows."""
+    options = (
+        "--ServerApp.authorizer_class=tests.authorizers.ReadOnly",
+        "--ServerApp.allow_unauthenticated_access=False",
+    )
+    with jupyter_server(fresh_cli, *options) as client:
+        assert client.get("/runs").status_code == 200
+        for method, path in (
+            ("POST", "/runs"),
+            ("PUT", "/files/names/x"),
+            ("DELETE", "/files/names/x"),
+        ):
+            refused = client.request(method, path, json=body(COUNT))
+            assert refused.status_code == 403, (method, path, refused.text)
+        assert client.get("/runs").json()["runs"] == []
+    (log,) = fresh_cli.home.glob("jupyter-*/log")
+    # Other extensions are warned of in the same way.
+    assert not re.search(r"registered for \S*/pgcellar", log.read_text())
+
+
+def test_jupyter_lists_the_extension(fresh_cli: CommandLine) -> None:
+    """As one that can be loaded, in an environment where it is enabled."""
+    folder = fresh_cli.home / "configuration"
+    folder.mkdir()
+    config = {"ServerApp": {"jpserver_extensions": {"pgcellar_server": True}}}
+    (folder / "jupyter_server_config.json").write_text(json.dumps(config))
+    listed = subprocess.run(
+        [sys.executable, "-m", "jupyter", "server", "extension", "list"],
+        env={**fresh_cli.environment, "JUPYTER_CONFIG_DIR": str(folder)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    said = listed.stdout + listed.stderr
+    assert [each for each in said.splitlines() if "pgcellar_server" in each and "OK" in each], said
+    assert "failed" not in said.lower()
 
 
 def test_the_rate_is_limited(fresh_cli: CommandLine) -> None:
