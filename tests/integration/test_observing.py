@@ -34,11 +34,17 @@ def settings(cli: CommandLine, *lines: str) -> None:
     (home / "pgcellar_config.py").write_text("\n".join(["c = get_config()", *lines]))
 
 
-def audit(cli: CommandLine, *arguments: str) -> list[dict[str, Any]]:
-    """Audit records, oldest first."""
-    done = cli("audit", "export", *arguments)
-    assert done.returncode == 0, done.stderr
-    return [json.loads(line) for line in done.stdout.splitlines()]
+def audit(cli: CommandLine) -> list[dict[str, Any]]:
+    """Audit records, oldest first, once every run's end is there: it is written a moment late."""
+    deadline = time.monotonic() + 30
+    while True:
+        done = cli("audit", "export")
+        assert done.returncode == 0, done.stderr
+        found = [json.loads(line) for line in done.stdout.splitlines()]
+        actions = [record["action"] for record in found]
+        if actions.count("run.start") == actions.count("run.end") or time.monotonic() > deadline:
+            return found
+        time.sleep(0.1)
 
 
 def test_runs_are_written_down_and_the_chain_holds(fresh_cli: CommandLine) -> None:
