@@ -14,7 +14,7 @@ from ipykernel.kernelbase import Kernel
 
 import pgcellar
 from pgcellar.api import client, documents, errors, order, records
-from pgcellar_kernel import completeness, completion, display
+from pgcellar_kernel import completeness, completion, display, inspection
 
 logger = logging.getLogger(__name__)
 
@@ -208,8 +208,10 @@ class PgcellarKernel(Kernel):
         detail_level: int = 0,
         omit_sections: tuple[str, ...] = (),
     ) -> dict[str, Any]:
-        """Nothing is known of names yet."""
-        return {"status": "ok", "found": False, "data": {}, "metadata": {}}
+        """The syntax of commands; tables and functions come with the notebook experience."""
+        found = inspection.syntax(code, cursor_pos)
+        data = {} if found is None else {"text/plain": found}
+        return {"status": "ok", "found": found is not None, "data": data, "metadata": {}}
 
     async def do_history(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """No history is kept besides the notebook."""

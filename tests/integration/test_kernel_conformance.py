@@ -16,6 +16,7 @@ class TestKernel(jupyter_kernel_test.KernelTests):
     language_name = "sql"
     file_extension = ".sql"
     code_hello_world = "do $$ begin raise notice 'hello, world'; end $$"
+    code_inspect_sample = "vacuum"
     code_generate_error = "select 1/0"
     code_display_data: ClassVar[list[dict[str, Any]]] = [
         {"code": "select 1 as one", "mime": "text/html"},
