@@ -8,7 +8,7 @@ import re
 AROUND = 128
 #: No command's name has more words.
 MOST_WORDS = 4
-_WORD = re.compile(r"[A-Za-z]+")
+_WORD = re.compile(r'(?<![\w"$])[A-Za-z]+(?![\w"$])')
 #: Words that stand within a command's name, and belong to its syntax but not to the name.
 _WITHIN = frozenset({"OR", "REPLACE", "GLOBAL", "LOCAL", "TEMP", "TEMPORARY", "UNLOGGED", "UNIQUE"})
 #: What the texts call by other names than SQL does.

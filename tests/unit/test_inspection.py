@@ -37,7 +37,17 @@ def test_the_syntax_of_a_command(code: str, begins: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "code", ["", "|", "select 1 from fli|ghts", "create; tab|le", "1 + 1|", "é|"]
+    "code",
+    [
+        "",
+        "|",
+        "select 1 from fli|ghts",
+        "create; tab|le",
+        "1 + 1|",
+        "é|",
+        "select up|date_time",
+        'select "sel|ect"',
+    ],
 )
 def test_what_is_no_command(code: str) -> None:
     assert inspection.syntax(code.replace("|", ""), max(code.find("|"), 0)) is None
