@@ -528,9 +528,14 @@ async def test_keywords_complete(front: Front, code: str, matches: list[str], st
     assert (reply["status"], reply["matches"], reply["cursor_start"]) == ("ok", matches, start)
 
 
-async def test_inspection_finds_nothing_yet(front: Front) -> None:
-    """And history neither."""
-    assert (await front.kernel.do_inspect("select", 3))["found"] is False
+async def test_inspection_shows_a_command_and_history_is_empty(front: Front) -> None:
+    """What is no command's name is answered, and found is false."""
+    found = await front.kernel.do_inspect("select", 3)
+    assert found["status"] == "ok"
+    assert found["found"] is True
+    assert found["data"]["text/plain"].startswith("[ WITH")
+    nothing = await front.kernel.do_inspect("1 + 1", 5)
+    assert (nothing["status"], nothing["found"], nothing["data"]) == ("ok", False, {})
     assert (await front.kernel.do_history())["history"] == []
 
 
