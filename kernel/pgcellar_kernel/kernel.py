@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 import os
 import pathlib
 import uuid
+from collections.abc import Callable
 from typing import Any
 
 from ipykernel.kernelbase import Kernel
@@ -48,6 +50,7 @@ class PgcellarKernel(Kernel):
         self._interrupted = False
         self._warming: asyncio.Task[None] | None = None
         self._max_rows = _max_rows()
+        self._announce: Callable[[], None] | None = None
 
     @property
     def kernel_info(self) -> dict[str, Any]:
@@ -87,6 +90,31 @@ class PgcellarKernel(Kernel):
         cell_id: str | None = None,
     ) -> dict[str, Any]:
         """Run one cell as head. Whatever goes wrong, the kernel goes on."""
+        loop = asyncio.get_running_loop()
+        # In the turn after the next: the one in which the cell is sent to the service.
+        loop.call_soon(loop.call_soon, self._announced)
+        try:
+            return await self._execute(code, silent, cell_meta, cell_id)
+        finally:
+            self._announced()
+
+    def _publish_execute_input(self, code: str, parent: Any, execution_count: int) -> None:
+        """Tell the clients what runs, while it is on its way; at the latest before its outputs."""
+        self._announce = functools.partial(
+            super()._publish_execute_input,
+            code,
+            parent,
+            execution_count,
+        )
+
+    def _announced(self) -> None:
+        announce, self._announce = self._announce, None
+        if announce is not None:
+            announce()
+
+    async def _execute(
+        self, code: str, silent: bool, cell_meta: dict[str, Any] | None, cell_id: str | None
+    ) -> dict[str, Any]:
         tags = documents.tags(cell_meta)
         code = documents.as_tagged(code, tags)
         if silent or not code.strip() or documents.SKIP in tags:
@@ -157,6 +185,7 @@ class PgcellarKernel(Kernel):
         }
 
     def _send(self, kind: str, content: dict[str, Any]) -> None:
+        self._announced()
         self.send_response(self.iopub_socket, kind, content)  # type: ignore[no-untyped-call]  # as above
 
     # --- interrupting ------------------------------------------------------------------------

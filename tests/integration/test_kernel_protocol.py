@@ -170,6 +170,14 @@ def test_every_statement_shows_its_result(kernel: Kernel) -> None:
     assert rendering.MIME in reply.of("display_data")[-1]["data"]
 
 
+@pytest.mark.parametrize("code", ["select 1", "", "select", "-- nothing"])
+def test_what_runs_is_told_between_busy_and_all_else(kernel: Kernel, code: str) -> None:
+    kinds = [message["msg_type"] for message in kernel.run(code).messages]
+    assert kinds[:2] == ["status", "execute_input"]
+    assert kinds[-1] == "status"
+    assert kinds.count("execute_input") == 1
+
+
 def test_an_error_is_shown_as_psql_does_and_the_next_cell_works(kernel: Kernel) -> None:
     """With its line and a caret."""
     reply = kernel.run("select *\nfrom nope")

@@ -10,8 +10,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import datetime
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from typing import Any, Protocol
 
 from pgcellar.api import auditing, errors, records, redaction
@@ -23,6 +24,9 @@ Emit = Callable[[records.Event], Awaitable[None]]
 
 #: Characters of statements of one run; of the cells after that only digests are written.
 _MAX_TEXT = 256 * 1024
+#: Seconds after which the beginning of a run, and its end, are handed over: a short run, and its
+#: answer, wait for neither.
+_SOON = 0.02
 #: Longer cells are looked through in a thread.
 _LONG = 16 * 1024
 _CANCELLED = "57014"
@@ -35,7 +39,14 @@ class Log(Protocol):
     def up(self) -> bool:
         """Whether the database took the last acts."""
 
-    async def write(self, act: auditing.Act, *, owed: bool = False, urgent: bool = True) -> None:
+    async def write(
+        self,
+        act: auditing.Act,
+        *,
+        at: datetime.datetime | None = None,
+        owed: bool = False,
+        urgent: bool = True,
+    ) -> None:
         """See there."""
 
 
@@ -88,7 +99,7 @@ class Runs:
 
         Raises AuditUnavailable.
         """
-        began = asyncio.create_task(self._begin(who, request))
+        beginning = _Beginning(self._begin(who, request, datetime.datetime.now(datetime.UTC)))
         run = ""
         dones: list[records.Done] = []
 
@@ -102,30 +113,32 @@ class Runs:
 
         try:
             if self._strict or not self._log.up:
-                await asyncio.shield(began)
+                await asyncio.shield(beginning.task())
             yield tell
         finally:
-            task = asyncio.create_task(self._end(began, who, request, run, dones))
+            task = asyncio.create_task(self._end(beginning, who, request, run, dones))
             self._writing.add(task)
             task.add_done_callback(self._writing.discard)
 
-    async def _begin(self, who: Who, request: records.RunRequest) -> None:
+    async def _begin(self, who: Who, request: records.RunRequest, at: datetime.datetime) -> None:
         details = {"cells": await self._cells(heads(request)), **self._parameters(request)}
         if request.directory is not None:
             details["directory"] = request.directory
         act = who.act("run.start", request.notebook, details=details)
-        await self._log.write(act, urgent=self._strict)
+        await self._log.write(act, at=at, urgent=self._strict)
 
     async def _end(
         self,
-        began: asyncio.Task[None],
+        beginning: _Beginning,
         who: Who,
         request: records.RunRequest,
         run: str,
         dones: Sequence[records.Done],
     ) -> None:
+        # Whoever runs has the answer first.
+        await asyncio.sleep(_SOON)
         try:
-            await began
+            await beginning.task()
         except errors.AuditUnavailable:
             if not dones:
                 # The run did not begin.
@@ -168,6 +181,22 @@ class Runs:
         if self._policy.policy == "text":
             return {"parameters": redaction.details(request.parameters)}
         return {"parameters": sorted(request.parameters)}
+
+
+class _Beginning:
+    """The writing of a run's beginning: soon, or when its task is asked for."""
+
+    def __init__(self, writing: Coroutine[Any, Any, None]) -> None:
+        self._writing = writing
+        self._task: asyncio.Task[None] | None = None
+        self._timer = asyncio.get_running_loop().call_later(_SOON, self.task)
+
+    def task(self) -> asyncio.Task[None]:
+        """The task that writes, begun now if it has not."""
+        self._timer.cancel()
+        if self._task is None:
+            self._task = asyncio.create_task(self._writing)
+        return self._task
 
 
 def heads(request: records.RunRequest) -> Sequence[records.Cell]:

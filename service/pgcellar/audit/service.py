@@ -98,8 +98,15 @@ class Log:
         """How many entries wait in the spool, their bytes, and the bytes it may have."""
         return self._spool.count, self._spool.size, self._spool.max_bytes
 
-    async def write(self, act: auditing.Act, *, owed: bool = False, urgent: bool = True) -> None:
-        """Write an act down; on return it is safe.
+    async def write(
+        self,
+        act: auditing.Act,
+        *,
+        at: datetime.datetime | None = None,
+        owed: bool = False,
+        urgent: bool = True,
+    ) -> None:
+        """Write an act down that happens `at` a time, or now; on return it is safe.
 
         `owed`: it tells the end of something whose beginning was written, and is kept whatever the
         policy and the spool's bound say. `urgent`: something waits for it, or should not happen
@@ -107,7 +114,7 @@ class Log:
         """
         if self._closing:
             raise errors.AuditUnavailable("The audit log is closed.")
-        at = datetime.datetime.now(datetime.UTC)
+        at = at or datetime.datetime.now(datetime.UTC)
         done = asyncio.get_running_loop().create_future()
         self._queue.append(_Waiting(act=act, at=at, owed=owed, done=done))
         self._wake.set()
