@@ -16,7 +16,15 @@ from ipykernel.kernelbase import Kernel
 
 import pgcellar
 from pgcellar.api import client, documents, errors, order, records
-from pgcellar_kernel import completeness, completion, display, inspection
+from pgcellar_kernel import (
+    answers,
+    comms,
+    completeness,
+    completion,
+    display,
+    front,
+    inspection,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -51,6 +59,12 @@ class PgcellarKernel(Kernel):
         self._warming: asyncio.Task[None] | None = None
         self._max_rows = _max_rows()
         self._announce: Callable[[], None] | None = None
+        self._answers = answers.Answers(self._service, self._request)
+        self._front = front.Front(self._answers.by_name())
+        self.comm_manager = comms.manage()
+        self.comm_manager.register_target(front.TARGET, self._front.open)
+        for kind in comms.MESSAGES:
+            self.shell_handlers[kind] = getattr(self.comm_manager, kind)
 
     @property
     def kernel_info(self) -> dict[str, Any]:
@@ -116,14 +130,14 @@ class PgcellarKernel(Kernel):
         self, code: str, silent: bool, cell_meta: dict[str, Any] | None, cell_id: str | None
     ) -> dict[str, Any]:
         tags = documents.tags(cell_meta)
-        code = documents.as_tagged(code, tags)
+        sent, code = code, documents.as_tagged(code, tags)
         if silent or not code.strip() or documents.SKIP in tags:
             return self._ok()
         identity = str(cell_id) if cell_id else f"[{self.execution_count}]"
         place = order.Place(cells=(records.Cell(id=identity, source=code),), head=0)
         told, kept = None, False
         try:
-            told = order.told(cell_meta, code)
+            told = order.told(cell_meta, code) or self._front.place(identity, sent, code)
             place = told or self._order.place(identity, code)
             error, kept = await self._run_place(place)
         except errors.PgcellarError as exc:
@@ -137,6 +151,7 @@ class PgcellarKernel(Kernel):
             self._order.ran(identity, code if kept else None)
         if error is None:
             return self._ok()
+        self._front.abort()
         content = display.error_content(error, place.cells, place.head)
         self._send("error", content)
         return {"status": "error", "execution_count": self.execution_count, **content}
@@ -145,26 +160,35 @@ class PgcellarKernel(Kernel):
         """Run the head; the error that ended it, and whether it left a state all the same."""
         self._loop = asyncio.get_running_loop()
         self._interrupted = False
-        if self._client is None:
-            self._client = client.Client()
+        service, head = self._service(), place.cells[place.head].id
         shown = display.Display(self._send)
         try:
             request = self._request(place.cells, place.head)
-            async with contextlib.aclosing(self._client.run(request)) as events:
+            async with contextlib.aclosing(service.run(request)) as events:
                 async for event in events:
                     if isinstance(event, records.Started):
                         self._run = event.run
+                        self._front.tell("running", head)
                         if self._interrupted:
-                            await self._client.cancel(event.run)
+                            await service.cancel(event.run)
                     elif isinstance(event, records.Done):
+                        self._answers.ran(head, request)
+                        self._front.tell("ran", head, **records.to_json(event))
                         # An error in an open transaction is a part of the state.
                         kept = bool(event.cells) and event.cells[-1].state is not None
                         return event.error, event.error is None or kept
+                    elif isinstance(event, records.Progress):
+                        self._front.tell("progress", head, **_progress(event))
                     shown.show(event)
         finally:
             self._run = None
             shown.clear()
         return None, True
+
+    def _service(self) -> client.Client:
+        if self._client is None:
+            self._client = client.Client()
+        return self._client
 
     def _request(self, cells: tuple[records.Cell, ...], head: int) -> records.RunRequest:
         return records.RunRequest(
@@ -256,6 +280,10 @@ class PgcellarKernel(Kernel):
             # The service gives back by itself what is idle; a kernel that doesn't end is worse.
             logger.debug("giving instances back: %r", exc)
         return {"status": "ok", "restart": restart}
+
+
+def _progress(event: records.Progress) -> dict[str, Any]:
+    return {"message": event.message, "at": event.cell, "left": event.left}
 
 
 def _directory() -> str | None:

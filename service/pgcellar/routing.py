@@ -62,6 +62,7 @@ def routes(services: Services) -> list[Any]:
         (f"{at}/plans", run_handlers.Plans, running),
         (f"{at}/pages", run_handlers.Pages, running),
         (f"{at}/notebooks/forget", run_handlers.Forget, running),
+        (f"{at}/notebooks/prepare", run_handlers.Prepare, running),
         (f"{at}/accepted", ledger_handlers.Runs, accepted),
         (run, ledger_handlers.Run, accepted),
         (f"{run}/cancel", ledger_handlers.Cancel, accepted),

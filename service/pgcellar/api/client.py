@@ -82,6 +82,10 @@ class Client:
             records.Plan, await self._json("POST", "/plans", records.to_json(request))
         )
 
+    async def prepare(self, request: records.RunRequest) -> None:
+        """Have what the head will run in prepared in the background."""
+        await self._json("POST", "/notebooks/prepare", records.to_json(request))
+
     async def page(self, request: records.PageRequest) -> records.Page:
         """Some rows of a long result; the first page may take as long as the statement does.
 

@@ -103,7 +103,9 @@ class CellReport:
     `pinned` says why the state can't be kept, as far as is known when the cell is done: what the
     cell itself left in its session is found out right afterwards. `volatile`: what it wrote came
     from a clock, from chance or the like, and is frozen until the cell is rolled again.
-    `translated` is the SQL that a cell of another dialect was translated to.
+    `translated` is the SQL that a cell of another dialect was translated to. `input` is the digest
+    of all that decides what a head gives: the state above, its text, variables and files; None for
+    other cells. What it gave is out of date where a plan has another one for it.
     """
 
     id: str
@@ -116,6 +118,7 @@ class CellReport:
     pinned: str | None = None
     volatile: bool = False
     translated: str | None = None
+    input: str | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -243,7 +246,7 @@ Event = Started | Progress | Columns | Rows | Notice | Text | Completed | Done |
 class PlanStep:
     """What a run would do with one cell, and why. `state` is None where only running can tell.
 
-    `volatile` as in a report.
+    `volatile` as in a report; so is `input`, None where only running the cells above can tell.
     """
 
     id: str
@@ -252,6 +255,7 @@ class PlanStep:
     source: Source
     reason: str
     volatile: bool = False
+    input: str | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)

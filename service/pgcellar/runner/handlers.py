@@ -112,6 +112,16 @@ class Plans(_RunnerHandler):
         self.answer(records.to_json(await self.runner.plan(self.identity.subject, request)))
 
 
+class Prepare(_RunnerHandler):
+    """`POST /notebooks/prepare`: a cell is being edited."""
+
+    async def post(self) -> None:
+        """Prepare for a head; answers when the preparing has begun."""
+        request = self.files.confined(self.identity, self.record(records.RunRequest))
+        await self.runner.prepare(self.identity.subject, request)
+        self.answer({})
+
+
 class Pages(_RunnerHandler):
     """`POST /pages`: some rows of a long result."""
 

@@ -61,6 +61,9 @@ class Planner:
                     source=source,
                     reason=reason,
                     volatile=link is not None and link.volatile,
+                    input=None
+                    if link is None
+                    else self._space.outcome_key(link.before, self._parsed[index], context),
                 )
             )
         if self.remembered(links, start, context) is not None:

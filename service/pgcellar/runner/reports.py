@@ -22,6 +22,7 @@ class Report:
     error: records.SqlError | None = None
     pinned: str | None = None
     volatile: bool = False
+    input: str | None = None
 
 
 class Reports:
@@ -91,4 +92,5 @@ class Reports:
             pinned=report.pinned,
             volatile=report.volatile,
             translated=None if translation is None else translation.sql,
+            input=report.input,
         )

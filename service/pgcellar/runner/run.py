@@ -222,7 +222,7 @@ class Run:
         remembered = self._planner.remembered(links, start, context)
         if remembered is not None:
             self._reports.start_after(links[:-1])
-            await self._give_again(links[-1], remembered)
+            await self._give_again(links[-1], remembered, context)
             self._save_chain()
             return None
         alone = any(parsed.roles for parsed in self._parsed)
@@ -381,7 +381,7 @@ class Run:
         before = instance.mark
         if self._gate is not None and not await self._opens(self._gate, instance, context):
             return None
-        report.source = "head"
+        report.source, report.input = "head", self._space.outcome_key(before, parsed, context)
         self._head_begun = True
         events: list[records.Event] = []
         size = 0
@@ -447,8 +447,12 @@ class Run:
         gate.opened = key is not None and key == gate.key
         return gate.opened
 
+    async def prepare(self) -> None:
+        """Begin to have an instance stand where the head begins; it does not run."""
+        await self._space.prepare(self._notebook, self._foresee_edit)
+
     async def _foresee_edit(self) -> None:
-        """Have an instance stand where the head began, in idle time: there it is edited next.
+        """Have an instance stand where the head begins, in idle time: there it is edited next.
 
         Raises CellFailed, or PgcellarError; cancelling is safe.
         """
@@ -456,8 +460,10 @@ class Run:
         links, start = self._planner.walk(context)
         tail = links[: len(self._cells) - 1]
         known = planning.marks(self._planner.base(), tail)
-        rolled = not planning.replayable(tail, start.index)
-        if len(known) < len(self._cells) or start.live or rolled or links[-1].needs_base:
+        if len(known) < len(self._cells) or start.live or links[-1].needs_base:
+            return
+        session = known[-1].binding != "free" or known[-1].sessions
+        if session or not planning.replayable(tail, start.index):
             return
         if not any(parsed.roles for parsed in self._parsed):
             async with self._space.switch.using(None):
@@ -505,13 +511,16 @@ class Run:
                 records.Notice(statement=0, severity="WARNING", sqlstate=_WARNING, message=warning)
             )
 
-    async def _give_again(self, link: states.Link, events: Sequence[records.Event]) -> None:
+    async def _give_again(
+        self, link: states.Link, events: Sequence[records.Event], context: running.Context
+    ) -> None:
         await self._show_translation()
         for event in events:
             await self._emit(event)
         report = self._reports.head
         report.source, report.effect, report.volatile = "hit", link.effect, link.volatile
         report.state = link.after.state if link.after else None
+        report.input = self._space.outcome_key(link.before, self._parsed[-1], context)
         report.rows = next(
             (e.row_count for e in reversed(events) if isinstance(e, records.Completed)), None
         )

@@ -296,6 +296,17 @@ class Runner:
         with sandbox.in_use():
             return await planner.Planner(request, space, self._files, parsed).plan()
 
+    async def prepare(self, owner: str, request: records.RunRequest) -> None:
+        """Begin to have an instance stand where the head begins, since it is going to be run."""
+        requests.check(request)
+        request = (await self._expand(request)).request
+        parsed = await requests.parse(request)
+        async with self.using(owner) as space:
+            foreseen = run.Run(
+                request, _silent, space, self._files, parsed=parsed, alive=lambda: True
+            )
+            await foreseen.prepare()
+
     async def page(self, owner: str, request: records.PageRequest) -> records.Page:
         """A page of what a statement of the head gives.
 

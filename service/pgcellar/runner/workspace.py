@@ -88,6 +88,11 @@ class Notebook:
         self._patient = patient
         self._settled.set()
 
+    async def idle(self) -> None:
+        """Wait until background work has come to its end by itself."""
+        while self._task is not None and not self._task.done():
+            await asyncio.wait([self._task])
+
     async def quiet(self, *, at_once: bool = False) -> None:
         """Wait until background work has settled, and end the rest of it."""
         task = self._task
@@ -316,7 +321,7 @@ class Workspace:
         ):
             events = None
         self.knowledge.remember(
-            self._outcome_key(before, parsed, context),
+            self.outcome_key(before, parsed, context),
             done.mark.state,
             store.CellOutcome.of(done.ms, events),
         )
@@ -329,7 +334,7 @@ class Workspace:
         self, before: states.Mark, parsed: cells.ParsedCell, context: running.Context
     ) -> str | None:
         """By what the results of a cell are known, if they are functions of the state."""
-        return self._outcome_key(before, parsed, context) if self.pure(before, parsed) else None
+        return self.outcome_key(before, parsed, context) if self.pure(before, parsed) else None
 
     def remembered(
         self,
@@ -339,7 +344,7 @@ class Workspace:
         context: running.Context,
     ) -> list[records.Event] | None:
         """The events a cell gave when it ran as head in this state, if they fit the request."""
-        outcome = self.knowledge.outcome(self._outcome_key(before, parsed, context))
+        outcome = self.knowledge.outcome(self.outcome_key(before, parsed, context))
         if outcome is None or outcome.body is None:
             return None
         events = outcome.events()
@@ -351,9 +356,10 @@ class Workspace:
             return None
         return events
 
-    def _outcome_key(
+    def outcome_key(
         self, before: states.Mark, parsed: cells.ParsedCell, context: running.Context
     ) -> str:
+        """The digest of what decides what a cell gives, as far as the state decides it."""
         texts = [step.statement.canonical for step in parsed.steps]
         if parsed.scanned == "always" or (parsed.scanned == "variables" and before.variables):
             texts = [parsed.source, *(text for item in before.variables for text in item)]
@@ -409,6 +415,22 @@ class Workspace:
             logger.exception("after a run")
             if instance is not None:
                 self.drop(notebook, instance)
+
+    async def prepare(self, notebook: Notebook, foresee: Foresee) -> None:
+        """Begin to have an instance stand where the next run begins, if nothing runs."""
+        await notebook.idle()
+        if not notebook.lock.locked():
+            notebook.begin_work(self._spawn(self._prepare(notebook, foresee)))
+
+    async def _prepare(self, notebook: Notebook, foresee: Foresee) -> None:
+        notebook.settled(patient=False)
+        try:
+            await foresee()
+        except (errors.PgcellarError, connections.StatementFailed, results.CellFailed) as exc:
+            # The run will meet the same and say so.
+            logger.debug("preparing an edit: %s", exc)
+        except Exception:
+            logger.exception("preparing an edit")
 
     async def keep(self, instance: instances.Instance, cell: str) -> None:
         """Keep an instance's state, outside of a run."""

@@ -1,0 +1,78 @@
+"""What a front end may ask of the kernel about its notebook: the runner's answers, by name."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from pgcellar.api import client, errors, records
+from pgcellar_kernel import front
+
+#: Makes the request for a cell at its place, as the kernel would send it.
+MakeRequest = Callable[[tuple[records.Cell, ...], int], records.RunRequest]
+
+
+class Answers:
+    """Asks the service on behalf of front ends."""
+
+    def __init__(self, service: Callable[[], client.Client], request: MakeRequest) -> None:
+        self._service = service
+        self._request = request
+        #: The request of every cell's last run, since pages belong to that, not to what stands now.
+        self._ran: dict[str, records.RunRequest] = {}
+
+    def by_name(self) -> Mapping[str, front.Answer]:
+        """The answers by what is asked."""
+        return {"plan": self._plan, "page": self._page, "prepare": self._prepare}
+
+    def ran(self, cell: str, request: records.RunRequest) -> None:
+        """A cell has run, and its results can be paged through."""
+        self._ran[cell] = request
+
+    async def _plan(self, page: front.Page, asked: Mapping[str, Any]) -> Mapping[str, Any]:
+        """`plan`: what a run of the whole notebook would do, cell by cell."""
+        cells = page.order.whole()
+        if not cells:
+            return {"steps": [], "first_miss": None, "planning_ms": 0.0}
+        plan = await self._service().plan(self._request(cells, len(cells) - 1))
+        return records.to_json(plan)
+
+    async def _page(self, page: front.Page, asked: Mapping[str, Any]) -> Mapping[str, Any]:
+        """`page`: some rows of what statement `statement` of cell `cell` gave."""
+        ran = self._ran.get(str(asked.get("cell")))
+        if ran is None:
+            raise errors.Conflict(
+                "This kernel has not run the cell, so it has no more of its rows.",
+                hint="Run the cell again.",
+            )
+        found = await self._service().page(
+            records.PageRequest(
+                notebook=ran.notebook,
+                cells=ran.cells,
+                head=ran.head,
+                directory=ran.directory,
+                parameters=ran.parameters,
+                statement=_whole(asked, "statement", 0),
+                offset=_whole(asked, "offset", 0),
+                limit=_whole(asked, "limit", records.DEFAULT_MAX_ROWS),
+            )
+        )
+        return records.to_json(found)
+
+    async def _prepare(self, page: front.Page, asked: Mapping[str, Any]) -> Mapping[str, Any]:
+        """`prepare`: the cell `cell` is being edited, and will run soon."""
+        place = page.order.at(str(asked.get("cell")))
+        request = self._request(place.cells, place.head)
+        # What is typed is not whole yet; where it will run does not hang on it.
+        head = dataclasses.replace(place.cells[place.head], source="select 1")
+        request = dataclasses.replace(request, cells=(*place.cells[:-1], head))
+        await self._service().prepare(request)
+        return {}
+
+
+def _whole(asked: Mapping[str, Any], name: str, default: int) -> int:
+    number = asked.get(name, default)
+    if type(number) is not int:
+        raise errors.BadRequest(f"`{name}` must be a whole number.")
+    return number

@@ -1,0 +1,123 @@
+"""The comm of a notebook's front end: it tells how the notebook stands, and asks about it.
+
+A message from the front end is a JSON object. One with `order` or `cells` tells what has changed
+in the notebook (`order.NotebookOrder.change`); `send` names the cell whose execute request comes
+next, with its `source`. With `ask` and an `id` of its own it asks something, and is answered by
+`{"id": …, "answer": …}` or `{"id": …, "problem": …}`. Of its own accord the kernel tells
+`{"event": "hello" | "running" | "progress" | "ran", …}`.
+
+A front end sends its messages in order with its execute requests, on the shell channel. While a
+cell runs, its messages are taken beside it; execute requests wait.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Protocol
+
+from pgcellar.api import errors, order, problems
+
+logger = logging.getLogger(__name__)
+
+#: The comm's target.
+TARGET = "pgcellar.notebook"
+#: Changes when a front end of before would not understand this kernel, or the other way round.
+VERSION = 1
+_UNFORESEEN = "The kernel met an error it did not foresee; its log has the details."
+
+
+class Comm(Protocol):
+    """What is needed of a comm."""
+
+    def send(self, data: dict[str, Any]) -> None:
+        """Send a message to the front end."""
+
+    def on_msg(self, callback: Callable[[dict[str, Any]], None]) -> None:
+        """Have messages from the front end handled."""
+
+    def on_close(self, callback: Callable[[dict[str, Any]], None]) -> None:
+        """Have it told when the front end is gone."""
+
+
+class Page:
+    """One front end: a page that is loaded anew is another one."""
+
+    def __init__(self, comm: Comm) -> None:
+        self.comm = comm
+        self.order = order.NotebookOrder()
+
+
+#: Answers a question of a front end.
+Answer = Callable[[Page, Mapping[str, Any]], Awaitable[Mapping[str, Any]]]
+
+
+class Front:
+    """The front ends of a kernel's notebook."""
+
+    def __init__(self, answers: Mapping[str, Answer]) -> None:
+        self._answers = answers
+        #: The one that spoke last comes last.
+        self._pages: list[Page] = []
+        self._asked: set[asyncio.Task[None]] = set()
+
+    def open(self, comm: Comm, message: Mapping[str, Any]) -> None:
+        """A front end is there, and tells its notebook whole."""
+        page = Page(comm)
+        self._pages.append(page)
+        comm.on_msg(lambda received: self._receive(page, _data(received)))
+        comm.on_close(lambda _: self._pages.remove(page))
+        comm.send({"event": "hello", "version": VERSION})
+        self._receive(page, _data(message))
+
+    def place(self, cell: str, source: str, tagged: str) -> order.Place | None:
+        """Where a cell that is to run stands, if a front end knows it; see `NotebookOrder`."""
+        places = (page.order.place(cell, source, tagged) for page in reversed(self._pages))
+        return next((place for place in places if place is not None), None)
+
+    def abort(self) -> None:
+        """A cell failed, so those that were sent after it do not run."""
+        for page in self._pages:
+            page.order.abort()
+
+    def tell(self, event: str, cell: str, **more: Any) -> None:
+        """Tell every front end something about a cell."""
+        for page in self._pages:
+            page.comm.send({"event": event, "cell": cell, **more})
+
+    def _receive(self, page: Page, told: Mapping[str, Any]) -> None:
+        if self._pages[-1] is not page:
+            self._pages.remove(page)
+            self._pages.append(page)
+        try:
+            if "order" in told or "cells" in told:
+                page.order.change(told)
+            if isinstance(told.get("send"), str):
+                page.order.send(told["send"], str(told.get("source", "")))
+        except errors.BadRequest as exc:
+            page.comm.send({"id": told.get("id"), "problem": problems.of(exc).to_json()})
+            return
+        if "ask" in told:
+            task = asyncio.ensure_future(self._answer(page, told))
+            self._asked.add(task)
+            task.add_done_callback(self._asked.discard)
+
+    async def _answer(self, page: Page, asked: Mapping[str, Any]) -> None:
+        reply: dict[str, Any] = {"id": asked.get("id")}
+        try:
+            answer = self._answers.get(str(asked["ask"]))
+            if answer is None:
+                raise errors.BadRequest(f"Nothing is known of `{asked['ask']}`.")
+            reply["answer"] = await answer(page, asked)
+        except errors.PgcellarError as exc:
+            reply["problem"] = problems.of(exc).to_json()
+        except Exception:
+            logger.exception("answering the front end")
+            reply["problem"] = problems.of(errors.PgcellarError(_UNFORESEEN)).to_json()
+        page.comm.send(reply)
+
+
+def _data(message: Mapping[str, Any]) -> Mapping[str, Any]:
+    data = message["content"].get("data")
+    return data if isinstance(data, Mapping) else {}
