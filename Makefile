@@ -4,7 +4,10 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test prometheus soak lab bench check format clean
+LAB := labextension
+LINK := $(VENV)/share/jupyter/labextensions/pgcellar-labextension
+
+.PHONY: demo test prometheus chromium extension wheel soak lab bench check format clean
 
 $(VENV)/ready: pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit("pgcellar needs Python 3.11 or newer") if sys.version_info < (3, 11) else None'
@@ -32,7 +35,32 @@ prometheus: $(VENV)/ready
 	  apt-get download -qq prometheus && dpkg-deb -x prometheus_*.deb . && rm prometheus_*.deb \
 	) || echo "Prometheus can't be had here: its tests will be skipped."
 
-test: check prometheus
+# The JupyterLab extension, linked into the virtual environment. It needs Node; where there is none,
+# its tests are skipped, and JupyterLab shows notebooks without it.
+extension: $(VENV)/ready
+	@if command -v npm > /dev/null; then $(MAKE) --no-print-directory $(LAB)/built/package.json; \
+	else echo "There is no Node: the JupyterLab extension is left out."; fi
+	@mkdir -p $(dir $(LINK)) && rm -rf $(LINK) && ln -s $(CURDIR)/$(LAB)/built $(LINK)
+
+$(LAB)/node_modules/ready: $(LAB)/package.json $(LAB)/package-lock.json
+	cd $(LAB) && npm ci --silent --ignore-scripts
+	touch $@
+
+$(LAB)/built/package.json: $(LAB)/node_modules/ready $(shell find $(LAB)/src $(LAB)/style $(LAB)/schema -type f)
+	cd $(LAB) && npm run --silent build
+	touch $@
+
+# A wheel with the extension in it, which whoever installs it needs no Node for.
+wheel: extension $(VENV)/ready-test
+	$(BIN)/pip wheel --quiet --no-deps --wheel-dir dist .
+
+# A browser for the tests, from Debian's package. Without one, its tests are skipped and say so.
+chromium:
+	@command -v chromium > /dev/null || { test "$$(id -u)" = 0 && command -v apt-get > /dev/null \
+	  && apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y chromium > /dev/null; } \
+	  || echo "Chromium can't be had here: its tests will be skipped."
+
+test: check prometheus chromium
 	$(BIN)/python -m pytest
 
 soak: $(VENV)/ready-test
@@ -40,17 +68,18 @@ soak: $(VENV)/ready-test
 		tests/integration/test_equals_oracle.py tests/integration/test_sessions.py \
 		tests/integration/test_equals_oracle_in_files.py
 
-check: $(VENV)/ready-test notebooks/data/flights.csv
+check: $(VENV)/ready-test notebooks/data/flights.csv extension
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	@if command -v npm > /dev/null; then cd $(LAB) && npm run --silent check; fi
 
 bench: $(VENV)/ready-test notebooks/data/flights.csv
 	$(BIN)/pip install --quiet --editable '.[bench]'
 	$(BIN)/python tests/bench/bench.py
 
-lab: $(VENV)/ready notebooks/data/flights.csv
+lab: $(VENV)/ready notebooks/data/flights.csv extension
 	$(BIN)/pip install --quiet --editable '.[lab]'
 	$(BIN)/pgcellar kernelspec install
 	$(BIN)/jupyter lab --notebook-dir=notebooks
@@ -58,6 +87,7 @@ lab: $(VENV)/ready notebooks/data/flights.csv
 format: $(VENV)/ready-test
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+	@if command -v npm > /dev/null; then cd $(LAB) && npm run --silent format; fi
 
 clean:
-	rm -rf $(VENV) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(LAB)/node_modules $(LAB)/lib $(LAB)/built dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

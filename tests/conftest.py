@@ -18,6 +18,7 @@ pytest_plugins = [
     "tests.fixtures_gateway",
     "tests.fixtures_central",
     "tests.fixtures_identity",
+    "tests.fixtures_browser",
 ]
 
 # A shell's background job ignores it, and so would all that the tests start and interrupt.

@@ -1,0 +1,6 @@
+// The plugins of the extension.
+
+import notebooks from './plugins/notebooks';
+import status from './plugins/status';
+
+export default [notebooks, status];

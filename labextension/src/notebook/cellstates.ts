@@ -1,0 +1,117 @@
+// How the cells of a notebook stand: from their last runs, the plan and what the kernel tells.
+
+import type { ICellModel } from '@jupyterlab/cells';
+
+import type { CellState, Status } from '../tokens';
+import type { CellReport, Plan, PlanStep } from '../wire';
+
+/** Where a cell's last run is kept, so that a notebook opened again says what is out of date. */
+const KEY = 'pgcellar';
+
+/** What is kept of a cell's last run with the notebook. */
+interface Kept {
+  readonly input: string;
+  readonly state: string | null;
+  readonly ms: number;
+  readonly failed: boolean;
+}
+
+interface Passing {
+  readonly status: Status;
+  readonly reason: string;
+}
+
+const NONE: CellState = { status: 'none', reason: '', report: null, step: null };
+
+/** How the cells stand, by their ids. */
+export class CellStates {
+  /** The last plan, if there is one. */
+  get plan(): Plan | null {
+    return this._plan;
+  }
+
+  set plan(plan: Plan | null) {
+    this._plan = plan;
+    this._steps = new Map(plan?.steps.map(step => [step.id, step]));
+    this._checking.clear();
+  }
+
+  /** Until the next plan it is not known whether these cells' outputs are up to date. */
+  doubt(cells: Iterable<string>): void {
+    for (const cell of cells) {
+      this._checking.add(cell);
+    }
+  }
+
+  /** A cell was sent, runs, or waits for its tail; null: not any more. */
+  pass(cell: string, passing: Passing | null): void {
+    if (passing) {
+      this._passing.set(cell, passing);
+    } else {
+      this._passing.delete(cell);
+    }
+  }
+
+  /** Nothing runs any more. */
+  settle(): void {
+    this._passing.clear();
+  }
+
+  /** A cell that was sent has run. */
+  ran(model: ICellModel, report: CellReport): void {
+    this._reports.set(model.id, report);
+    this._passing.delete(model.id);
+    if (report.input) {
+      const kept: Kept = {
+        input: report.input,
+        state: report.state,
+        ms: report.ms,
+        failed: report.error !== null
+      };
+      model.setMetadata(KEY, { ...kept });
+    } else {
+      model.deleteMetadata(KEY);
+    }
+  }
+
+  /** How a cell stands. */
+  of(model: ICellModel): CellState {
+    const report = this._reports.get(model.id) ?? null;
+    const step = this._steps.get(model.id) ?? null;
+    const passing = this._passing.get(model.id);
+    if (passing) {
+      return { ...passing, report, step };
+    }
+    if (model.type !== 'code' || !model.sharedModel.getSource().trim()) {
+      return NONE;
+    }
+    return { ...this._judge(model, step), report, step };
+  }
+
+  private _judge(model: ICellModel, step: PlanStep | null): Passing {
+    const kept = keptOf(model);
+    const shows = (model.toJSON() as { outputs?: unknown[] }).outputs?.length;
+    if (!kept) {
+      return { status: shows ? 'unknown' : 'none', reason: '' };
+    }
+    if (this._checking.has(model.id) || !this._plan) {
+      return { status: 'checking', reason: '' };
+    }
+    if (!step || step.input !== kept.input) {
+      const reason = step && !step.input ? 'a cell above has to run first' : '';
+      return { status: 'stale', reason };
+    }
+    return { status: kept.failed ? 'failed' : 'current', reason: '' };
+  }
+
+  private _plan: Plan | null = null;
+  private _steps = new Map<string, PlanStep>();
+  private readonly _reports = new Map<string, CellReport>();
+  private readonly _passing = new Map<string, Passing>();
+  private readonly _checking = new Set<string>();
+}
+
+function keptOf(model: ICellModel): Kept | null {
+  const kept = model.getMetadata(KEY) as Kept | undefined;
+  return kept && typeof kept.input === 'string' ? kept : null;
+}

@@ -1,0 +1,102 @@
+// The comm to the kernel: what the notebook looks like, and questions about it.
+
+import type { Kernel } from '@jupyterlab/services';
+import { type JSONObject, PromiseDelegate } from '@lumino/coreutils';
+import { type ISignal, Signal } from '@lumino/signaling';
+
+import { AskError } from '../tokens';
+import type { KernelEvent, Problem } from '../wire';
+
+const TARGET = 'pgcellar.notebook';
+
+interface Reply {
+  readonly id?: number;
+  readonly answer?: unknown;
+  readonly problem?: Problem;
+}
+
+const GONE: Problem = {
+  type: 'urn:pgcellar:PC000',
+  title: 'Gone',
+  status: 503,
+  code: 'PC000',
+  detail: 'The kernel was restarted or is gone.',
+  hint: 'Try it again.'
+};
+
+/** A comm to one kernel process; a kernel that is restarted needs another one. */
+export class Conversation {
+  /** Opens it; `whole` tells the notebook as it stands. */
+  constructor(kernel: Kernel.IKernelConnection, whole: JSONObject) {
+    this._comm = kernel.createComm(TARGET);
+    this._comm.onMsg = message => this._receive(message.content.data);
+    this._comm.onClose = () => this.dispose();
+    this._comm.open(whole);
+  }
+
+  get isDisposed(): boolean {
+    return this._disposed || this._comm.isDisposed;
+  }
+
+  /** Emits what the kernel tells of its own accord. */
+  get told(): ISignal<this, KernelEvent> {
+    return this._told;
+  }
+
+  /** Tell the kernel something. */
+  tell(data: JSONObject): void {
+    if (!this.isDisposed) {
+      this._comm.send(data);
+    }
+  }
+
+  /** Ask the kernel something; rejects with an `AskError`. */
+  ask(question: string, about: JSONObject): Promise<unknown> {
+    const id = ++this._asked;
+    const delegate = new PromiseDelegate<unknown>();
+    this._open.set(id, delegate);
+    if (this.isDisposed) {
+      this._reject();
+    } else {
+      this._comm.send({ ...about, ask: question, id });
+    }
+    return delegate.promise;
+  }
+
+  /** End it; what is not answered yet is rejected. */
+  dispose(): void {
+    if (!this._disposed) {
+      this._disposed = true;
+      this._reject();
+      Signal.clearData(this);
+    }
+  }
+
+  private _receive(data: unknown): void {
+    const reply = data as Reply;
+    if (typeof reply.id !== 'number') {
+      this._told.emit(data as KernelEvent);
+      return;
+    }
+    const delegate = this._open.get(reply.id);
+    this._open.delete(reply.id);
+    if (reply.problem) {
+      delegate?.reject(new AskError(reply.problem));
+    } else {
+      delegate?.resolve(reply.answer);
+    }
+  }
+
+  private _reject(): void {
+    for (const delegate of this._open.values()) {
+      delegate.reject(new AskError(GONE));
+    }
+    this._open.clear();
+  }
+
+  private readonly _comm: Kernel.IComm;
+  private readonly _told = new Signal<this, KernelEvent>(this);
+  private readonly _open = new Map<number, PromiseDelegate<unknown>>();
+  private _asked = 0;
+  private _disposed = false;
+}

@@ -1,0 +1,246 @@
+// A notebook whose kernel is ours: keeps the kernel told, and knows how the cells stand.
+
+import type { Cell, ICellModel } from '@jupyterlab/cells';
+import { NotebookActions, type NotebookPanel } from '@jupyterlab/notebook';
+import type { Kernel } from '@jupyterlab/services';
+import type { JSONObject } from '@lumino/coreutils';
+import { Debouncer } from '@lumino/polling';
+import { type ISignal, Signal } from '@lumino/signaling';
+
+import { AskError, type CellState, type ISqlNotebook, type Status } from '../tokens';
+import type { KernelEvent, Plan } from '../wire';
+import { CellStates } from './cellstates';
+import { Conversation } from './conversation';
+import { Outline } from './outline';
+
+/** Milliseconds without a key after which it is asked what is out of date. */
+const PAUSE = 250;
+
+const BUSY: readonly Status[] = ['scheduled', 'running', 'replaying'];
+
+/** See the module. Made for a panel whose model is there. */
+export class SqlNotebook implements ISqlNotebook {
+  constructor(
+    readonly panel: NotebookPanel,
+    private readonly _kernel: Kernel.IKernelConnection
+  ) {
+    const { model } = panel.content;
+    if (!model) {
+      throw new Error('The notebook has no model yet.');
+    }
+    this._outline = new Outline(model.cells);
+    this._outline.changed.connect(this._onOutline, this);
+    _kernel.statusChanged.connect(this._onStatus, this);
+    panel.content.activeCellChanged.connect(this._onActive, this);
+    this._planning = new Debouncer(() => this._replan(), PAUSE);
+    this._converse();
+    void this._planning.invoke();
+  }
+
+  get plan(): Plan | null {
+    return this._states.plan;
+  }
+
+  get changed(): ISignal<this, void> {
+    return this._changed;
+  }
+
+  get ran(): ISignal<this, string> {
+    return this._ran;
+  }
+
+  get isDisposed(): boolean {
+    return this._disposed;
+  }
+
+  stateOf(cell: string): CellState {
+    const model = this._model(cell);
+    return model
+      ? this._states.of(model)
+      : { status: 'none', reason: '', report: null, step: null };
+  }
+
+  async ask<T>(question: string, about: Record<string, unknown> = {}): Promise<T> {
+    const conversation = this._converse();
+    this._tell(conversation);
+    return (await conversation.ask(question, about as JSONObject)) as T;
+  }
+
+  /** A cell's execute request leaves right after this. */
+  send(cell: ICellModel): void {
+    const source = cell.sharedModel.getSource();
+    if (cell.type !== 'code' || !source.trim()) {
+      return;
+    }
+    const conversation = this._converse();
+    this._tell(conversation);
+    conversation.tell({ send: cell.id, source });
+    this._states.pass(cell.id, { status: 'scheduled', reason: '' });
+    this._changed.emit();
+  }
+
+  /** A cell that was sent came to its end, or was given up. */
+  finish(cell: ICellModel): void {
+    this._states.pass(cell.id, null);
+    this._changed.emit();
+    void this._planning.invoke();
+  }
+
+  async runStale(): Promise<boolean> {
+    await this._replan();
+    const stale = this.panel.content.widgets.filter(
+      (cell: Cell) => this.stateOf(cell.model.id).status === 'stale'
+    );
+    if (stale.length === 0) {
+      return true;
+    }
+    return NotebookActions.runCells(this.panel.content, stale, this.panel.sessionContext);
+  }
+
+  dispose(): void {
+    if (this._disposed) {
+      return;
+    }
+    this._disposed = true;
+    this._planning.dispose();
+    this._outline.dispose();
+    this._conversation?.dispose();
+    this._kernel.statusChanged.disconnect(this._onStatus, this);
+    if (!this.panel.isDisposed) {
+      this.panel.content.activeCellChanged.disconnect(this._onActive, this);
+    }
+    Signal.clearData(this);
+  }
+
+  private _model(id: string): ICellModel | null {
+    for (const model of this.panel.content.model?.cells ?? []) {
+      if (model.id === id) {
+        return model;
+      }
+    }
+    return null;
+  }
+
+  /** The comm that is open, or one that is opened now. */
+  private _converse(): Conversation {
+    if (!this._conversation || this._conversation.isDisposed) {
+      this._conversation = new Conversation(this._kernel, this._outline.whole());
+      this._conversation.told.connect(this._onTold, this);
+    }
+    return this._conversation;
+  }
+
+  private _tell(conversation: Conversation): void {
+    const news = this._outline.news();
+    if (news) {
+      conversation.tell(news);
+    }
+  }
+
+  private _onOutline(_: Outline, cells: readonly string[]): void {
+    const order = this._outline.order;
+    const first = Math.min(...cells.map(cell => order.indexOf(cell)).filter(index => index >= 0));
+    this._states.doubt(order.slice(Number.isFinite(first) ? first : 0));
+    this._prepare(cells);
+    this._changed.emit();
+    void this._planning.invoke();
+  }
+
+  private _onActive(): void {
+    this._prepared = '';
+  }
+
+  /** Somebody types in the active cell: have ready what it will run in. */
+  private _prepare(cells: readonly string[]): void {
+    const active = this.panel.content.activeCell?.model.id;
+    if (active && cells.length === 1 && cells[0] === active && this._prepared !== active) {
+      this._prepared = active;
+      this.ask('prepare', { cell: active }).catch(ignore);
+    }
+  }
+
+  private async _replan(): Promise<void> {
+    if (this._disposed || this.panel.isDisposed) {
+      return;
+    }
+    try {
+      const plan = await this.ask<Plan>('plan');
+      // What was typed meanwhile is in the next one.
+      if (!this._outline.dirty) {
+        this._states.plan = plan;
+      }
+    } catch (reason) {
+      // Cells stay in doubt; the next run or change asks again.
+      ignore(reason);
+    }
+    this._changed.emit();
+  }
+
+  private _onStatus(_: Kernel.IKernelConnection, status: Kernel.Status): void {
+    if (status === 'restarting' || status === 'autorestarting' || status === 'dead') {
+      this._conversation?.dispose();
+      this._states.settle();
+      this._prepared = '';
+      this._changed.emit();
+    }
+    if (status === 'restarting' || status === 'autorestarting') {
+      void this._planning.invoke();
+    }
+  }
+
+  private _onTold(_: Conversation, told: KernelEvent): void {
+    switch (told.event) {
+      case 'running':
+        this._states.pass(told.cell, { status: 'running', reason: '' });
+        break;
+      case 'progress':
+        this._onProgress(told);
+        break;
+      case 'ran':
+        this._onRan(told);
+        break;
+      default:
+        return;
+    }
+    this._changed.emit();
+  }
+
+  private _onProgress(told: KernelEvent & { event: 'progress' }): void {
+    if (!BUSY.includes(this.stateOf(told.cell).status)) {
+      return;
+    }
+    if (told.at === null) {
+      this._states.pass(told.cell, { status: 'running', reason: told.message });
+      return;
+    }
+    const number = this._outline.order.indexOf(told.at) + 1;
+    const reason = `cell ${number} is replayed; ${told.left} left`;
+    this._states.pass(told.cell, { status: 'replaying', reason });
+  }
+
+  private _onRan(told: KernelEvent & { event: 'ran' }): void {
+    const model = this._model(told.cell);
+    const report = told.cells.at(-1);
+    if (model && report?.id === told.cell) {
+      this._states.ran(model, report);
+    }
+    this._ran.emit(told.cell);
+    void this._planning.invoke();
+  }
+
+  private readonly _states = new CellStates();
+  private readonly _outline: Outline;
+  private readonly _planning: Debouncer;
+  private readonly _changed = new Signal<this, void>(this);
+  private readonly _ran = new Signal<this, string>(this);
+  private _conversation: Conversation | null = null;
+  private _prepared = '';
+  private _disposed = false;
+}
+
+/** What can't be answered now is asked again at the next occasion; anything else is a fault. */
+function ignore(reason: unknown): void {
+  if (!(reason instanceof AskError)) {
+    throw reason;
+  }
+}

@@ -1,0 +1,86 @@
+// Keeps the kernels of SQL notebooks told of the notebooks' order.
+
+import type { JupyterFrontEnd, JupyterFrontEndPlugin } from '@jupyterlab/application';
+import {
+  INotebookTracker,
+  NotebookActions,
+  type Notebook,
+  type NotebookPanel
+} from '@jupyterlab/notebook';
+import { type ISignal, Signal } from '@lumino/signaling';
+
+import { SqlNotebook } from '../notebook/sqlnotebook';
+import { ISqlNotebooks, type ISqlNotebook, KERNEL } from '../tokens';
+
+class SqlNotebooks implements ISqlNotebooks {
+  constructor(private readonly _tracker: INotebookTracker) {
+    _tracker.widgetAdded.connect((_, panel) => this._watch(panel));
+    _tracker.forEach(panel => this._watch(panel));
+    _tracker.currentChanged.connect(() => this._currentChanged.emit(this.current));
+    // Fires in the turn in which the execute request leaves, whoever executes cells.
+    NotebookActions.executionScheduled.connect((_, { notebook, cell }) => {
+      this._ofContent(notebook)?.send(cell.model);
+    });
+    NotebookActions.executed.connect((_, { notebook, cell }) => {
+      this._ofContent(notebook)?.finish(cell.model);
+    });
+  }
+
+  of(panel: NotebookPanel | null): ISqlNotebook | null {
+    return (panel && this._notebooks.get(panel)) ?? null;
+  }
+
+  get current(): ISqlNotebook | null {
+    return this.of(this._tracker.currentWidget);
+  }
+
+  get currentChanged(): ISignal<this, ISqlNotebook | null> {
+    return this._currentChanged;
+  }
+
+  private _ofContent(notebook: Notebook): SqlNotebook | null {
+    for (const [panel, found] of this._notebooks) {
+      if (panel.content === notebook) {
+        return found;
+      }
+    }
+    return null;
+  }
+
+  private _watch(panel: NotebookPanel): void {
+    const { sessionContext } = panel;
+    sessionContext.kernelChanged.connect(() => this._follow(panel));
+    panel.disposed.connect(() => this._leave(panel));
+    void panel.context.ready.then(() => this._follow(panel));
+  }
+
+  private _follow(panel: NotebookPanel): void {
+    this._leave(panel);
+    const kernel = panel.sessionContext.session?.kernel;
+    if (!panel.isDisposed && panel.content.model && kernel?.name === KERNEL) {
+      this._notebooks.set(panel, new SqlNotebook(panel, kernel));
+    }
+    if (panel === this._tracker.currentWidget) {
+      this._currentChanged.emit(this.current);
+    }
+  }
+
+  private _leave(panel: NotebookPanel): void {
+    this._notebooks.get(panel)?.dispose();
+    this._notebooks.delete(panel);
+  }
+
+  private readonly _notebooks = new Map<NotebookPanel, SqlNotebook>();
+  private readonly _currentChanged = new Signal<this, ISqlNotebook | null>(this);
+}
+
+const plugin: JupyterFrontEndPlugin<ISqlNotebooks> = {
+  id: 'pgcellar-labextension:notebooks',
+  description: 'Keeps the kernels of SQL notebooks told of the notebooks’ order.',
+  autoStart: true,
+  provides: ISqlNotebooks,
+  requires: [INotebookTracker],
+  activate: (_: JupyterFrontEnd, tracker: INotebookTracker) => new SqlNotebooks(tracker)
+};
+
+export default plugin;

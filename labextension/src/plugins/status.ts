@@ -1,0 +1,57 @@
+// Shows beside every SQL cell how it stands, and runs what is out of date.
+
+import type { JupyterFrontEnd, JupyterFrontEndPlugin } from '@jupyterlab/application';
+import { ICommandPalette } from '@jupyterlab/apputils';
+import { INotebookTracker, type NotebookPanel } from '@jupyterlab/notebook';
+import { ITranslator, nullTranslator, type TranslationBundle } from '@jupyterlab/translation';
+import { runIcon } from '@jupyterlab/ui-components';
+
+import { mark } from '../status/marks';
+import { type ISqlNotebook, ISqlNotebooks } from '../tokens';
+
+export const RUN_STALE = 'pgcellar:run-stale';
+
+function show(notebook: ISqlNotebook, trans: TranslationBundle): void {
+  for (const cell of notebook.panel.content.widgets) {
+    mark(cell, notebook.stateOf(cell.model.id), trans);
+  }
+}
+
+const plugin: JupyterFrontEndPlugin<void> = {
+  id: 'pgcellar-labextension:status',
+  description: 'Shows how SQL cells stand, and runs what is out of date.',
+  autoStart: true,
+  requires: [ISqlNotebooks, INotebookTracker],
+  optional: [ITranslator, ICommandPalette],
+  activate: (
+    app: JupyterFrontEnd,
+    notebooks: ISqlNotebooks,
+    tracker: INotebookTracker,
+    translator: ITranslator | null,
+    palette: ICommandPalette | null
+  ) => {
+    const trans = (translator ?? nullTranslator).load('pgcellar');
+    const followed = new WeakSet<ISqlNotebook>();
+    const follow = (panel: NotebookPanel | null): void => {
+      const notebook = notebooks.of(panel);
+      if (notebook && !followed.has(notebook)) {
+        followed.add(notebook);
+        notebook.changed.connect(() => show(notebook, trans));
+        show(notebook, trans);
+      }
+    };
+    notebooks.currentChanged.connect((_, notebook) => follow(notebook?.panel ?? null));
+    follow(tracker.currentWidget);
+    app.commands.addCommand(RUN_STALE, {
+      label: trans.__('Run Stale Cells'),
+      caption: trans.__('Run the cells whose outputs are out of date, in order'),
+      icon: runIcon,
+      isEnabled: () => notebooks.current !== null,
+      execute: async () => notebooks.current?.runStale()
+    });
+    notebooks.currentChanged.connect(() => app.commands.notifyCommandChanged(RUN_STALE));
+    palette?.addItem({ command: RUN_STALE, category: trans.__('SQL Notebook') });
+  }
+};
+
+export default plugin;

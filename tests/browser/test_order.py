@@ -1,0 +1,50 @@
+"""Cells run in any order in the browser, and always as from the top."""
+
+from __future__ import annotations
+
+from tests.fixtures_browser import Front, Lab
+
+CELLS = [
+    "create table t (a int)",
+    "insert into t values (1), (2)",
+    "insert into t values (10)",
+    "select sum(a) from t",
+    "create view v as select a * 2 as b from t",
+    "select count(*) from v",
+    "select sum(b) from v",
+    "insert into t values (100)",
+    "select sum(a) from t",
+    "select 'end'",
+]
+
+
+def _value(front: Front, number: int) -> str:
+    return front.cell(number).locator(".jp-OutputArea-output").first.inner_text()
+
+
+def test_an_edit_above_is_used_and_what_depends_on_it_is_marked(front: Front, lab: Lab) -> None:
+    front.open(lab.notebook("order.ipynb", CELLS))
+    front.command("notebook:run-all-cells")
+    for number in range(1, 11):
+        front.wait_ran(number)
+    assert "26" in _value(front, 7)
+    front.picture("order-run")
+
+    front.type(3, "insert into t values (20)")
+    front.wait_status(3, "stale")
+    assert [front.wait_status(n, "current", "cached") for n in (1, 2)]
+    for number in range(4, 11):
+        front.wait_status(number, "stale")
+    front.picture("order-edited")
+
+    front.run(7)
+    front.wait_ran(7)
+    assert "46" in _value(front, 7)
+    assert [front.status(n) for n in (3, 4, 5, 6)] == ["stale"] * 4
+    front.picture("order-seven")
+
+    front.command("pgcellar:run-stale")
+    for number in range(1, 11):
+        front.wait_ran(number)
+    assert "23" in _value(front, 4)
+    assert "123" in _value(front, 9)

@@ -1,0 +1,257 @@
+"""Fixtures of a real JupyterLab with the extension, and Debian's Chromium: a pytest plugin."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import os
+import pathlib
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+
+import pytest
+from playwright.sync_api import Browser, Locator, Page, sync_playwright
+from tests.fixtures_service import CommandLine
+
+ROOT = pathlib.Path(__file__).parents[1]
+EXTENSION = ROOT / "labextension" / "built"
+#: Where screenshots are left to be looked at.
+PICTURES = pathlib.Path(
+    os.environ.get("PGCELLAR_PICTURES", ROOT / "tests" / "browser" / "pictures")
+)
+CHROMIUM = shutil.which("chromium")
+#: Without these, Chromium looks for hosts of its own.
+_OPTIONS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+_SETTINGS = {
+    "@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": False},
+}
+START_SECONDS = 90.0
+_KERNEL = "window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Lab:
+    """A JupyterLab that runs."""
+
+    url: str
+    token: str
+    folder: pathlib.Path
+
+    def notebook(self, name: str, sources: Sequence[str], tags: Sequence[str] = ()) -> str:
+        """Write a notebook of SQL cells with ids c1, c2, …; its address in JupyterLab."""
+        cells = [
+            {
+                "cell_type": "code", "id": f"c{number}", "execution_count": None, "outputs": [],
+                "metadata": {}, "source": source,
+            }
+            for number, source in enumerate(sources, start=1)
+        ]  # fmt: skip
+        spec = {"name": "pgcellar", "display_name": "SQL (PostgreSQL)", "language": "sql"}
+        metadata = {"kernelspec": spec, "language_info": {"name": "sql"}}
+        content = {"cells": cells, "metadata": metadata, "nbformat": 4, "nbformat_minor": 5}
+        (self.folder / name).write_text(json.dumps(content))
+        return self.address(f"/tree/{name}")
+
+    def address(self, path: str = "") -> str:
+        """An address in JupyterLab, in a workspace that is left as it was found."""
+        return f"{self.url}/lab/workspaces/{secrets.token_hex(4)}{path}?token={self.token}&reset"
+
+
+@contextlib.contextmanager
+def jupyter_lab(cli: CommandLine, extension: pathlib.Path = EXTENSION) -> Iterator[Lab]:
+    """A JupyterLab with the extension, on the home of a command line."""
+    home = cli.home / f"lab-{secrets.token_hex(4)}"
+    folder = home / "notebooks"
+    folder.mkdir(parents=True)
+    links = home / "share" / "jupyter" / "labextensions"
+    links.mkdir(parents=True)
+    (links / "pgcellar-labextension").symlink_to(extension)
+    (home / "config").mkdir()
+    config = {"ServerApp": {"jpserver_extensions": {"pgcellar_server": True, "jupyterlab": True}}}
+    (home / "config" / "jupyter_server_config.json").write_text(json.dumps(config))
+    overrides = home / "config" / "labconfig" / "default_setting_overrides.json"
+    overrides.parent.mkdir()
+    overrides.write_text(json.dumps(_SETTINGS))
+    token, port = secrets.token_hex(16), _free_port()
+    log = (home / "log").open("w")
+    process = subprocess.Popen(
+        [
+            sys.executable,
+            "-m",
+            "jupyterlab",
+            f"--ServerApp.port={port}",
+            "--ServerApp.port_retries=0",
+            "--ServerApp.allow_root=True",
+            "--ServerApp.open_browser=False",
+            "--ServerApp.ip=127.0.0.1",
+            f"--ServerApp.root_dir={folder}",
+            f"--LabApp.user_settings_dir={home / 'settings'}",
+            f"--LabApp.workspaces_dir={home / 'workspaces'}",
+            f"--LabApp.extra_labextensions_path={links}",
+            "--LabApp.expose_app_in_browser=True",
+        ],
+        env={
+            **cli.environment,
+            "JUPYTER_CONFIG_DIR": str(home / "config"),
+            "JUPYTER_RUNTIME_DIR": str(home / "runtime"),
+            "JUPYTER_DATA_DIR": str(home / "share" / "jupyter"),
+            "JUPYTER_PATH": os.environ["JUPYTER_PATH"],
+            "JUPYTER_TOKEN": token,
+        },
+        stdout=log,
+        stderr=log,
+    )
+    url = f"http://127.0.0.1:{port}"
+    try:
+        _wait(port, process, home / "log")
+        yield Lab(url=url, token=token, folder=folder)
+    finally:
+        process.terminate()
+        process.wait(30)
+        log.close()
+
+
+def _wait(port: int, process: subprocess.Popen[bytes], log: pathlib.Path) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while True:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+            return
+        if process.poll() is not None or time.monotonic() > deadline:
+            raise RuntimeError(f"JupyterLab did not start:\n{log.read_text()[-3000:]}")
+        time.sleep(0.1)
+
+
+def _free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port: int = found.getsockname()[1]
+        return port
+
+
+class Front:
+    """A page with a notebook in JupyterLab, used as a person would."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+
+    def open(self, address: str) -> None:
+        """Open a notebook, and wait until its kernel is ready."""
+        self.page.goto(address)
+        self.page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=60_000)
+        self.page.wait_for_function(f"{_KERNEL}?.status === 'idle'", timeout=60_000)
+
+    def idle(self, timeout: float = 60.0) -> None:
+        """Wait until the kernel has nothing to do."""
+        self.page.wait_for_function(f"{_KERNEL}?.status === 'idle'", timeout=timeout * 1000)
+
+    def cell(self, number: int) -> Locator:
+        """The cell of a number, counted from 1."""
+        return self.page.locator(".jp-NotebookPanel:not(.lm-mod-hidden) .jp-Notebook-cell").nth(
+            number - 1
+        )
+
+    def select(self, number: int) -> None:
+        """Make a cell the active one, in command mode."""
+        self.cell(number).locator(".jp-InputPrompt").click()
+
+    def type(self, number: int, text: str) -> None:
+        """Replace a cell's text."""
+        self.cell(number).locator(".cm-content").click()
+        self.page.keyboard.press("Control+A")
+        self.page.keyboard.insert_text(text)
+
+    def run(self, number: int) -> None:
+        """Run a cell, and stay on it."""
+        self.select(number)
+        self.page.keyboard.press("Control+Enter")
+
+    def status(self, number: int) -> str | None:
+        """How a cell stands, as its mark shows."""
+        return self.cell(number).get_attribute("data-pgcellar-status")
+
+    def wait_status(self, number: int, *statuses: str, timeout: float = 60.0) -> str:
+        """Wait until a cell stands so."""
+        deadline = time.monotonic() + timeout
+        while (found := self.status(number)) not in statuses:
+            if time.monotonic() > deadline:
+                raise AssertionError(f"cell {number} is {found}, not {' or '.join(statuses)}")
+            self.page.wait_for_timeout(20)
+        assert found is not None
+        return found
+
+    def wait_ran(self, number: int, timeout: float = 60.0) -> str:
+        """Wait until a cell has run and it is known how it stands."""
+        return self.wait_status(number, "current", "cached", "pinned", "failed", timeout=timeout)
+
+    def command(self, identity: str, **arguments: object) -> None:
+        """Execute a command of JupyterLab's."""
+        self.page.evaluate(
+            "([id, args]) => { void window.jupyterapp.commands.execute(id, args) }",
+            [identity, arguments],
+        )
+
+    def dark(self, dark: bool = True) -> None:
+        """Choose a theme."""
+        name = "JupyterLab Dark" if dark else "JupyterLab Light"
+        self.command("apputils:change-theme", theme=name)
+        self.page.wait_for_selector(
+            f"body[data-jp-theme-light={str(not dark).lower()!r}]", state="attached"
+        )
+
+    def picture(self, name: str) -> None:
+        """Keep a screenshot in both themes."""
+        PICTURES.mkdir(parents=True, exist_ok=True)
+        for dark in (True, False):
+            self.dark(dark)
+            self.page.wait_for_timeout(150)
+            self.page.screenshot(path=PICTURES / f"{name}-{'dark' if dark else 'light'}.png")
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Debian's Chromium."""
+    if CHROMIUM is None:
+        pytest.skip("Chromium is not installed")
+    if not (EXTENSION / "package.json").exists():
+        pytest.skip("the JupyterLab extension is not built: it needs Node")
+    with sync_playwright() as playwright:
+        made = playwright.chromium.launch(executable_path=CHROMIUM, args=list(_OPTIONS))
+        try:
+            yield made
+        finally:
+            made.close()
+
+
+@pytest.fixture(scope="module")
+def lab(browser: Browser, kernel_home: CommandLine) -> Iterator[Lab]:
+    """A JupyterLab for the tests of a module, on the home of the kernels."""
+    with jupyter_lab(kernel_home) as made:
+        yield made
+
+
+@pytest.fixture
+def front(browser: Browser, lab: Lab) -> Iterator[Front]:
+    """A page of this test's own; what it logs as an error fails the test."""
+    context = browser.new_context(viewport={"width": 1400, "height": 900})
+    page = context.new_page()
+    faults: list[str] = []
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    try:
+        yield Front(page)
+    finally:
+        context.close()
+    assert not faults
