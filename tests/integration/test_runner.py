@@ -39,6 +39,26 @@ def test_an_instance_stands_where_an_edit_is_expected(cellar: cellars.Cellar) ->
     assert cellar.run([*cells[:2], COUNT], notebook="edit").results[0].rows == (("5",),)
 
 
+def test_an_instance_is_prepared_for_a_cell_that_is_edited(cellar: cellars.Cellar) -> None:
+    """Anywhere in the notebook, not only where a cell has just run; it leaves no trace."""
+    cells = [TABLE, FILL, "insert into t values (6)", "insert into t values (7)"]
+    states_ = [cellar.run(cells, head, notebook="prepare").head.state for head in range(4)]
+    cellar.quiet("prepare")
+    held = cellar.space().notebook("prepare")
+    request = records.RunRequest(
+        notebook="prepare",
+        cells=tuple(records.Cell(id=f"c{i}", source=text) for i, text in enumerate(cells[:2])),
+        head=1,
+    )
+    assert all(instance.mark.state != states_[0] for instance in held.instances)
+    cellar.call(cellar.runner.prepare(cellars.OWNER, request))
+    cellar.quiet("prepare")
+    assert any(instance.mark.state == states_[0] for instance in held.instances)
+    ran = cellar.run([TABLE, "insert into t values (1)"], notebook="prepare")
+    assert ran.done.totals.replayed == 0
+    assert cellar.run([*cells, COUNT], notebook="prepare").results[0].rows == (("7",),)
+
+
 @pytest.mark.parametrize("moment", [records.Started, records.Completed, records.Done])
 def test_an_interrupt_at_any_moment(cellar: cellars.Cellar, moment: type[records.Event]) -> None:
     """Before the first head, between two statements, between two heads: it is no success."""

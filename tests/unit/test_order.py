@@ -121,3 +121,79 @@ def test_cells_that_are_not_as_they_should_be(bad: object) -> None:
         order.told({"pgcellar": {"cells": [bad, {"id": "b", "source": "2"}], "head": 1}}, "2")
     with pytest.raises(errors.BadRequest, match="cells"):
         order.told({"pgcellar": {"cells": {"a": bad}, "head": 0}}, "2")
+
+
+def told(*pairs: tuple[str, str]) -> order.NotebookOrder:
+    """A notebook that a front end has told of."""
+    made = order.NotebookOrder()
+    made.change(
+        {"order": [pair[0] for pair in pairs], "cells": {i: {"source": s} for i, s in pairs}}
+    )
+    return made
+
+
+class TestNotebookOrder:
+    """The notebook as a front end tells it by what has changed."""
+
+    def test_a_cell_stands_below_those_above_it(self) -> None:
+        place = told(("a", "1"), ("b", "2"), ("c", "3")).place("b", "2")
+        assert place == order.Place(cells=cells(("a", "1"), ("b", "2")), head=1)
+
+    def test_what_stood_above_when_it_was_sent_counts(self) -> None:
+        made = told(("a", "1"), ("b", "2"))
+        made.send("b", "2")
+        made.change({"cells": {"a": {"source": "new"}}})
+        place = made.place("b", "2")
+        assert place is not None
+        assert place.cells == cells(("a", "1"), ("b", "2"))
+        again = made.place("b", "2")
+        assert again is not None
+        assert again.cells == cells(("a", "new"), ("b", "2"))
+
+    def test_what_was_sent_with_another_text_or_aborted_is_forgotten(self) -> None:
+        made = told(("a", "1"), ("b", "2"))
+        for end in (lambda: made.send("b", "other"), made.abort):
+            made.send("b", "2")
+            end()
+            made.change({"cells": {"a": {"source": "new"}}})
+            place = made.place("b", "2")
+            assert place is not None
+            assert place.cells[0].source == "new"
+            made.change({"cells": {"a": {"source": "1"}}})
+
+    def test_moved_deleted_and_inserted_cells_are_followed(self) -> None:
+        made = told(("a", "1"), ("b", "2"), ("c", "3"))
+        made.change({"order": ["c", "d", "a"], "cells": {"d": {"source": "4"}}})
+        assert made.whole() == cells(("c", "3"), ("d", "4"), ("a", "1"))
+        assert made.place("b", "2") is None
+
+    def test_skipped_cells_take_no_part_and_tags_are_heeded(self) -> None:
+        made = told(("a", "1"), ("b", "2"))
+        made.change({"cells": {"a": {"source": "1", "tags": ["skip"]}}})
+        assert made.whole() == cells(("b", "2"))
+        assert made.at("a") == order.Place(cells=cells(("a", "")), head=0)
+        made.change({"cells": {"a": {"source": "select 1", "tags": ["dialect:mysql"]}}})
+        assert made.whole()[0].source == "/* dialect: mysql */ select 1"
+
+    @pytest.mark.parametrize(
+        "told_wrongly",
+        [
+            {"order": 3},
+            {"order": ["a", "a"]},
+            {"order": ["a", "unknown"]},
+            {"cells": ["a"]},
+            {"cells": {"a": "text"}},
+            {"cells": {"a": {"source": None}}},
+        ],
+    )
+    def test_what_is_not_as_it_should_be_changes_nothing(
+        self, told_wrongly: dict[str, Any]
+    ) -> None:
+        made = told(("a", "1"), ("b", "2"))
+        with pytest.raises(errors.BadRequest):
+            made.change(told_wrongly)
+        assert made.whole() == cells(("a", "1"), ("b", "2"))
+
+    def test_a_cell_that_is_not_there_is_named(self) -> None:
+        with pytest.raises(errors.NotFound, match="no cell x"):
+            told(("a", "1")).at("x")

@@ -1,0 +1,193 @@
+"""A real kernel, told by a front end how the notebook stands, and asked about it."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from tests.fixtures_service import CommandLine
+from tests.integration.test_kernel_protocol import Kernel
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+CELLS = {"a": "create table t (a int)", "b": "insert into t values (1)", "c": "table t"}
+
+
+class Page:
+    """A front end's comm."""
+
+    def __init__(self, kernel: Kernel, cells: dict[str, str]) -> None:
+        self.kernel = kernel
+        self.identity = uuid.uuid4().hex
+        self.events: list[dict[str, Any]] = []
+        self._asked = 0
+        told = {"order": [*cells], "cells": {i: {"source": s} for i, s in cells.items()}}
+        self._send("comm_open", target_name="pgcellar.notebook", data=told)
+
+    def tell(self, **data: Any) -> None:
+        """Tell the kernel something."""
+        self._send("comm_msg", data=data)
+
+    def change(self, **sources: str) -> None:
+        """Cells have other texts now."""
+        self.tell(cells={i: {"source": source} for i, source in sources.items()})
+
+    def run(self, cell: str, source: str) -> list[str]:
+        """Run a cell as JupyterLab does; what is shown."""
+        self.tell(send=cell, source=source)
+        reply = self.kernel.run(source, cellId=cell)
+        self._note(reply.messages)
+        return reply.texts or [error["evalue"] for error in reply.of("error")]
+
+    def ask(self, question: str, **about: Any) -> dict[str, Any]:
+        """Ask something; the reply."""
+        self._asked += 1
+        self.tell(ask=question, id=self._asked, **about)
+        return self.reply(self._asked)
+
+    def reply(self, number: int) -> dict[str, Any]:
+        """Wait for the reply to a question."""
+        while True:
+            message = self.kernel.client.get_iopub_msg(timeout=60)
+            data = self._data(message)
+            if data is not None and data.get("id") == number:
+                return data
+            self._note([message])
+
+    def of(self, event: str) -> list[dict[str, Any]]:
+        """The events of a kind that came so far."""
+        return [told for told in self.events if told.get("event") == event]
+
+    def _note(self, messages: list[dict[str, Any]]) -> None:
+        self.events += [data for data in map(self._data, messages) if data and "event" in data]
+
+    def _data(self, message: dict[str, Any]) -> dict[str, Any] | None:
+        if message["msg_type"] == "comm_msg" and message["content"]["comm_id"] == self.identity:
+            data: dict[str, Any] = message["content"]["data"]
+            return data
+        return None
+
+    def _send(self, kind: str, **content: Any) -> None:
+        content["comm_id"] = self.identity
+        client = self.kernel.client
+        client.shell_channel.send(client.session.msg(kind, content))
+
+
+@pytest.fixture
+def kernel(kernel_home: CommandLine) -> Iterator[Kernel]:
+    """A kernel of this test's own."""
+    made = Kernel()
+    made.client.wait_for_ready(timeout=60)
+    yield made
+    made.stop()
+
+
+def test_a_cell_runs_below_those_that_stand_above_it(kernel: Kernel) -> None:
+    """Though none of them ever ran, and as they were when it was sent."""
+    page = Page(kernel, CELLS)
+    assert page.run("c", CELLS["c"]) == [" a \n---\n 1\n(1 row)"]
+    page.change(b="insert into t values (2)")
+    assert page.run("c", CELLS["c"]) == [" a \n---\n 2\n(1 row)"]
+    page.tell(order=["a", "c", "b"])
+    assert page.run("c", CELLS["c"]) == [" a \n---\n(0 rows)"]
+
+
+def test_the_kernel_tells_what_becomes_of_a_cell(kernel: Kernel) -> None:
+    page = Page(kernel, {**CELLS, "d": "table nowhere"})
+    page.ask("plan")
+    page.run("c", CELLS["c"])
+    assert page.of("hello") == [{"event": "hello", "version": 1}]
+    assert [told["cell"] for told in page.of("running")] == ["c"]
+    (ran,) = page.of("ran")
+    assert [cell["source"] for cell in ran["cells"]] == ["replayed", "replayed", "head"]
+    assert ran["cells"][-1]["input"]
+    page.run("d", "table nowhere")
+    failed = page.of("ran")[-1]
+    assert failed["error"]["sqlstate"] == "42P01"
+    assert failed["cells"][-1]["input"]
+
+
+def test_a_plan_says_what_is_out_of_date(kernel: Kernel) -> None:
+    """Only a change that can matter makes another input; where it would lead is not known."""
+    page = Page(kernel, CELLS)
+
+    def inputs() -> list[str | None]:
+        return [step["input"] for step in page.ask("plan")["answer"]["steps"]]
+
+    for cell, source in CELLS.items():
+        page.run(cell, source)
+    first = [told["cells"][-1]["input"] for told in page.of("ran")]
+    assert inputs() == first
+    page.change(b="insert into t values (1) -- the same")
+    assert inputs() == first
+    page.change(b="insert into t values (2)")
+    changed = inputs()
+    assert changed[0] == first[0]
+    assert changed[1] != first[1]
+    assert changed[2] != first[2]
+    page.change(b=CELLS["b"])
+    assert inputs() == first
+    page.change(a="create table t (a int); select f()")
+    assert inputs()[1:] == [None, None]
+
+
+def test_questions_are_answered_while_a_cell_runs(kernel: Kernel) -> None:
+    page = Page(kernel, {**CELLS, "d": "select pg_sleep(30)"})
+    sent = kernel.send("select pg_sleep(30)", cellId="d")
+    while not page.of("running"):
+        page._note([kernel.client.get_iopub_msg(timeout=60)])
+    assert len(page.ask("plan")["answer"]["steps"]) == 4
+    kernel.manager.interrupt_kernel()
+    reply = kernel.receive(sent)
+    assert reply.status == "error"
+    assert reply.of("error")[0]["ename"] == "57014"
+
+
+def test_what_is_wrong_is_answered_with_a_problem(kernel: Kernel) -> None:
+    page = Page(kernel, CELLS)
+    assert page.ask("nonsense")["problem"]["status"] == 400
+    assert page.ask("page", cell="c")["problem"]["status"] == 409
+    assert page.ask("prepare", cell="nowhere")["problem"]["status"] == 404
+    assert page.ask("plan", order=["nowhere"])["problem"]["status"] == 400
+    page.run("c", CELLS["c"])
+    assert page.ask("page", cell="c", offset="1")["problem"]["status"] == 400
+    assert page.ask("page", cell="c", limit=1)["answer"]["rows"] == [["1"]]
+
+
+def test_pages_belong_to_the_run_and_not_to_what_stands_now(kernel: Kernel) -> None:
+    page = Page(kernel, CELLS)
+    page.run("c", CELLS["c"])
+    page.change(b="insert into t values (5)")
+    assert page.ask("page", cell="c")["answer"]["rows"] == [["1"]]
+
+
+def test_two_front_ends_each_tell_their_own_notebook(kernel: Kernel) -> None:
+    """The one that sent a cell is the one whose notebook it stands in; one may leave."""
+    one = Page(kernel, CELLS)
+    two = Page(kernel, {**CELLS, "b": "insert into t values (9)"})
+    assert one.run("c", CELLS["c"]) == [" a \n---\n 1\n(1 row)"]
+    assert two.run("c", CELLS["c"]) == [" a \n---\n 9\n(1 row)"]
+    two._send("comm_close", data={})
+    assert one.run("c", CELLS["c"]) == [" a \n---\n 1\n(1 row)"]
+
+
+def test_cells_that_follow_a_failed_one_do_not_keep_their_places(kernel: Kernel) -> None:
+    """They were aborted; sent again, they stand where they stand then."""
+    page = Page(kernel, {"a": "create table t (a int)", "b": "nonsense", "c": "select 1"})
+    page.tell(send="c", source="select 1")
+    assert "syntax error" in page.run("b", "nonsense")[0]
+    page.change(b="create table u ()")
+    reply = kernel.run("select 1", cellId="c")
+    assert reply.status == "ok"
+
+
+def test_a_cell_runs_rightly_while_it_is_prepared(kernel: Kernel) -> None:
+    """What is prepared yields to what runs."""
+    page = Page(kernel, {**CELLS, "d": "insert into t values (7)"})
+    for cell in ("a", "b", "d"):
+        page.run(cell, {**CELLS, "d": "insert into t values (7)"}[cell])
+    assert page.ask("prepare", cell="b") == {"id": 1, "answer": {}}
+    page.change(b="insert into t values (3)")
+    assert page.run("b", "insert into t values (3)") == ["INSERT 0 1"]
+    assert page.run("c", CELLS["c"]) == [" a \n---\n 3\n(1 row)"]
