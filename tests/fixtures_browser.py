@@ -39,6 +39,7 @@ _OPTIONS = (
 _SETTINGS = {
     "@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": False},
 }
+_EXTENSIONS = ("pgcellar_server", "jupyterlab", "notebook")
 START_SECONDS = 90.0
 _KERNEL = "window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel"
 
@@ -81,7 +82,12 @@ def jupyter_lab(cli: CommandLine, extension: pathlib.Path = EXTENSION) -> Iterat
     links.mkdir(parents=True)
     (links / "pgcellar-labextension").symlink_to(extension)
     (home / "config").mkdir()
-    config = {"ServerApp": {"jpserver_extensions": {"pgcellar_server": True, "jupyterlab": True}}}
+    front = {"expose_app_in_browser": True, "extra_labextensions_path": [str(links)]}
+    config = {
+        "ServerApp": {"jpserver_extensions": dict.fromkeys(_EXTENSIONS, True)},
+        "LabApp": front,
+        "JupyterNotebookApp": front,
+    }
     (home / "config" / "jupyter_server_config.json").write_text(json.dumps(config))
     overrides = home / "config" / "labconfig" / "default_setting_overrides.json"
     overrides.parent.mkdir()
@@ -101,8 +107,6 @@ def jupyter_lab(cli: CommandLine, extension: pathlib.Path = EXTENSION) -> Iterat
             f"--ServerApp.root_dir={folder}",
             f"--LabApp.user_settings_dir={home / 'settings'}",
             f"--LabApp.workspaces_dir={home / 'workspaces'}",
-            f"--LabApp.extra_labextensions_path={links}",
-            "--LabApp.expose_app_in_browser=True",
         ],
         env={
             **cli.environment,
@@ -249,9 +253,10 @@ def front(browser: Browser, lab: Lab) -> Iterator[Front]:
     context = browser.new_context(viewport={"width": 1400, "height": 900})
     page = context.new_page()
     faults: list[str] = []
-    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.on("pageerror", lambda error: faults.append(error.stack or str(error)))
     try:
         yield Front(page)
     finally:
         context.close()
-    assert not faults
+    # Notebook 7 logs an error of its own at every start.
+    assert not [fault for fault in faults if "/static/notebook/" not in fault]
