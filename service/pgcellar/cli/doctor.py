@@ -16,6 +16,7 @@ from pgcellar.snapshots import driver
 
 #: Room for a control database, a sandbox and a few states.
 ENOUGH_BYTES = 1024**3
+_EXTENSION = "pgcellar-labextension"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -101,7 +102,16 @@ def _kernel() -> tuple[bool | None, str]:
 
 
 def _extension() -> tuple[bool | None, str]:
-    return None, "the JupyterLab extension is not part of this version"
+    from jupyter_core import paths as jupyter
+
+    for folder in jupyter.jupyter_path("labextensions"):
+        found = pathlib.Path(folder, _EXTENSION, "package.json")
+        if found.is_file():
+            return True, str(found.parent)
+    return None, (
+        "not installed: JupyterLab shows SQL notebooks in the order of execution; from a checkout,"
+        " `make extension` builds it, with Node"
+    )
 
 
 def _service() -> tuple[bool | None, str]:
