@@ -2,7 +2,7 @@
 
 A message from the front end is a JSON object. One with `order` or `cells` tells what has changed
 in the notebook (`order.NotebookOrder.change`); `send` names the cell whose execute request comes
-next, with its `source`. With `ask` and an `id` of its own it asks something, and is answered by
+next, with its `source`; `active` the one that is written in. With `ask` and an `id` of its own it asks something, and is answered by
 `{"id": …, "answer": …}` or `{"id": …, "problem": …}`. Of its own accord the kernel tells
 `{"event": "hello" | "running" | "progress" | "ran", …}`.
 
@@ -13,6 +13,7 @@ cell runs, its messages are taken beside it; execute requests wait.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol
@@ -47,6 +48,8 @@ class Page:
     def __init__(self, comm: Comm) -> None:
         self.comm = comm
         self.order = order.NotebookOrder()
+        #: The cell that somebody writes in.
+        self.active = ""
 
 
 #: Answers a question of a front end.
@@ -76,6 +79,13 @@ class Front:
         places = (page.order.place(cell, source, tagged) for page in reversed(self._pages))
         return next((place for place in places if place is not None), None)
 
+    def active(self) -> order.Place | None:
+        """Where the cell stands that somebody writes in, if a front end says so."""
+        for page in reversed(self._pages):
+            with contextlib.suppress(errors.NotFound):
+                return page.order.at(page.active)
+        return None
+
     def abort(self) -> None:
         """A cell failed, so those that were sent after it do not run."""
         for page in self._pages:
@@ -93,6 +103,7 @@ class Front:
         try:
             if "order" in told or "cells" in told:
                 page.order.change(told)
+            page.active = str(told.get("active", page.active))
             if isinstance(told.get("send"), str):
                 page.order.send(told["send"], str(told.get("source", "")))
         except errors.BadRequest as exc:

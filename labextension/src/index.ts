@@ -1,6 +1,9 @@
 // The plugins of the extension.
 
+import editing from './plugins/editing';
+import errors from './plugins/errors';
+import highlighting from './plugins/highlighting';
 import notebooks from './plugins/notebooks';
 import status from './plugins/status';
 
-export default [notebooks, status];
+export default [notebooks, status, editing, errors, highlighting];

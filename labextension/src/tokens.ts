@@ -5,7 +5,7 @@ import { Token } from '@lumino/coreutils';
 import type { IDisposable } from '@lumino/disposable';
 import type { ISignal } from '@lumino/signaling';
 
-import type { CellReport, Plan, PlanStep, Problem } from './wire';
+import type { CellReport, Plan, PlanStep, Problem, SqlError } from './wire';
 
 /** The name of the kernel. */
 export const KERNEL = 'pgcellar';
@@ -47,6 +47,8 @@ export interface ISqlNotebook extends IDisposable {
   stateOf(cell: string): CellState;
   /** The last plan of the whole notebook, if there is one. */
   readonly plan: Plan | null;
+  /** The errors of cells that failed in the last runs they took part in. */
+  readonly errors: ReadonlyMap<string, SqlError>;
   /** Emits when the states of cells may have changed. */
   readonly changed: ISignal<ISqlNotebook, void>;
   /** Emits the id of a cell that has run. */

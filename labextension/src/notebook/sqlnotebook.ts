@@ -8,7 +8,7 @@ import { Debouncer } from '@lumino/polling';
 import { type ISignal, Signal } from '@lumino/signaling';
 
 import { AskError, type CellState, type ISqlNotebook, type Status } from '../tokens';
-import type { KernelEvent, Plan } from '../wire';
+import type { KernelEvent, Plan, SqlError } from '../wire';
 import { CellStates } from './cellstates';
 import { Conversation } from './conversation';
 import { Outline } from './outline';
@@ -39,6 +39,10 @@ export class SqlNotebook implements ISqlNotebook {
 
   get plan(): Plan | null {
     return this._states.plan;
+  }
+
+  get errors(): ReadonlyMap<string, SqlError> {
+    return this._errors;
   }
 
   get changed(): ISignal<this, void> {
@@ -146,8 +150,14 @@ export class SqlNotebook implements ISqlNotebook {
     void this._planning.invoke();
   }
 
+  /** Completion and inspection go by the active cell's place. */
   private _onActive(): void {
     this._prepared = '';
+    const active = this.panel.content.activeCell?.model.id;
+    if (active && this._conversation && !this._conversation.isDisposed) {
+      this._tell(this._conversation);
+      this._conversation.tell({ active });
+    }
   }
 
   /** Somebody types in the active cell: have ready what it will run in. */
@@ -224,6 +234,12 @@ export class SqlNotebook implements ISqlNotebook {
     if (model && report?.id === told.cell) {
       this._states.ran(model, report);
     }
+    for (const { id } of told.cells) {
+      this._errors.delete(id);
+    }
+    if (told.error) {
+      this._errors.set(told.error.cell ?? told.cell, told.error);
+    }
     this._ran.emit(told.cell);
     void this._planning.invoke();
   }
@@ -233,6 +249,7 @@ export class SqlNotebook implements ISqlNotebook {
   private readonly _planning: Debouncer;
   private readonly _changed = new Signal<this, void>(this);
   private readonly _ran = new Signal<this, string>(this);
+  private readonly _errors = new Map<string, SqlError>();
   private _conversation: Conversation | null = null;
   private _prepared = '';
   private _disposed = false;
