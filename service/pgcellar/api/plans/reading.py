@@ -39,6 +39,10 @@ _GREEDY = frozenset({"Sort", "Hash", "ModifyTable", "Materialize"})
 _REMOVED = re.compile(r"Rows Removed by ")
 
 
+#: What comes of members that are of another kind than they have always been.
+_ODD = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+
+
 class Unreadable(Exception):
     """The text is no plan that this module knows."""
 
@@ -46,7 +50,8 @@ class Unreadable(Exception):
 def parse(text: str) -> list[Any]:
     """What EXPLAIN (FORMAT JSON) printed. Raises Unreadable."""
     try:
-        found = json.loads(text)
+        # A cost may be beyond all numbers, which JSON has no word for.
+        found = json.loads(text, parse_constant=lambda _: None)
     except (ValueError, RecursionError) as exc:
         raise Unreadable from exc
     if not isinstance(found, list) or not any(_is_plan(each) for each in found):
@@ -61,7 +66,7 @@ def analyse(raw: list[Any]) -> tuple[nodes.Plan, ...]:
     """
     try:
         return tuple(_plan(each) for each in raw if _is_plan(each))
-    except (TypeError, ValueError, AttributeError, RecursionError) as exc:
+    except _ODD as exc:
         raise Unreadable from exc
 
 
