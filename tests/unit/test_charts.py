@@ -42,6 +42,7 @@ def test_bars() -> None:
         "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
         "width": 560,
         "height": 320,
+        "background": "transparent",
         "data": {"values": [{"x": "a", "y": 1}, {"x": "b", "y": 9007199254740992.0}]},
         "mark": {"type": "bar"},
         "encoding": {
@@ -50,7 +51,7 @@ def test_bars() -> None:
                 "type": "nominal",
                 "title": "name",
                 "sort": None,
-                "axis": {"labelOverlap": True},
+                "axis": {"labelOverlap": True, "labelAngle": 0},
             },
             "y": {"field": "y", "type": "quantitative", "title": "n"},
             "tooltip": [

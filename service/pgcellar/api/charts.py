@@ -36,6 +36,8 @@ _TIME = re.compile(
 #: Keys that a tooltip takes for something other than a name: an image is fetched.
 _TAKEN = frozenset({"image", "title", "__proto__"})
 _WIDTH, _HEIGHT = 560, 320
+#: Characters that have room beside one another below an axis.
+_FEW = 80
 _MARKS = {
     "area": {"type": "area", "line": True, "opacity": 0.6},
     "bar": {"type": "bar"},
@@ -84,8 +86,9 @@ def chart(
     count = len(rows) if row_count is None else max(row_count, len(rows))
     made: dict[str, Any] = {
         "$schema": _SCHEMA,
-        "width": _WIDTH,
+        "width": _HEIGHT if spec.kind == "pie" else _WIDTH,
         "height": _HEIGHT,
+        "background": "transparent",
         "data": {"values": drawn.values()},
         "mark": _MARKS[spec.kind],
         "encoding": drawn.encoding(),
@@ -270,11 +273,17 @@ class _Drawn:
             # The order is the query's.
             made["sort"] = None
             if field == "x" and self.spec.kind != "pie":
-                made["axis"] = {"labelOverlap": True}
+                made["axis"] = {"labelOverlap": True, "labelAngle": self._angle(index)}
         elif kind_ == "temporal":
             # As the table shows it, whatever the reader's time zone makes of it.
             made["scale"] = {"type": "utc"}
         return made
+
+    def _angle(self, index: int) -> int:
+        """How the labels of an axis of places are turned: not at all where there is room."""
+        texts = {row[index] or "" for row in self.rows[:_FEW]}
+        fits = len(texts) * max(map(len, texts), default=0) <= _FEW
+        return 0 if fits and len(self.rows) <= _FEW else -40
 
     def _tip(self, channel: dict[str, Any]) -> dict[str, Any]:
         made = {name: channel[name] for name in ("field", "type", "title")}
