@@ -42,7 +42,6 @@ def test_bars() -> None:
         "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
         "width": 560,
         "height": 320,
-        "background": "transparent",
         "data": {"values": [{"x": "a", "y": 1}, {"x": "b", "y": 9007199254740992.0}]},
         "mark": {"type": "bar"},
         "encoding": {

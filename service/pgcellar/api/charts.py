@@ -88,7 +88,6 @@ def chart(
         "$schema": _SCHEMA,
         "width": _HEIGHT if spec.kind == "pie" else _WIDTH,
         "height": _HEIGHT,
-        "background": "transparent",
         "data": {"values": drawn.values()},
         "mark": _MARKS[spec.kind],
         "encoding": drawn.encoding(),
