@@ -10,7 +10,7 @@ import html
 from collections.abc import Callable
 from typing import Any
 
-from pgcellar.api import records, rendering
+from pgcellar.api import printing, records, rendering
 
 #: Sends one message on the IOPub channel: its type and its content.
 Send = Callable[[str, dict[str, Any]], None]
@@ -82,5 +82,5 @@ def error_content(
                 f"Cell {number} above failed, so this cell did not run. It begins: {first[:60]}"
             ]
     lines += rendering.render_error(error, source).splitlines()
-    message = rendering.printable(error.message)
+    message = printing.printable(error.message)
     return {"ename": error.sqlstate, "evalue": message, "traceback": lines}

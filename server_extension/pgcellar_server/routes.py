@@ -31,6 +31,10 @@ _PATTERNS: Mapping[str, str] = {
     "class_": "[0-9a-f]{16}",
     "subject": "[A-Za-z0-9_.:@-]{1,80}",
 }
+_LINES = (
+    "One JSON object a line; its `event` says which. What a statement gives comes as `columns`,"
+    " `rows` and `completed`, whose members are those of Columns, Rows and Completed."
+)
 _BINARY = {"type": "string", "format": "binary"}
 #: How the rows of a result come: the path's ending, its name, what is given, what may go wrong.
 _TABLES: tuple[tuple[str, str, Mapping[str, Any], tuple[int, ...]], ...] = (
@@ -177,7 +181,7 @@ ROUTES: tuple[Route, ...] = (
         tag="runs",
         headers=(_EVENT,),
         answers={
-            "application/x-ndjson": {"type": "string"},
+            "application/x-ndjson": {"type": "string", "description": _LINES},
             "text/event-stream": {"type": "string"},
         },
         problems=(404,),

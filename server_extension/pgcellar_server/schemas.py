@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pgcellar.api import catalogs, records
+from pgcellar.notebook import showing
 
 #: Members that only programs on the service's own machine may send.
 _LOCAL = frozenset({"directory"})
@@ -48,6 +49,11 @@ _RECORDS = (
     records.SandboxInfo,
     records.Totals,
     records.CellReport,
+    records.Columns,
+    records.Rows,
+    records.Completed,
+    showing.Explain,
+    showing.Chart,
 )
 
 

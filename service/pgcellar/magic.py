@@ -245,8 +245,8 @@ class _Progress:
 
 
 def _first(result: rendering.Result) -> rendering.Result:
-    """What is shown of a result."""
-    if len(result.rows) <= _SHOWN:
+    """What is shown of a result; a chart is of all rows."""
+    if len(result.rows) <= _SHOWN or result.chart is not None:
         return result
     return dataclasses.replace(result, rows=result.rows[:_SHOWN], truncated=True)
 

@@ -38,6 +38,17 @@ def test_run_prints_one_object(cli: CommandLine) -> None:
     assert done["sandbox"]["server_version"]
 
 
+def test_plans_and_charts_are_in_the_report(cli: CommandLine) -> None:
+    """As text for a person, analysed and specified for a program."""
+    cells = [CELLS[0], "select a from t \\explain analyze", "select b, a from t \\chart bar"]
+    _, plan, chart = cli.run(cells)["cells"]
+    assert plan["results"][0]["plan"]["plan"]["root"]["relation"] == "t"
+    assert chart["results"][0]["chart"]["mark"] == {"type": "bar"}
+    shown = cli("run", str(cli.notebook(cells))).stdout
+    assert "Seq Scan on t" in shown
+    assert " x | 1" in shown
+
+
 def test_second_run_hits_and_an_edit_reruns_what_depends(cli: CommandLine) -> None:
     """All are hits; the edited cell and what its state reaches run again."""
     cells = ["create table u (a int)", "insert into u values (1)", "select 1", "delete from u"]

@@ -18,7 +18,8 @@ import pytest
 from jupyter_client.manager import KernelManager
 from tests.fixtures_service import CommandLine, notebook_json
 
-from pgcellar.api import rendering
+from pgcellar.api import charts, rendering
+from pgcellar.api.plans import bundles
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 NOTEBOOKS = pathlib.Path(__file__).parents[2] / "notebooks"
@@ -190,6 +191,33 @@ def test_an_error_is_shown_as_psql_does_and_the_next_cell_works(kernel: Kernel) 
         "             ^",
     ]
     assert kernel.run("select 1").status == "ok"
+
+
+def test_plans_and_charts(kernel: Kernel) -> None:
+    """As display_data; JupyterLab draws the chart by itself, and would prefer HTML to it."""
+    made = "create table t as select i as a, i % 3 as b from generate_series(1, 9) i"
+    assert kernel.run(made).status == "ok"
+    reply = kernel.run("select a from t where b = 0\n\\explain analyze")
+    (plan,) = reply.of("display_data")
+    assert list(plan["data"]) == ["text/plain", "text/html", bundles.MIME]
+    assert plan["data"][bundles.MIME]["plan"]["root"]["type"] == "Seq Scan"
+    assert "Seq Scan on t" in plan["data"]["text/plain"]
+    reply = kernel.run("select b, count(*) as n from t group by b;\n\\chart pie")
+    table, chart = (content["data"] for content in reply.of("display_data"))
+    assert rendering.MIME in table
+    assert list(chart) == ["text/plain", charts.MIME]
+    assert len(chart[charts.MIME]["data"]["values"]) == 3
+    assert reply.of("execute_result") == []
+    reply = kernel.run("select a from t \\chart bar x=nosuch")
+    (error,) = reply.of("error")
+    assert error["traceback"] == [
+        'ERROR:  PC008: There is no column "nosuch" in the result.',
+        "LINE 1: select a from t \\chart bar x=nosuch",
+        "                        ^",
+        "HINT:  There are: a (integer).",
+    ]
+    assert len(reply.of("display_data")) == 1
+    assert kernel.run("select count(*) from t").texts == [" count \n-------\n     9\n(1 row)"]
 
 
 def test_html_escapes_every_value(kernel: Kernel) -> None:

@@ -171,3 +171,12 @@ def test_an_interrupt_cancels_at_the_server(notebook: Notebook) -> None:
     assert "57014" in ran.error
     assert ran.seconds < 15
     assert notebook.run("%%pgcellar\nselect 1", "l").rows == [["1"]]
+
+
+def test_plans_and_charts(notebook: Notebook) -> None:
+    """A chart is of all rows, where of a table the first are shown."""
+    query = "select g as x, g % 7 as y from generate_series(1, 300) g"
+    chart = notebook.run(f"%%pgcellar\n{query} \\chart line").shown[-1]
+    assert len(chart["application/vnd.vegalite.v5+json"]["data"]["values"]) == 300
+    plan = notebook.run(f"%%pgcellar\n{query} \\explain").shown[-1]
+    assert plan["application/vnd.pgcellar.plan+json"]["query"] == query

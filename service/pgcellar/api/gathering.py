@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from pgcellar.api import records, rendering
+from pgcellar.api.plans import bundles
 
 
 @dataclasses.dataclass(slots=True)
@@ -114,7 +115,17 @@ def _cell(report: records.CellReport, results: Sequence[rendering.Result]) -> di
                 "row_count": result.row_count,
                 "truncated": result.truncated,
                 "notices": [records.to_json(notice) for notice in result.notices],
+                **_shown(result),
             }
             for result in results
         ],
     }
+
+
+def _shown(result: rendering.Result) -> dict[str, Any]:
+    """A plan analysed, or a chart's specification, where the result is to be shown as one."""
+    plan = rendering.plan_of(result)
+    if plan is not None:
+        return {"plan": plan[bundles.MIME]}
+    drawn = rendering.chart_of(result)
+    return {} if drawn is None else {"chart": drawn}

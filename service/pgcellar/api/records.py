@@ -14,6 +14,8 @@ import typing
 from collections.abc import Mapping
 from typing import Any, Literal, TypeVar
 
+from pgcellar.notebook import showing
+
 R = TypeVar("R")
 
 #: How a cell of a run was dealt with (DESIGN.md, section 8).
@@ -206,7 +208,8 @@ class Completed:
     `command` is PostgreSQL's command tag, `row_count` all rows returned or affected (None where
     the tag has no number, and for descriptions, whose rows nobody counts), `truncated` whether
     fewer rows were sent than returned. `expanded`: each row is to be shown as a table of its own,
-    as psql does after \\x.
+    as psql does after \\x. With `explain` the one value is a plan as JSON, and with `chart` the
+    rows are to be drawn; who knows neither shows a table.
     """
 
     statement: int
@@ -215,6 +218,8 @@ class Completed:
     truncated: bool
     ms: float
     expanded: bool = False
+    explain: showing.Explain | None = None
+    chart: showing.Chart | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)

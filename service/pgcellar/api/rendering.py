@@ -6,11 +6,12 @@ import dataclasses
 import html
 import itertools
 import re
-import unicodedata
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from pgcellar.api import records
+from pgcellar.api import charts, printing, records
+from pgcellar.api.plans import bundles, reading
+from pgcellar.notebook import showing
 
 MIME = "application/vnd.pgcellar.result+json"
 
@@ -19,15 +20,13 @@ _NUMERIC = frozenset(
     {"smallint", "integer", "bigint", "numeric", "real", "double precision", "money", "oid",
      "xid", "cid", "xid8"}
 )  # fmt: skip
-_TAB = 8
-#: Marks that reorder the text beside them. psql prints them as they are; a value that makes a
-#: table read otherwise than it is ("Trojan Source") is no better than one that moves the cursor.
-_REORDERING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 #: psql shortens the line of an error to about a terminal's width, around the position.
 _LINE_WIDTH = 60
 _MIN_RIGHT = 10
 #: Characters looked at on either side of the position: a cell may be one line of megabytes.
 _WINDOW = 1_000
+#: Rows of the table that stands in for a chart.
+_BESIDE_CHART = 100
 _LINE_BREAK = re.compile(r"\r\n?|\n")
 
 _TABLE = (
@@ -56,6 +55,8 @@ class Result:
     notices: tuple[records.Notice | records.Text, ...] = ()
     tabular: bool = False
     expanded: bool = False
+    explain: showing.Explain | None = None
+    chart: showing.Chart | None = None
 
 
 class Results:
@@ -86,6 +87,8 @@ class Results:
                 notices=tuple(self._notices),
                 tabular=self._columns is not None,
                 expanded=event.expanded,
+                explain=event.explain,
+                chart=event.chart,
             )
             self._columns, self._rows, self._notices = None, [], []
             self._results.append(result)
@@ -100,12 +103,55 @@ class Results:
 
 
 def mime_bundle(result: Result) -> dict[str, Any]:
-    """The result for every front end: text, HTML where there are rows, and JSON."""
+    """The result for every front end: text, HTML where there are rows, and JSON.
+
+    A plan is shown as one. A chart comes with text alone beside it: JupyterLab prefers HTML to it.
+    """
+    special = _special(result)
+    if special is not None:
+        return special
     bundle: dict[str, Any] = {"text/plain": as_text(result)}
     if result.tabular and not result.expanded:
         bundle["text/html"] = as_html(result)
     bundle[MIME] = as_json(result)
     return bundle
+
+
+def plan_of(result: Result) -> dict[str, Any] | None:
+    """The bundle of a result that is a plan; None if it is none, or one that can't be read."""
+    if result.explain is None or len(result.rows) != 1 or len(result.rows[0]) != 1:
+        return None
+    try:
+        return bundles.of(result.rows[0][0] or "", result.explain)
+    except reading.Unreadable:
+        return None
+
+
+def chart_of(result: Result) -> dict[str, Any] | None:
+    """The specification of a result that is to be drawn; None if it can't be."""
+    if result.chart is None or not result.tabular:
+        return None
+    try:
+        return charts.chart(result.columns, result.rows, result.chart, row_count=result.row_count)
+    except charts.Unfit:
+        return None
+
+
+def _special(result: Result) -> dict[str, Any] | None:
+    plan = plan_of(result)
+    if plan is not None:
+        return plan
+    drawn = chart_of(result)
+    if drawn is None:
+        return None
+    return {"text/plain": as_text(_first(result)), charts.MIME: drawn}
+
+
+def _first(result: Result) -> Result:
+    """What stands in for a chart where none can be shown."""
+    if len(result.rows) <= _BESIDE_CHART:
+        return result
+    return dataclasses.replace(result, rows=result.rows[:_BESIDE_CHART], truncated=True)
 
 
 def as_json(result: Result) -> dict[str, Any]:
@@ -124,18 +170,24 @@ def as_json(result: Result) -> dict[str, Any]:
 
 
 def as_text(result: Result) -> str:
-    """The result as psql prints it in its aligned format; a command without rows as its tag."""
+    """The result as psql prints it in its aligned format; a command without rows as its tag, and a
+    plan as a tree.
+    """
+    plan = plan_of(result)
+    if plan is not None:
+        text: str = plan["text/plain"]
+        return text
     if not result.tabular:
         return result.command
     if not result.columns:
         return f"--\n{_footer(result)}"
     if result.expanded:
         return _expanded(result)
-    names = [_lines(column.name) for column in result.columns]
-    rows = [[_lines(value or "") for value in row] for row in result.rows]
+    names = [printing.lines(column.name) for column in result.columns]
+    rows = [[printing.lines(value or "") for value in row] for row in result.rows]
     right = [_right(column) for column in result.columns]
     widths = [
-        max(_width(line) for cell in (names[i], *(row[i] for row in rows)) for line in cell)
+        max(printing.width(line) for cell in (names[i], *(row[i] for row in rows)) for line in cell)
         for i in range(len(names))
     ]
     out = [*_row(names, widths, [None] * len(names))]
@@ -149,11 +201,16 @@ def as_text(result: Result) -> str:
 
 def _expanded(result: Result) -> str:
     """The rows one below the other, as psql shows them after \\x."""
-    names = [_lines(column.name) for column in result.columns]
-    left = max(_width(line) for name in names for line in name)
+    names = [printing.lines(column.name) for column in result.columns]
+    left = max(printing.width(line) for name in names for line in name)
     out: list[str] = []
     right = max(
-        (_width(line) for row in result.rows for value in row for line in _lines(value or "")),
+        (
+            printing.width(line)
+            for row in result.rows
+            for value in row
+            for line in printing.lines(value or "")
+        ),
         default=0,
     )
     for number, row in enumerate(result.rows, start=1):
@@ -163,9 +220,9 @@ def _expanded(result: Result) -> str:
             title + rule[len(title) :] if len(title) <= left + 1 else title.ljust(len(rule), "-")
         )
         for name, value in zip(names, row, strict=True):
-            for index, line in enumerate(_lines(value or "")):
+            for index, line in enumerate(printing.lines(value or "")):
                 shown = name[index] if index < len(name) else ""
-                out.append(f"{shown}{' ' * (left - _width(shown))} | {line}")
+                out.append(f"{shown}{' ' * (left - printing.width(shown))} | {line}")
     return "\n".join([*out, *_counted(result)])
 
 
@@ -188,7 +245,7 @@ def _row(
 
 
 def _pad(text: str, width: int, right: bool | None, *, bare: bool) -> str:
-    space = width - _width(text)
+    space = width - printing.width(text)
     if right is None:
         left = space // 2
         return " " * left + text + " " * (space - left)
@@ -212,45 +269,6 @@ def _footer(result: Result) -> str:
 
 def _right(column: records.Column) -> bool:
     return column.type.partition("(")[0] in _NUMERIC
-
-
-def _lines(value: str) -> list[str]:
-    """The lines of a value, with nothing in them that a terminal would obey."""
-    return [_expand(line) for line in value.split("\n")]
-
-
-def _expand(line: str) -> str:
-    if line.isprintable():
-        return line
-    out: list[str] = []
-    column = 0
-    for character in line:
-        shown = " " * (_TAB - column % _TAB) if character == "\t" else _visible(character)
-        out.append(shown)
-        column += _width(shown)
-    return "".join(out)
-
-
-def _visible(character: str) -> str:
-    """A character as psql shows it: control characters by their names or numbers."""
-    if character == "\r":
-        return "\\r"
-    if character < " " or character == "\x7f":
-        return f"\\x{ord(character):02X}"
-    if "\x80" <= character < "\xa0" or character in _REORDERING:
-        return f"\\u{ord(character):04X}"
-    return character
-
-
-def _width(text: str) -> int:
-    """The columns a text takes in a terminal."""
-    return len(text) if text.isascii() else sum(map(_columns, text))
-
-
-def _columns(character: str) -> int:
-    if unicodedata.category(character) in ("Mn", "Me", "Cf"):
-        return 0
-    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
 
 
 # --- HTML ------------------------------------------------------------------------------------
@@ -283,7 +301,7 @@ def as_html(result: Result) -> str:
 
 def render_error(error: records.SqlError, source: str) -> str:
     """The error in the manner of psql; `source` is that of the cell it names."""
-    out = [f"{error.severity}:  {error.sqlstate}: {printable(error.message)}"]
+    out = [f"{error.severity}:  {error.sqlstate}: {printing.printable(error.message)}"]
     for text, position in ((source, error.position), (error.query, error.query_position)):
         if text is not None and position is not None and 0 < position <= len(text) + 1:
             out += _excerpt(text, position - 1)
@@ -294,25 +312,20 @@ def render_error(error: records.SqlError, source: str) -> str:
         ("CONTEXT", error.context),
     ):
         if text:
-            out.append(f"{label}:  {printable(text)}")
+            out.append(f"{label}:  {printing.printable(text)}")
     return "\n".join(out)
 
 
 def render_notice(notice: records.Notice | records.Text) -> str:
     """The notice in the manner of psql; text as it is."""
     if isinstance(notice, records.Text):
-        return printable(notice.text.removesuffix("\n"))
-    out = [f"{notice.severity}:  {printable(notice.message)}"]
+        return printing.printable(notice.text.removesuffix("\n"))
+    out = [f"{notice.severity}:  {printing.printable(notice.message)}"]
     if notice.detail:
-        out.append(f"DETAIL:  {printable(notice.detail)}")
+        out.append(f"DETAIL:  {printing.printable(notice.detail)}")
     if notice.hint:
-        out.append(f"HINT:  {printable(notice.hint)}")
+        out.append(f"HINT:  {printing.printable(notice.hint)}")
     return "\n".join(out)
-
-
-def printable(text: str) -> str:
-    """A text with nothing in it that a terminal would obey."""
-    return "\n".join(_lines(text))
 
 
 def _excerpt(source: str, offset: int) -> list[str]:
@@ -323,8 +336,8 @@ def _excerpt(source: str, offset: int) -> list[str]:
     end = following.start() if following else len(source)
     low, high = max(begin, offset - _WINDOW), min(end, offset + _WINDOW)
     # libpq shows a tab in an error as one space.
-    line = [_visible(" " if c == "\t" else c) for c in source[low:high]]
-    columns = list(itertools.accumulate(map(_width, line), initial=0))
+    line = [printing.visible(" " if c == "\t" else c) for c in source[low:high]]
+    columns = list(itertools.accumulate(map(printing.width, line), initial=0))
     at, first, last = offset - low, 0, len(line)
     if columns[last] > _LINE_WIDTH:
         if columns[at] + _MIN_RIGHT <= _LINE_WIDTH:

@@ -8,7 +8,7 @@ import hashlib
 import re
 from collections.abc import Iterable
 
-from pgcellar.notebook import dialects, effects, psqlscan, scanning, statements
+from pgcellar.notebook import dialects, effects, psqlscan, scanning, showing, statements
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -19,7 +19,7 @@ class Step:
     what a COPY FROM STDIN is fed. With `gset` the result goes into variables of that prefix.
     `expanded` and `timing` are switches of the display. `says` is what a meta-command shows.
     `describes` is a command that shows what the catalog says: its name and arguments. `connects`:
-    it begins a new session.
+    it begins a new session. `shown`: how its result is to be shown where not as a table.
     """
 
     statement: statements.Statement
@@ -33,6 +33,7 @@ class Step:
     says: str | None = None
     describes: tuple[str, ...] = ()
     connects: bool = False
+    shown: showing.Explain | showing.Chart | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)

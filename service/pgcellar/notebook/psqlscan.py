@@ -342,12 +342,14 @@ def _names(text: str) -> frozenset[str]:
 
 
 _BRANCHING = _names("if elif else endif")
-_SENDING = _names("g gx gset gexec gdesc crosstabview watch parse sendpipeline")
+_SENDING = _names("g gx gset gexec gdesc crosstabview watch parse sendpipeline explain chart")
 _NEEDING = _names("parse")
 _WHOLE_LINE = _names("! ef ev h help sf sf+ sv sv+")
 _PIPES = _names("g gx o out w write")
 #: Whose arguments are read without the semicolons at their ends.
-_STRIPPED = _names("C c cd connect crosstabview e edit o out password s t w watch write x")
+_STRIPPED = _names(
+    "C c cd chart connect crosstabview e edit explain o out password s t w watch write x"
+)
 #: Whose arguments are names; whether they are folded to lower case.
 _IDENTIFIERS = {"c": False, "connect": False, "password": True}
 _OTHERS = _names(
@@ -356,6 +358,6 @@ _OTHERS = _names(
     list+ list+x listx listx+ lx lx+ p print prompt pset q qecho quit r reset restrict set
     setenv startpipeline syncpipeline T timing unrestrict unset warn z zS zSx zx zxS"""
 )
-#: Not psql's.
-_OURS = _names("base")
+#: Not psql's; see also `endings`.
+_OURS = _names("base explain chart")
 _KNOWN = _OURS | _BRANCHING | _SENDING | _WHOLE_LINE | _PIPES | _STRIPPED | _OTHERS

@@ -17,9 +17,11 @@ from pgcellar.notebook import (
     clocks,
     databases,
     effects,
+    endings,
     psqllex,
     psqlscan,
     psqlvars,
+    showing,
     statements,
 )
 
@@ -42,7 +44,8 @@ _INCLUDE = re.compile(
 _ECHOES = frozenset({"echo", "qecho", "warn"})
 _KNOWN = (
     "Notebooks know \\d and its family, \\l, \\z, \\sf, \\sv, \\h, \\?, \\copy, \\i, \\set, "
-    "\\unset, \\gset, \\g, \\gx, \\if … \\endif, \\echo, \\x, \\timing, \\c and \\conninfo."
+    "\\unset, \\gset, \\g, \\gx, \\explain, \\chart, \\if … \\endif, \\echo, \\x, \\timing, \\c "
+    "and \\conninfo."
 )
 #: As psql calls where a session is.
 _PLACE = f'database "{databases.NAME}" as user "{effects.USER_ROLE}".'
@@ -128,9 +131,10 @@ class Script:
         return self._command(found)
 
     def _query(self, query: psqlscan.Query) -> cells.Step | None:
-        canonical = statements.canonical(query.text)
-        if not canonical:
-            ending = query.ending
+        ending = query.ending
+        if not statements.canonical(query.text):
+            if ending is not None and ending.name in endings.NAMES:
+                return _refused(_without_query(ending))
             alone = ending is None or ending.name in ("g", "gx", "gset")
             return None if alone or ending is None else _refused(_unknown(ending))
         if len(statements.split(query.text)) > 1:
@@ -141,6 +145,12 @@ class Script:
                     start=query.start,
                 )
             )
+        shown = _shown(query)
+        if isinstance(shown, psqlscan.Problem):
+            return _refused(shown)
+        if isinstance(shown, showing.Explain):
+            query = _behind(endings.statement(shown), query)
+        canonical = statements.canonical(query.text)
         statement = statements.Statement(
             kind="sql", text=query.text, start=query.start, canonical=canonical
         )
@@ -152,8 +162,8 @@ class Script:
             statement = dataclasses.replace(statement, canonical=f"{canonical} {digest}")
             if clocks.data_says(data):
                 effect = dataclasses.replace(effect, volatile=True, makes_texts=True)
-        ending = query.ending
-        if ending is not None and (ending.name not in ("g", "gx", "gset") or _to_file(ending)):
+        known = ("g", "gx", "gset", *endings.NAMES)
+        if ending is not None and (ending.name not in known or _to_file(ending)):
             return _refused(_unknown(ending))
         return cells.Step(
             statement=statement,
@@ -163,6 +173,7 @@ class Script:
             gset="".join(ending.arguments) if ending and ending.name == "gset" else None,
             expanded=EXPANDED in self.variables or (ending is not None and ending.name == "gx"),
             timing=TIMING in self.variables,
+            shown=shown,
         )
 
     def _command(self, command: psqlscan.MetaCommand) -> cells.Step | None:
@@ -282,7 +293,30 @@ def included(source: str, include: Include, depth: int = 0) -> list[str] | None:
 
 def _to_file(ending: psqlscan.MetaCommand) -> bool:
     """Whether `\\g` or `\\gx` names a file or a program."""
-    return ending.name != "gset" and bool(ending.arguments)
+    return ending.name in ("g", "gx") and bool(ending.arguments)
+
+
+def _shown(query: psqlscan.Query) -> showing.Explain | showing.Chart | psqlscan.Problem | None:
+    """How the result of a query is to be shown, by the command that ends it."""
+    if query.ending is not None and query.ending.name == "explain":
+        return endings.explain(query.ending, query.text.strip())
+    if query.ending is not None and query.ending.name == "chart":
+        return endings.chart(query.ending)
+    return None
+
+
+def _behind(text: str, query: psqlscan.Query) -> psqlscan.Query:
+    """The query with a text of ours before it, which stands nowhere in the cell."""
+    moved = tuple((begin + len(text), offset) for begin, offset in query.pieces)
+    return dataclasses.replace(query, text=text + query.text, pieces=((0, psqllex.NOWHERE), *moved))
+
+
+def _without_query(ending: psqlscan.MetaCommand) -> psqlscan.Problem:
+    return psqlscan.Problem(
+        message=f"\\{ending.name} has no query before it.",
+        hint=f"Write it at the end of a query: SELECT … \\{ending.name}",
+        start=ending.start,
+    )
 
 
 def _unknown(command: psqlscan.MetaCommand) -> psqlscan.Problem:

@@ -22,7 +22,8 @@ class CellRun:
     """What a cell did. `rows` is how many its last statement returned or affected.
 
     `error` is the first that PostgreSQL gave in an open transaction: unlike any other it is a part
-    of the state, since the transaction is aborted by it. `rerolled`: a volatile statement that had
+    of the state, since the transaction is aborted by it. Or it is why a chart could not be drawn,
+    which the state has nothing to do with. `rerolled`: a volatile statement that had
     been frozen ran again. `opaque`: it ran code that its text does not show.
     """
 

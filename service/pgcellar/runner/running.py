@@ -25,6 +25,7 @@ from pgcellar.notebook import (
     psqlscan,
     psqlvars,
     scripts,
+    showing,
     statements,
     states,
 )
@@ -37,6 +38,7 @@ from pgcellar.runner import (
     places,
     probes,
     results,
+    showings,
     special,
     store,
     switching,
@@ -170,6 +172,7 @@ class _Run:
         self._harmed = False
         self.values: dict[str, str | None] | None = None
         self.error: records.SqlError | None = None
+        self._undrawn: records.SqlError | None = None
         self.opaque = False
         self.mark = mark
         self.effect: states.CellEffect = "none"
@@ -229,8 +232,12 @@ class _Run:
             if step.effect.loads and (done.row_count or 0) >= ANALYZE_ROWS:
                 self.loaded.append(step.effect.loads)
             if self._target is not None:
-                done = dataclasses.replace(done, statement=index, expanded=step.expanded)
-                await self._target.emit(done)
+                drawn = self._undrawn is None
+                await self._target.emit(
+                    showings.completed(
+                        dataclasses.replace(done, statement=index), step, drawn=drawn
+                    )
+                )
                 if step.timing:
                     text = f"Time: {done.ms:.3f} ms\n"
                     await self._target.emit(records.Text(statement=index, text=text))
@@ -273,6 +280,9 @@ class _Run:
 
     async def _dispatch(self, index: int, step: cells.Step) -> records.Completed | None:
         output = self._target.output(index) if self._target else None
+        self._undrawn = None
+        if isinstance(step.shown, showing.Chart) and output is not None:
+            return await self._draw(step, showings.Charted(step.shown, output))
         if step.effect.name == "none":
             return await self._show(step, output)
         if step.connects:
@@ -280,6 +290,13 @@ class _Run:
         if step.gset is not None:
             return await self._gset(index, step)
         return await self._send(step, output)
+
+    async def _draw(self, step: cells.Step, charted: showings.Charted) -> records.Completed | None:
+        """Run a query whose rows are drawn."""
+        done = await self._send(step, charted.output)
+        self._undrawn = charted.problem(step)
+        self.error = self.error or self._undrawn
+        return done
 
     async def _connect(
         self, step: cells.Step, output: outputs.Output | None

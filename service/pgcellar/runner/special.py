@@ -25,6 +25,8 @@ _OTHERS = (
     ("\\unset NAME", "Forget a variable."),
     ("\\gset [PREFIX]", "Run the query before it; its columns become variables."),
     ("\\g, \\gx", "Run the query before it; \\gx shows it expanded."),
+    ("\\explain [OPTION …]", "Show the plan of the query before it; analyze runs it."),
+    ("\\chart KIND x=COLUMN y=COLUMN", "Draw the rows of the query before it."),
     ("\\if … \\elif … \\else … \\endif", "Run what stands between on a condition."),
     ("\\echo TEXT", "Show a text."),
     ("\\x [on|off]", "Show each row as a table of its own."),

@@ -1,0 +1,1 @@
+"""Plans as PostgreSQL's EXPLAIN gives them, analysed, compared and drawn. Pure: no I/O in here."""
