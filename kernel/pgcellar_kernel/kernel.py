@@ -16,7 +16,7 @@ from ipykernel.kernelbase import Kernel
 
 import pgcellar
 from pgcellar.api import client, documents, errors, order, records
-from pgcellar_kernel import completeness, completion, display, inspection
+from pgcellar_kernel import comforts, completeness, display
 
 logger = logging.getLogger(__name__)
 
@@ -45,6 +45,7 @@ class PgcellarKernel(Kernel):
         self._notebook = f"kernel:{uuid.uuid4().hex}"
         self._order = order.ExecutionOrder()
         self._client: client.Client | None = None
+        self._comforts: comforts.Comforts | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._run: str | None = None
         self._interrupted = False
@@ -220,15 +221,8 @@ class PgcellarKernel(Kernel):
         return {"status": found, **({"indent": ""} if found == "incomplete" else {})}
 
     async def do_complete(self, code: str, cursor_pos: int) -> dict[str, Any]:
-        """Keywords; names of tables and columns come with the notebook experience."""
-        matches, start = completion.keywords(code, cursor_pos)
-        return {
-            "status": "ok",
-            "matches": matches,
-            "cursor_start": start,
-            "cursor_end": cursor_pos,
-            "metadata": {},
-        }
+        """Names by the state below the cells that ran, keywords, meta-commands."""
+        return await self._helper().complete(self._order.below(), code, cursor_pos)
 
     async def do_inspect(
         self,
@@ -237,10 +231,17 @@ class PgcellarKernel(Kernel):
         detail_level: int = 0,
         omit_sections: tuple[str, ...] = (),
     ) -> dict[str, Any]:
-        """The syntax of commands; tables and functions come with the notebook experience."""
-        found = inspection.syntax(code, cursor_pos)
-        data = {} if found is None else {"text/plain": found}
-        return {"status": "ok", "found": found is not None, "data": data, "metadata": {}}
+        """What the word at the cursor names, or the syntax of its command."""
+        return await self._helper().inspect(self._order.below(), code, cursor_pos)
+
+    def _helper(self) -> comforts.Comforts:
+        if self._client is None:
+            self._client = client.Client()
+        if self._comforts is None:
+            self._comforts = comforts.Comforts(
+                self._client, notebook=self._notebook, directory=_directory()
+            )
+        return self._comforts
 
     async def do_history(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """No history is kept besides the notebook."""
