@@ -81,6 +81,15 @@ class Comforts:
         """Have the names at a place at hand, before somebody asks for them. Raises nothing."""
         await self._catalog(place.cells[: place.head])
 
+    async def format(self, code: str) -> dict[str, Any]:
+        """The cell with its statements laid out: `source`, and whether it is another text."""
+        try:
+            source = await asyncio.to_thread(_formatted, code)
+        except Exception:
+            logger.exception("formatting")
+            source = code
+        return {"status": "ok", "source": source, "changed": source != code}
+
     # --- catalogs ----------------------------------------------------------------------------
 
     async def _catalog(self, tail: tuple[records.Cell, ...]) -> catalog.Catalog:
@@ -156,3 +165,10 @@ class Comforts:
             self._words = catalog.words(await self._service.vocabulary())
         except (errors.PgcellarError, OSError, ValueError) as exc:
             logger.debug("asking for the vocabulary: %s", exc)
+
+
+def _formatted(code: str) -> str:
+    # PostgreSQL's grammar is not needed before somebody asks, and takes long to import.
+    from pgcellar.notebook import formatting
+
+    return formatting.format(code)

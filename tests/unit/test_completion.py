@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pgcellar.api import names
@@ -332,6 +332,7 @@ _PIECES = st.sampled_from(
 
 
 @given(st.text(max_size=60) | st.lists(_PIECES, max_size=25).map("".join), st.integers(-3, 300))
+@example('U&"', 1)
 def test_any_text_and_cursor_has_an_answer(code: str, cursor: int) -> None:
     found = completion.complete(code, cursor, KNOWN)
     assert 0 <= found.start <= found.end <= max(len(code), 0)

@@ -32,8 +32,9 @@ def typed(place: tokens.Place) -> tuple[Typed, list[tokens.Token]]:
         token = found[at]
         start, quoted = token.start, token.kind == "name"
         prefix = place.text[start:cursor]
+        quoted = quoted and '"' in prefix
         if quoted:
-            prefix = prefix[prefix.index('"') + 1 :].removesuffix('"').replace('""', '"')
+            prefix = prefix.partition('"')[2].removesuffix('"').replace('""', '"')
         before, behind = at, at + 1
     names: list[str] = []
     first = before

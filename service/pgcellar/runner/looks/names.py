@@ -161,9 +161,13 @@ class NameLooks:
         deadline = sides.Deadline(SECONDS)
         turn = self._turns.setdefault(owner, asyncio.Lock())
         try:
-            async with turn, self._slots, self._runner.running(owner) as space:
-                async with sides.open_side(space, state) as side:
-                    yield side, deadline
+            async with (
+                turn,
+                self._slots,
+                self._runner.running(owner) as space,
+                sides.open_side(space, state) as side,
+            ):
+                yield side, deadline
         except connections.StatementFailed as exc:
             raise errors.ServiceUnavailable(
                 f"The names in the state {state[:12]} can't be read: {sides.failed(exc)}"
