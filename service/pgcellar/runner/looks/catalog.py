@@ -36,13 +36,13 @@ _OBJECTS = sql("objects.sql")
 
 
 async def relations(
-    side: sides.Side, deadline: sides.Deadline
+    side: sides.Side, deadline: sides.Deadline, max_bytes: int = sides.MAX_BYTES
 ) -> tuple[tuple[catalogs.RelationInfo, ...], bool]:
     """The relations that are no extension's, and whether that is all of them.
 
     Raises StatementFailed or TimeoutError.
     """
-    return await listed(side, _RELATIONS, catalogs.RelationInfo, deadline)
+    return await listed(side, _RELATIONS, catalogs.RelationInfo, deadline, max_bytes)
 
 
 async def read(side: sides.Side, state: str, deadline: sides.Deadline) -> catalogs.StateDetail:
@@ -61,9 +61,13 @@ async def read(side: sides.Side, state: str, deadline: sides.Deadline) -> catalo
 
 
 async def listed(
-    side: sides.Side, query: str, cls: type[R], deadline: sides.Deadline
+    side: sides.Side,
+    query: str,
+    cls: type[R],
+    deadline: sides.Deadline,
+    max_bytes: int = sides.MAX_BYTES,
 ) -> tuple[tuple[R, ...], bool]:
     """What the JSON in the third column of a query describes, and whether that is all of it."""
-    rows, complete = await side.rows(query, deadline, max_rows=MAX_OBJECTS)
+    rows, complete = await side.rows(query, deadline, max_rows=MAX_OBJECTS, max_bytes=max_bytes)
     found = tuple(records.from_json(cls, json.loads(row[2] or "{}")) for row in rows)
     return found, complete

@@ -106,8 +106,8 @@ class Names(base.BaseHandler):
     async def post(self) -> None:
         """The names in the nearest kept state above a head."""
         asked = self.record(names.NamesRequest)
-        if not isinstance(asked.run, records.RunRequest):
-            raise errors.BadRequest("`run` must be a run's request.")
+        if not isinstance(asked.run, records.RunRequest) or not isinstance(asked.known, tuple):
+            raise errors.BadRequest("`run` must be a run's request, and `known` a list.")
         request = names.NamesRequest(
             run=self.files.confined(self.identity, asked.run), known=asked.known
         )

@@ -25,7 +25,9 @@ SECONDS = 10.0
 #: Looks at a time, of all owners; of one owner it is one.
 _AT_ONCE = 2
 #: Answers that are held: an owner's kernels hold what they were given, so few are asked for again.
-_HELD = 32
+_HELD = 16
+#: Bytes that each kind of names may have: together they are in memory for as many answers.
+_MAX_BYTES = 2 << 20
 #: PostgreSQL's default, for a session that has not set another.
 _DEFAULT_PATH = '"$user", public'
 _SCHEMAS = (
@@ -102,7 +104,7 @@ class NameLooks:
     async def _names(self, owner: str, state: str) -> names.Names:
         async with self._side(owner, state) as (side, deadline):
             who, _ = await side.rows("select current_user", deadline, max_rows=1)
-            relations, all_relations = await catalog.relations(side, deadline)
+            relations, all_relations = await catalog.relations(side, deadline, _MAX_BYTES)
             members, all_members = await _read(
                 side, _query("members.sql", own=False), catalogs.RelationInfo, deadline
             )
@@ -185,4 +187,4 @@ def _query(name: str, *, own: bool) -> str:
 async def _read(
     side: sides.Side, query: str, cls: type[R], deadline: sides.Deadline
 ) -> tuple[tuple[R, ...], bool]:
-    return await catalog.listed(side, query, cls, deadline)
+    return await catalog.listed(side, query, cls, deadline, _MAX_BYTES)
