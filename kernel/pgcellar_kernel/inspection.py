@@ -138,14 +138,17 @@ def _column(
     if column.comment:
         about.append(column.comment)
     parts = relation.parts if relation is not None else ()
-    lines = tuple(
-        f"{part.name}: {part.definition}" for part in parts if column.name in part.columns
-    )
+    lines = tuple(_part(part) for part in parts if column.name in part.columns)
     return sheets.Sheet(
         title=f"{column.name}: column of {of}" if of else f"{column.name}: column",
         about=tuple(each for each in about if each),
         code=lines,
     )
+
+
+def _part(part: catalogs.PartInfo) -> str:
+    named = part.name and not part.definition.startswith("CREATE")
+    return f"{part.name}: {part.definition}" if named else part.definition
 
 
 def _properties(column: catalogs.ColumnInfo) -> list[str]:
@@ -184,12 +187,7 @@ def _relation(relation: catalogs.RelationInfo) -> sheets.Sheet:
             for column in relation.columns
         ),
         code=(
-            *(
-                part.definition
-                if part.definition.startswith("CREATE")
-                else f"{part.name}: {part.definition}"
-                for part in relation.parts
-            ),
+            *(_part(part) for part in relation.parts),
             *([relation.definition] if relation.definition else ()),
         ),
     )

@@ -17,7 +17,7 @@ where (n.nspname in ('pg_catalog', 'information_schema')) = {own} and n.nspname 
                              'fdw_handler'::regtype, 'index_am_handler'::regtype,
                              'table_am_handler'::regtype, 'tsm_handler'::regtype)
     and coalesce(obj_description(p.oid, 'pg_proc'), '') !~
-        '^(implementation of .* operator|aggregate |hash$|less-equal-greater|window RANGE|larger of|smaller of|I/O|binary )'
-    and p.proname !~ '^ri_fkey_|_accum|_combine$|^btequalimage'))
+        '^(implementation of .* operator|aggregate (transition|final|combine|serial|deserial) function|hash$|less-equal-greater|window RANGE|larger of|smaller of|I/O|binary )'
+    and p.proname !~* '^ri_fkey_|_accum|_combine$|^btequalimage'))
 order by 1, 2, p.oid
 limit {limit}
