@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from pgcellar.api import client, errors, records
-from pgcellar_kernel import front
+from pgcellar_kernel import comforts, explaining, front
 
 #: Makes the request for a cell at its place, as the kernel would send it.
 MakeRequest = Callable[[tuple[records.Cell, ...], int], records.RunRequest]
@@ -16,15 +16,30 @@ MakeRequest = Callable[[tuple[records.Cell, ...], int], records.RunRequest]
 class Answers:
     """Asks the service on behalf of front ends."""
 
-    def __init__(self, service: Callable[[], client.Client], request: MakeRequest) -> None:
+    def __init__(
+        self,
+        service: Callable[[], client.Client],
+        request: MakeRequest,
+        helper: Callable[[], comforts.Comforts],
+    ) -> None:
         self._service = service
         self._request = request
+        self._comforts = helper
         #: The request of every cell's last run, since pages belong to that, not to what stands now.
         self._ran: dict[str, records.RunRequest] = {}
 
     def by_name(self) -> Mapping[str, front.Answer]:
         """The answers by what is asked."""
-        return {"plan": self._plan, "page": self._page, "prepare": self._prepare}
+        return {
+            "plan": self._plan,
+            "page": self._page,
+            "prepare": self._prepare,
+            "explain": self._explain,
+            "compare": self._compare,
+            "complete": self._complete,
+            "inspect": self._inspect,
+            "format": self._format,
+        }
 
     def ran(self, cell: str, request: records.RunRequest) -> None:
         """A cell has run, and its results can be paged through."""
@@ -69,6 +84,32 @@ class Answers:
         request = dataclasses.replace(request, cells=(*place.cells[:-1], head))
         await self._service().prepare(request)
         return {}
+
+    async def _explain(self, page: front.Page, asked: Mapping[str, Any]) -> Mapping[str, Any]:
+        """`explain`: the plan of the last query of `cell`; with `analyze` it is run for it."""
+        place = page.order.at(str(asked.get("cell")))
+        place = explaining.explained(place, analyze=asked.get("analyze") is True)
+        return await explaining.explain(self._service(), self._request(place.cells, place.head))
+
+    async def _compare(self, page: front.Page, asked: Mapping[str, Any]) -> Mapping[str, Any]:
+        """`compare`: the plans `before` and `after`, as PostgreSQL's JSON, side by side."""
+        return explaining.compare(asked.get("before"), asked.get("after"))
+
+    async def _complete(self, page: front.Page, asked: Mapping[str, Any]) -> Mapping[str, Any]:
+        """`complete`: what may stand at `cursor` in `code`, in the cell `cell`."""
+        place = page.order.at(str(asked.get("cell")))
+        code, cursor = str(asked.get("code", "")), _whole(asked, "cursor", 0)
+        return await self._comforts().complete(place, code, cursor)
+
+    async def _inspect(self, page: front.Page, asked: Mapping[str, Any]) -> Mapping[str, Any]:
+        """`inspect`: what stands at `cursor` in `code`, in the cell `cell`."""
+        place = page.order.at(str(asked.get("cell")))
+        code, cursor = str(asked.get("code", "")), _whole(asked, "cursor", 0)
+        return await self._comforts().inspect(place, code, cursor)
+
+    async def _format(self, page: front.Page, asked: Mapping[str, Any]) -> Mapping[str, Any]:
+        """`format`: the text `source` laid out."""
+        return await self._comforts().format(str(asked.get("source", "")))
 
 
 def _whole(asked: Mapping[str, Any], name: str, default: int) -> int:

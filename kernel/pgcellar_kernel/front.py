@@ -2,9 +2,9 @@
 
 A message from the front end is a JSON object. One with `order` or `cells` tells what has changed
 in the notebook (`order.NotebookOrder.change`); `send` names the cell whose execute request comes
-next, with its `source`; `active` the one that is written in. With `ask` and an `id` of its own it asks something, and is answered by
-`{"id": …, "answer": …}` or `{"id": …, "problem": …}`. Of its own accord the kernel tells
-`{"event": "hello" | "running" | "progress" | "ran", …}`.
+next, with its `source`; `active` the one that is written in. With `ask` and an `id` of its own it
+asks something, and is answered by `{"id": …, "answer": …}` or `{"id": …, "problem": …}`. Of its own
+accord the kernel tells `{"event": "hello" | "running" | "progress" | "ran", …}`.
 
 A front end sends its messages in order with its execute requests, on the shell channel. While a
 cell runs, its messages are taken beside it; execute requests wait.

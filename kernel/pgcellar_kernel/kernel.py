@@ -18,12 +18,11 @@ import pgcellar
 from pgcellar.api import client, documents, errors, order, records
 from pgcellar_kernel import (
     answers,
+    comforts,
     comms,
     completeness,
-    completion,
     display,
     front,
-    inspection,
 )
 
 logger = logging.getLogger(__name__)
@@ -53,13 +52,14 @@ class PgcellarKernel(Kernel):
         self._notebook = f"kernel:{uuid.uuid4().hex}"
         self._order = order.ExecutionOrder()
         self._client: client.Client | None = None
+        self._helper: comforts.Comforts | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._run: str | None = None
         self._interrupted = False
         self._warming: asyncio.Task[None] | None = None
         self._max_rows = _max_rows()
         self._announce: Callable[[], None] | None = None
-        self._answers = answers.Answers(self._service, self._request)
+        self._answers = answers.Answers(self._service, self._request, self._comforts)
         self._front = front.Front(self._answers.by_name())
         self.comm_manager = comms.manage()
         self.comm_manager.register_target(front.TARGET, self._front.open)
@@ -244,15 +244,8 @@ class PgcellarKernel(Kernel):
         return {"status": found, **({"indent": ""} if found == "incomplete" else {})}
 
     async def do_complete(self, code: str, cursor_pos: int) -> dict[str, Any]:
-        """Keywords; names of tables and columns come with the notebook experience."""
-        matches, start = completion.keywords(code, cursor_pos)
-        return {
-            "status": "ok",
-            "matches": matches,
-            "cursor_start": start,
-            "cursor_end": cursor_pos,
-            "metadata": {},
-        }
+        """Names by the state below the cells that ran, keywords, meta-commands."""
+        return await self._comforts().complete(self._written(), code, cursor_pos)
 
     async def do_inspect(
         self,
@@ -261,10 +254,19 @@ class PgcellarKernel(Kernel):
         detail_level: int = 0,
         omit_sections: tuple[str, ...] = (),
     ) -> dict[str, Any]:
-        """The syntax of commands; tables and functions come with the notebook experience."""
-        found = inspection.syntax(code, cursor_pos)
-        data = {} if found is None else {"text/plain": found}
-        return {"status": "ok", "found": found is not None, "data": data, "metadata": {}}
+        """What the word at the cursor names, or the syntax of its command."""
+        return await self._comforts().inspect(self._written(), code, cursor_pos)
+
+    def _written(self) -> order.Place:
+        """Where the cell stands that somebody writes in."""
+        return self._front.active() or self._order.below()
+
+    def _comforts(self) -> comforts.Comforts:
+        if self._helper is None:
+            self._helper = comforts.Comforts(
+                self._service(), notebook=self._notebook, directory=_directory()
+            )
+        return self._helper
 
     async def do_history(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """No history is kept besides the notebook."""

@@ -4,6 +4,7 @@ import editing from './plugins/editing';
 import errors from './plugins/errors';
 import highlighting from './plugins/highlighting';
 import notebooks from './plugins/notebooks';
+import plans from './plugins/plans';
 import status from './plugins/status';
 
-export default [notebooks, status, editing, errors, highlighting];
+export default [notebooks, status, editing, errors, highlighting, plans];

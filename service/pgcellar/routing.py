@@ -11,6 +11,7 @@ from pgcellar.environments import handlers as environment_handlers
 from pgcellar.runner import handlers as run_handlers
 from pgcellar.runner import ledger, ledger_handlers, service, upload_handlers, uploads
 from pgcellar.runner.looks import handlers as look_handlers
+from pgcellar.runner.looks import names as name_looks
 from pgcellar.runner.looks import service as looks
 from pgcellar.snapshots import handlers as state_handlers
 from pgcellar.snapshots import service as snapshots
@@ -47,6 +48,7 @@ def routes(services: Services) -> list[Any]:
     accepted = {"ledger": services.ledger, **files}
     keeping = {"cache_of": services.cache_of, "act": services.act}
     looking = {"looks": looks.Looks(services.runner.using)}
+    naming = {"looks": name_looks.NameLooks(services.runner)}
     tended = {"tending": services.tending}
     process = {"process": services.process}
     at = client.PREFIX
@@ -79,6 +81,8 @@ def routes(services: Services) -> list[Any]:
         (f"{at}/gc", state_handlers.Collect, keeping),
         (state, look_handlers.State, looking),
         (f"{state}/diff/{state_handlers.STATE}", look_handlers.Diff, looking),
+        (f"{at}/names", look_handlers.Names, {**naming, **files}),
+        (f"{at}/vocabulary", look_handlers.Vocabulary, naming),
         (f"{at}/environments", environment_handlers.Environments, tended),
         (sandbox, environment_handlers.Environment, tended),
         (f"{sandbox}/stop", environment_handlers.Stop, tended),

@@ -518,14 +518,22 @@ async def test_shutdown_waits_for_nobody(
         ("select 1 FR", ["FROM"], 9),
         ("Ord", ["ORDER"], 0),
         ("zzz", [], 0),
-        ("", [], 0),
-        ("select ", [], 7),
+        ("select 'a", [], 9),
     ],
 )
 async def test_keywords_complete(front: Front, code: str, matches: list[str], start: int) -> None:
     """In the case that was typed."""
     reply = await front.kernel.do_complete(code, len(code))
     assert (reply["status"], reply["matches"], reply["cursor_start"]) == ("ok", matches, start)
+
+
+async def test_what_may_begin_is_offered_before_a_letter_is_typed(front: Front) -> None:
+    """And no service is needed for it."""
+    reply = await front.kernel.do_complete("", 0)
+    assert (reply["matches"][0], reply["cursor_start"]) == ("select", 0)
+    assert reply["metadata"]["_jupyter_types_experimental"][0]["type"] == "keyword"
+    reply = await front.kernel.do_complete("select ", 7)
+    assert (reply["matches"][0], reply["cursor_start"]) == ("distinct", 7)
 
 
 async def test_inspection_shows_a_command_and_history_is_empty(front: Front) -> None:

@@ -47,6 +47,7 @@ const plugin: JupyterFrontEndPlugin<void> = {
       caption: trans.__('Run the cells whose outputs are out of date, in order'),
       icon: runIcon,
       isEnabled: () => notebooks.current !== null,
+      isVisible: () => notebooks.current !== null,
       execute: async () => notebooks.current?.runStale()
     });
     notebooks.currentChanged.connect(() => app.commands.notifyCommandChanged(RUN_STALE));

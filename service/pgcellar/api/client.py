@@ -9,7 +9,7 @@ import urllib.parse
 from collections.abc import AsyncGenerator, Mapping
 from typing import Any
 
-from pgcellar.api import catalogs, errors, launcher, paths, problems, records, transport
+from pgcellar.api import catalogs, errors, launcher, names, paths, problems, records, transport
 
 PREFIX = "/api/v1"
 #: Seconds. A run takes as long as its statements do; every other request does bounded work.
@@ -103,6 +103,19 @@ class Client:
     async def state(self, state: str) -> catalogs.StateDetail:
         """The schema of a state that is kept. Raises NotFound."""
         return records.from_json(catalogs.StateDetail, await self._json("GET", f"/states/{state}"))
+
+    async def find_names(self, request: names.NamesRequest) -> names.NamesFound:
+        """The names that a head finds, in the nearest state above it that is kept.
+
+        Nothing is started for it. Raises Conflict if no sandbox runs.
+        """
+        body = await self._json("POST", "/names", records.to_json(request), start=False)
+        return records.from_json(names.NamesFound, body)
+
+    async def vocabulary(self) -> names.Vocabulary:
+        """What PostgreSQL itself brings. Nothing is started. Raises Conflict if no sandbox runs."""
+        body = await self._json("GET", "/vocabulary", start=False)
+        return records.from_json(names.Vocabulary, body)
 
     async def diff(self, before: str, after: str) -> catalogs.StateDiff:
         """What two kept states differ in. Raises Conflict where one is not kept."""

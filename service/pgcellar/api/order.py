@@ -42,6 +42,15 @@ class ExecutionOrder:
         ]
         return Place(cells=(*tail, records.Cell(id=identity, source=source)), head=len(tail))
 
+    def below(self) -> Place:
+        """The place of a cell that is being written: below all that ran."""
+        tail = [
+            records.Cell(id=each, source=self._sources[each])
+            for each in self._ids
+            if each in self._sources
+        ]
+        return Place(cells=(*tail, records.Cell(id="", source="")), head=len(tail))
+
     def ran(self, identity: str, source: str | None) -> None:
         """The cell ran and is part of the tail of those below; with None, it left no trace."""
         if source is None:

@@ -77,6 +77,16 @@ class Planner:
             planning_ms=round((time.perf_counter() - begin) * 1000, 3),
         )
 
+    async def above(self) -> tuple[str, int]:
+        """The nearest state above the head that is kept, and how many cells are between them."""
+        links, _ = self.walk(await self.context())
+        tail = len(self._cells) - 1
+        known = planning.marks(self.base(), links[:tail])
+        for index in range(len(known) - 1, 0, -1):
+            if self._space.snapshots.find(known[index].state) is not None:
+                return known[index].state, tail - index
+        return known[0].state, tail
+
     async def standing(self) -> gates.Standing | None:
         """Where the head would begin; None where only running the tail tells.
 

@@ -399,6 +399,30 @@ class Runner:
         finally:
             self.active -= 1
 
+    @contextlib.asynccontextmanager
+    async def running(self, owner: str) -> AsyncIterator[workspace.Workspace]:
+        """As `using`, but no sandbox is started for it. Raises Conflict if none runs."""
+        known = self._workspaces.get(owner)
+        if known is None or not known[0].alive():
+            raise errors.Conflict("No sandbox runs.", hint="Running a cell starts it.")
+        self.active += 1
+        try:
+            with known[0].in_use():
+                yield known[1]
+        finally:
+            self.active -= 1
+
+    async def above(self, owner: str, request: records.RunRequest) -> tuple[str, int]:
+        """The nearest state above a head that is kept; see `planner.Planner.above`.
+
+        Nothing is run for it. Raises Conflict if no sandbox runs, or what keeps it from being read.
+        """
+        requests.check(request)
+        async with self.running(owner) as space:
+            request = (await self._expand(request)).request
+            parsed = await requests.parse(request)
+            return await planner.Planner(request, space, self._files, parsed).above()
+
     async def _workspace(
         self, owner: str, emit: outputs.Emit
     ) -> tuple[Sandbox, workspace.Workspace]:

@@ -22,7 +22,7 @@ _CUT_BEGIN = (
 _CUT_END = ")) as _ (v))"
 
 
-def _sql(name: str) -> str:
+def sql(name: str) -> str:
     """A query; `{<}` and `{>}` stand around texts that may be long."""
     text = importlib.resources.files(__package__).joinpath(name).read_text()
     text = "\n".join(line for line in text.splitlines() if not line.startswith("--"))
@@ -30,19 +30,29 @@ def _sql(name: str) -> str:
     return text.replace("{<}", _CUT_BEGIN).replace("{>}", _CUT_END).replace("{limit}", limit)
 
 
-_RELATIONS = _sql("relations.sql")
-_FUNCTIONS = _sql("functions.sql")
-_OBJECTS = _sql("objects.sql")
+_RELATIONS = sql("relations.sql")
+_FUNCTIONS = sql("functions.sql")
+_OBJECTS = sql("objects.sql")
+
+
+async def relations(
+    side: sides.Side, deadline: sides.Deadline, max_bytes: int = sides.MAX_BYTES
+) -> tuple[tuple[catalogs.RelationInfo, ...], bool]:
+    """The relations that are no extension's, and whether that is all of them.
+
+    Raises StatementFailed or TimeoutError.
+    """
+    return await listed(side, _RELATIONS, catalogs.RelationInfo, deadline, max_bytes)
 
 
 async def read(side: sides.Side, state: str, deadline: sides.Deadline) -> catalogs.StateDetail:
     """The schema of a state. Raises StatementFailed or TimeoutError."""
-    relations, all_relations = await _listed(side, _RELATIONS, catalogs.RelationInfo, deadline)
-    functions, all_functions = await _listed(side, _FUNCTIONS, catalogs.FunctionInfo, deadline)
-    objects, all_objects = await _listed(side, _OBJECTS, catalogs.ObjectInfo, deadline)
+    tables, all_relations = await relations(side, deadline)
+    functions, all_functions = await listed(side, _FUNCTIONS, catalogs.FunctionInfo, deadline)
+    objects, all_objects = await listed(side, _OBJECTS, catalogs.ObjectInfo, deadline)
     return catalogs.StateDetail(
         state=state,
-        relations=relations,
+        relations=tables,
         functions=functions,
         objects=objects,
         bytes=side.bytes,
@@ -50,9 +60,14 @@ async def read(side: sides.Side, state: str, deadline: sides.Deadline) -> catalo
     )
 
 
-async def _listed(
-    side: sides.Side, query: str, cls: type[R], deadline: sides.Deadline
+async def listed(
+    side: sides.Side,
+    query: str,
+    cls: type[R],
+    deadline: sides.Deadline,
+    max_bytes: int = sides.MAX_BYTES,
 ) -> tuple[tuple[R, ...], bool]:
-    rows, complete = await side.rows(query, deadline, max_rows=MAX_OBJECTS)
+    """What the JSON in the third column of a query describes, and whether that is all of it."""
+    rows, complete = await side.rows(query, deadline, max_rows=MAX_OBJECTS, max_bytes=max_bytes)
     found = tuple(records.from_json(cls, json.loads(row[2] or "{}")) for row in rows)
     return found, complete

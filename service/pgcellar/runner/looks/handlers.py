@@ -6,7 +6,9 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
-from pgcellar.api import records
+from pgcellar.api import errors, names, records
+from pgcellar.runner import uploads
+from pgcellar.runner.looks import names as name_looks
 from pgcellar.runner.looks import service
 from pgcellar.web import base
 
@@ -88,4 +90,41 @@ class Diff(LookHandler):
             self.unchanging()
         else:
             self.keep_nothing()
+        self.answer(records.to_json(found))
+
+
+class Names(base.BaseHandler):
+    """`POST /names`: what a head may name, for completion; a look goes on if nobody waits."""
+
+    scope = "runs"
+
+    def initialize(self, looks: name_looks.NameLooks, files: uploads.Uploads) -> None:
+        """See the routes in `pgcellar.routing`."""
+        self.looks = looks
+        self.files = files
+
+    async def post(self) -> None:
+        """The names in the nearest kept state above a head."""
+        asked = self.record(names.NamesRequest)
+        if not isinstance(asked.run, records.RunRequest) or not isinstance(asked.known, tuple):
+            raise errors.BadRequest("`run` must be a run's request, and `known` a list.")
+        request = names.NamesRequest(
+            run=self.files.confined(self.identity, asked.run), known=asked.known
+        )
+        found = await self.looks.find(self.identity.subject, request)
+        self.answer(records.to_json(found))
+
+
+class Vocabulary(base.BaseHandler):
+    """`GET /vocabulary`: what PostgreSQL itself brings."""
+
+    scope = "states"
+
+    def initialize(self, looks: name_looks.NameLooks) -> None:
+        """See the routes in `pgcellar.routing`."""
+        self.looks = looks
+
+    async def get(self) -> None:
+        """Functions, types, keywords, settings and catalogs of the server."""
+        found = await self.looks.vocabulary(self.identity.subject)
         self.answer(records.to_json(found))

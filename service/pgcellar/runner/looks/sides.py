@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 
 from pgcellar.api import errors, records
 from pgcellar.runner import connections, executor, outputs, switching, workspace
@@ -47,11 +47,14 @@ class Side:
         roles: switching.RoleSet,
         session: executor.Session,
         size: int,
+        settings: Mapping[str, str],
     ) -> None:
         self._switch = space.switch
         self._roles = roles
         self._session = session
         self.bytes = size
+        #: What the session of the state had set.
+        self.settings = settings
 
     async def rows(
         self, query: str, deadline: Deadline, *, max_rows: int, max_bytes: int = MAX_BYTES
@@ -84,7 +87,13 @@ async def open_side(space: workspace.Workspace, state: str) -> AsyncIterator[Sid
     if snapshot is None:
         raise errors.NotFound(f"The state {state[:12]} is not kept.")
     async with space.maker.looking(state, _OPTIONS) as session:
-        yield Side(space, snapshot.session.get("roles"), session, snapshot.bytes)
+        yield Side(
+            space,
+            snapshot.session.get("roles"),
+            session,
+            snapshot.bytes,
+            snapshot.session.get("settings") or {},
+        )
 
 
 def failed(exc: connections.StatementFailed) -> str:
