@@ -19,6 +19,7 @@ import subprocess
 import time
 import urllib.parse
 from collections.abc import Iterator
+from concurrent import futures
 from typing import Any
 
 import httpx
@@ -358,6 +359,79 @@ def test_what_is_absurd_is_refused(ann: httpx.Client, central: Central) -> None:
         assert answer.status_code in (202, 400), answer.text
     assert ann.get("/me").status_code == 200
     assert central.log.read_text().count("Traceback") == 0
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        ("/identity/register", r'{"email": "\ud800@example.org", "password": "0123456789"}'),
+        ("/identity/password", r'{"email": "\ud800@example.org", "password": "0123456789"}'),
+        ("/identity/password", r'{"email": "a@example.org", "password": "\ud800"}'),
+        ("/identity/refresh", r'{"refresh_token": "\ud800"}'),
+        ("/identity/exchange", r'{"token": "\ud800"}'),
+        ("/identity/tokens", r'{"name": "\ud800\u0000", "scopes": ["\ud800"]}'),
+        ("/profiles/classes/join", r'{"code": "\ud800\u0000"}'),
+        ("/profiles/classes", r'{"name": "c", "teacher": "\u0000"}'),
+        ("/profiles/classes", r'{"name": "c", "teacher": "\ud800"}'),
+    ],
+)
+def test_texts_that_nobody_can_keep_are_refused(
+    boss: httpx.Client, central: Central, path: str, text: str
+) -> None:
+    answer = boss.post(path, content=text, headers={"Content-Type": "application/json"})
+    refused(answer, 400, 401, 404)
+    assert central.log.read_text().count("Traceback") == 0
+
+
+def test_preferences_that_nobody_can_keep_are_refused(ann: httpx.Client) -> None:
+    for text in (r'{"\ud800": null}', r'{"a": "\u0000"}', r'{"a": "\ud800"}', '{"a": NaN}'):
+        refused(ann.patch("/profiles/me/preferences", content=text), 400)
+
+
+def test_cursors_are_ours_or_refused(ann: httpx.Client) -> None:
+    def packed(text: str) -> str:
+        return base64.urlsafe_b64encode(text.encode()).decode()
+
+    for text in (
+        r'["2026-01-01", "\u0000"]',
+        r'["2026-01-01", "\ud800"]',
+        '["0001-01-01T00:00:00+23:59", "x"]',
+        '["9999-12-31T23:59:59-23:59", "x"]',
+        "[" * 15_000,
+        "[1, 2]",
+        "7",
+    ):
+        answer = ann.get("/runs", params={"after": packed(text)})
+        assert answer.status_code in (200, 400), (text[:40], answer.text)
+    refused(ann.get("/runs", params={"after": packed("[" * 15_000)}), 400)
+
+
+def test_many_at_once_are_no_more_than_one_by_one(central: Central) -> None:
+    """Of runs that wait, and of room for files."""
+    with central.registered(f"many{secrets.token_hex(3)}@example.org") as mallory:
+        slow = {**RUN, "cells": [{"id": "s", "source": "select pg_sleep(60)"}], "head": 0}
+        with futures.ThreadPoolExecutor(40) as threads:
+            answers = list(threads.map(lambda _: mallory.post("/runs", json=slow), range(80)))
+        assert [answer.status_code for answer in answers].count(202) == 50
+        for answer in answers:
+            if answer.status_code == 202:
+                mallory.post(f"/runs/{answer.json()['id']}/cancel")
+            else:
+                refused(answer, 429)
+        data = b"x" * 1_000
+        digest = hashlib.sha256(data).hexdigest()
+        assert mallory.put(f"/files/chunks/{digest}", content=data).is_success
+
+        def upload(number: int) -> int:
+            if number % 2:
+                mine = str(number).encode()
+                at = f"/files/chunks/{hashlib.sha256(mine).hexdigest()}"
+                return mallory.put(at, content=mine).status_code
+            parts = {"chunks": [digest] * 1_000}
+            return mallory.put(f"/files/names/f{number}", json=parts).status_code
+
+        with futures.ThreadPoolExecutor(20) as threads:
+            assert set(threads.map(upload, range(60))) == {200}
 
 
 def test_bodies_have_an_end(ann: httpx.Client) -> None:
