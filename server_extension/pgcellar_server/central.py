@@ -70,9 +70,9 @@ class Gateway(traitlets.config.Application):
         traitlets.Unicode(), help="Origins whose pages may call the API, with tokens."
     ).tag(config=True)
     requests_per_minute = traitlets.Float(
-        1200.0, min=0, help="Requests that one token may make in a minute; 0 for any number."
+        1200.0, min=0, help="Requests that one person may make in a minute; 0 for any number."
     ).tag(config=True)
-    burst = traitlets.Int(200, min=1, help="Requests of a token that may come at once.").tag(
+    burst = traitlets.Int(200, min=1, help="Requests of one person that may come at once.").tag(
         config=True
     )
     strangers_per_minute = traitlets.Float(
@@ -84,7 +84,7 @@ class Gateway(traitlets.config.Application):
     open_requests = traitlets.Int(
         100,
         min=0,
-        help="Requests of one token that may be open at once, followed runs among them; 0 for any"
+        help="Requests of one person that may be open at once, followed runs among them; 0 for any"
         " number.",
     ).tag(config=True)
     strangers_open = traitlets.Int(
@@ -264,11 +264,13 @@ class Operation(operating.Operating, _Handler):
         route = self.operations.get(self.request.method or "")
         shown = self.request.headers.get_list("Authorization")
         if len(shown) == 1:
-            digest = _digest(shown[0])
-            if digest not in self.taken:
+            subject = self.taken.subject(_digest(shown[0]))
+            if subject is None:
                 # Perhaps one of many guesses.
                 self._admit_stranger()
-            self.known.admit(f"token {digest}")
+            else:
+                # However many tokens they have.
+                self.known.admit(f"of {subject}")
         else:
             self._admit_stranger()
             if route is not None and not route.public:
@@ -285,14 +287,16 @@ class Operation(operating.Operating, _Handler):
         route = self.operations.get(self.request.method or "")
         shown = self.request.headers.get_list("Authorization")
         if len(shown) == 1 and route is not None and not route.public:
-            self.taken.answered(_digest(shown[0]), status)
+            subject = headers.get(identities.SUBJECT)
+            self.taken.answered(_digest(shown[0]), status, subject)
         super()._start(status, headers)
 
     def _open(self) -> contextlib.AbstractContextManager[None]:
         """Hold a place among the requests that this caller may have open."""
-        digests = [_digest(each) for each in self.request.headers.get_list("Authorization")]
-        if len(digests) == 1 and digests[0] in self.taken:
-            return self.known_open.held(f"token {digests[0]}")
+        shown = self.request.headers.get_list("Authorization")
+        subject = self.taken.subject(_digest(shown[0])) if len(shown) == 1 else None
+        if subject is not None:
+            return self.known_open.held(f"of {subject}")
         return self.strangers_open.held(f"from {addresses.bucket(self.address)}")
 
     async def _operate(self, **parameters: str) -> None:

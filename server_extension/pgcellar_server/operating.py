@@ -11,7 +11,7 @@ from urllib import parse
 import tornado.iostream
 import tornado.web
 
-from pgcellar.api import errors, problems
+from pgcellar.api import errors, identities, problems
 from pgcellar_server import forwarding, routes
 
 #: The largest body of a request that is no chunk of a file.
@@ -126,6 +126,9 @@ class Operating(Problems):
         for name, value in headers.items():
             if name == forwarding.SET_COOKIE:
                 self.cookie(value)
+                continue
+            if name == identities.SUBJECT:
+                # Between the services and the gateway.
                 continue
             if name == "Content-Type":
                 self._kind = value

@@ -368,6 +368,17 @@ ADMINISTRATION = (
         answers=_json(schemas.ref("AccountList")),
     ),
     Route(
+        method="POST",
+        path="/identity/accounts",
+        service="/identity/accounts",
+        summary="Make an account for somebody, who logs in with its password",
+        tag="administration",
+        status=201,
+        body=_texts("email", "password"),
+        answers=_json(schemas.ref("AccountDetail")),
+        problems=(404, 409),
+    ),
+    Route(
         method="GET",
         path=_ACCOUNT,
         service=_ACCOUNT,

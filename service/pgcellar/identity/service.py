@@ -52,7 +52,7 @@ class Idp:
         self._flows = flows
         self._audit = audit
         self._providers = {each.name: each for each in found}
-        self._administrators = frozenset(administrators)
+        self._administrators = frozenset(map(_login_named, administrators))
         self._anonymous = anonymous
         self._registration = registration
         self._issued = issued or throttle.ANONYMOUS
@@ -107,6 +107,36 @@ class Idp:
         await self._accounts.add(account, login)
         await self._write("account.register", account, address)
         return await self._open(account, login)
+
+    async def enroll(
+        self, who: identities.Identity, credentials: Mapping[str, Any], address: str
+    ) -> str:
+        """An account with an address and a password, made by an administrator; its subject.
+
+        Whoever knows the password logs in. Raises Conflict if the address has an account.
+        """
+        if not who.administers:
+            raise errors.Forbidden("Only an administrator may make others' accounts.")
+        known = self.provider("password")
+        assert isinstance(known, passwords.Passwords)
+        login = await known.new(credentials)
+        account = store.Account(
+            subject=_subject(), kind="registered", name=_name(credentials, login.external)
+        )
+        await self._accounts.add(account, login)
+        await self._audit.write(
+            auditing.Act(
+                subject=who.subject,
+                name=who.name,
+                kind=who.kind,
+                action="account.add",
+                target=account.subject,
+                outcome="done",
+                address=address,
+                token=who.token,
+            )
+        )
+        return account.subject
 
     async def upgrade(
         self, who: identities.Identity, credentials: Mapping[str, Any], address: str
@@ -164,6 +194,12 @@ class Idp:
         if not self._registration or not isinstance(known, passwords.Passwords):
             raise errors.Forbidden("Nobody can register here.")
         await self._attempts.attempt(throttle.REGISTER, throttle.network(address))
+        if f"{known.name}:{passwords.email(credentials)}" in self._administrators:
+            # Nothing shows whose an address is, and whoever logs in with this one administers.
+            raise errors.Forbidden(
+                "Nobody can register this address.",
+                hint="Whoever runs the service can: `pgcellar admin users add ADDRESS`.",
+            )
         return await known.new(credentials)
 
     async def _enter(
@@ -195,6 +231,8 @@ class Idp:
         if not await self._accounts.upgrade(subject, name, login):
             raise errors.Conflict("Only an anonymous identity can be upgraded.")
         account = store.Account(subject=subject, kind="registered", name=name)
+        # Who had the anonymous identity's tokens besides has not signed up.
+        await self._sessions.end(subject)
         await self._write("account.upgrade", account, address)
         return await self._open(account, login)
 
@@ -230,6 +268,19 @@ class Idp:
 
 def _subject() -> str:
     return f"s_{secrets.token_hex(16)}"
+
+
+def _login_named(text: str) -> str:
+    """A login as the settings name it, in the form that is compared."""
+    provider, _, external = text.partition(":")
+    if provider != "password":
+        return text
+    try:
+        return f"{provider}:{passwords.email({'email': external})}"
+    except errors.BadRequest as exc:
+        raise errors.BadRequest(
+            f"c.Identity.administrators names {text!r}, which is no e-mail address."
+        ) from exc
 
 
 def _name(credentials: Mapping[str, Any], address: str) -> str:
