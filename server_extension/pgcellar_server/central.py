@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import hashlib
 import ipaddress
 import json
@@ -330,7 +331,7 @@ class Document(_Handler):
 
     def get(self) -> None:
         """As JSON."""
-        self.write(json.dumps(openapi.document(ROOT, people_routes.ALL, people_schemas.ALL)))
+        self.write(_document())
         self.conclude("application/json")
 
 
@@ -361,6 +362,12 @@ class Missing(_Handler):
         """Answer 404, as a problem document."""
         if self.request.method != "OPTIONS":
             raise errors.NotFound(f"There is nothing at {self.request.path}.")
+
+
+@functools.cache
+def _document() -> str:
+    """Made once: strangers may ask for it as often as they like."""
+    return json.dumps(openapi.document(ROOT, people_routes.ALL, people_schemas.ALL))
 
 
 def _digest(shown: str) -> str:

@@ -27,6 +27,7 @@ RETURNED = (
     "ETag",
     "Location",
     "Retry-After",
+    "Vary",
     "X-Accel-Buffering",
 )
 #: What binds a login to a browser, for routes that say so.

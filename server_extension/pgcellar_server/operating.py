@@ -135,7 +135,9 @@ class Operating(Problems):
             elif name == "Location":
                 run = value.rsplit("/", 1)[1]
                 value = f"{self.request.path.rstrip('/')}/{run}"
-            self.set_header(name, value)
+            # What an answer varies by may be said in several headers: the gateway has its own.
+            add = self.add_header if name == "Vary" else self.set_header
+            add(name, value)
 
     async def _take(self, chunk: bytes) -> None:
         self.write(chunk)

@@ -534,6 +534,33 @@ def test_secrets_are_written_nowhere(central: Central, boss: httpx.Client) -> No
     assert not any(secret in audited for secret in hidden)
 
 
+def test_what_one_has_seen_is_kept_for_nobody_else(ann: httpx.Client, hers: dict[str, str]) -> None:
+    """Ids of states are the same for everybody, and a browser may be two people's."""
+    for path in (f"/states/{hers['state']}", f"/runs/{hers['run']}/result"):
+        answer = ann.get(path)
+        assert answer.status_code == 200
+        assert "immutable" in answer.headers["Cache-Control"]
+        assert "private" in answer.headers["Cache-Control"]
+        assert "Authorization" in answer.headers["Vary"]
+
+
+def test_acts_say_where_from(central: Central, boss: httpx.Client) -> None:
+    with central.registered(f"where{secrets.token_hex(3)}@example.org") as who:
+        subject = who.get("/me").json()["subject"]
+        refused(who.post("/profiles/classes/join", json={"code": "X"}), 404)
+        assert who.post("/identity/tokens", json={"name": "t", "scopes": ["me"]}).is_success
+    made = boss.post("/profiles/classes", json={"name": "c"}).json()["id"]
+    assert boss.patch(f"/profiles/subjects/{subject}/quotas", json={"cpu": 1}).status_code == 204
+    for query in (
+        {"subject": subject, "action": "class.join"},
+        {"subject": subject, "action": "token.create"},
+        {"action": "class.create", "target": made},
+        {"action": "quota.set", "target": f"subject:{subject}"},
+    ):
+        records = boss.get("/audit", params=query).json()["records"]
+        assert [record["address"] for record in records] == ["127.0.0.1"], query
+
+
 def test_accounts_can_not_be_counted_by_logging_in(central: Central, ann: httpx.Client) -> None:
     with central.client() as stranger:
         answers = [

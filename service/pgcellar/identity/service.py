@@ -17,6 +17,7 @@ from pgcellar.identity import (
     store,
     throttle,
 )
+from pgcellar.web import authentication
 
 #: How long somebody stays who comes back within it, in seconds.
 REGISTERED_SECONDS = 30 * 86400.0
@@ -64,7 +65,7 @@ class Idp:
         """An identity for somebody who has not signed up."""
         if not self._anonymous:
             raise errors.Forbidden("Nobody comes in here without logging in.")
-        await self._attempts.attempt(self._issued, throttle.network(address))
+        await self._attempts.attempt(self._issued, authentication.network(address))
         if self._most and await self._accounts.anonymous() >= self._most:
             raise errors.LimitExceeded(
                 f"There are {self._most} anonymous people here, which is the most there may be.",
@@ -82,7 +83,7 @@ class Idp:
     ) -> dict[str, Any]:
         """A session for whose credentials these are."""
         known = self.provider(provider)
-        where = throttle.network(address)
+        where = authentication.network(address)
         tried = (where, passwords.email(credentials)) if provider == "password" else None
         if not known.vouched:
             await self._attempts.attempt(throttle.ADDRESS, where)
@@ -158,7 +159,7 @@ class Idp:
     async def finish(self, provider: str, state: str, code: str, address: str) -> dict[str, Any]:
         """A session for who comes back from there."""
         known = self._open_id(provider)
-        await self._attempts.attempt(throttle.ADDRESS, throttle.network(address))
+        await self._attempts.attempt(throttle.ADDRESS, authentication.network(address))
         flow = await self._flows.take(state, provider)
         try:
             if flow is None:
@@ -193,7 +194,7 @@ class Idp:
         known = self.provider("password")
         if not self._registration or not isinstance(known, passwords.Passwords):
             raise errors.Forbidden("Nobody can register here.")
-        await self._attempts.attempt(throttle.REGISTER, throttle.network(address))
+        await self._attempts.attempt(throttle.REGISTER, authentication.network(address))
         if f"{known.name}:{passwords.email(credentials)}" in self._administrators:
             # Nothing shows whose an address is, and whoever logs in with this one administers.
             raise errors.Forbidden(

@@ -86,7 +86,12 @@ class BaseHandler(tornado.web.RequestHandler):
         return int(text)
 
     def unchanging(self) -> None:
-        """What is answered here never changes: Tornado's ETag of it may be kept."""
+        """What is answered here never changes: Tornado's ETag of it may be kept.
+
+        But only for who asked: ids of states are the same for everybody, and a browser may be many
+        people's.
+        """
+        self.set_header("Vary", "Authorization, Cookie")
         self.set_header("Cache-Control", "private, max-age=31536000, immutable")
 
     def answer(self, body: dict[str, Any]) -> None:
