@@ -48,6 +48,10 @@ _FLOW = "pgcellar_flow"
 _HEADER_SECONDS = 30.0
 _BODY_SECONDS = 300.0
 _MAX_HEADERS = 32 * 1024
+#: Bytes of the body of a request without a token: addresses and passwords.
+_SMALL_BODY = 64 * 1024
+#: Larger bodies that one address may send at once with tokens that are not known to be good.
+_STRANGERS_BODIES = 8
 #: Seconds that requests get to end when the gateway stops.
 _GRACE = 10.0
 _METHODS = "GET, POST, PUT, PATCH, DELETE, OPTIONS"
@@ -131,7 +135,7 @@ class Gateway(traitlets.config.Application):
         server = tornado.httpserver.HTTPServer(
             self.application(services, *ceilings, counts),
             ssl_options=self._tls(),
-            max_body_size=operating.MAX_BODY + 1,
+            max_body_size=_SMALL_BODY,
             max_buffer_size=operating.MAX_BODY + _MAX_HEADERS + 1,
             max_header_size=_MAX_HEADERS,
             idle_connection_timeout=_HEADER_SECONDS,
@@ -170,6 +174,7 @@ class Gateway(traitlets.config.Application):
             "taken": limits.Known(),
             "known_open": known_open,
             "strangers_open": strangers_open,
+            "strangers_bodies": limits.Ceiling(_STRANGERS_BODIES),
         }
 
         def answered(handler: tornado.web.RequestHandler) -> None:
@@ -236,8 +241,15 @@ class _Handler(operating.Problems):
         )
 
 
+@tornado.web.stream_request_body
 class Operation(operating.Operating, _Handler):
-    """The routes of one path."""
+    """The routes of one path.
+
+    Who asks is looked at when the headers are there: strangers send no large bodies, and what is
+    refused is told when a body has been read, or its sender would not hear it.
+    """
+
+    _refusal: errors.PgcellarError | None = None
 
     def initialize(
         self,
@@ -247,9 +259,13 @@ class Operation(operating.Operating, _Handler):
         taken: limits.Known,
         known_open: limits.Ceiling,
         strangers_open: limits.Ceiling,
+        strangers_bodies: limits.Ceiling,
         operations: Mapping[str, routes.Route],
     ) -> None:
         """See `Gateway.application`."""
+        self._body_parts: list[bytes] = []
+        self._sending = contextlib.ExitStack()
+        self.strangers_bodies = strangers_bodies
         self.services = services
         self.known_open = known_open
         self.strangers_open = strangers_open
@@ -258,27 +274,58 @@ class Operation(operating.Operating, _Handler):
         self.taken = taken
         self.operations = operations
 
-    async def prepare(self) -> None:
-        """Count the request. Raises Unauthenticated, LimitExceeded."""
+    def prepare(self) -> None:
+        """Count the request, and say how long its body may be."""
         if self.request.method == "OPTIONS":
             return
+        try:
+            self._admit()
+        except errors.PgcellarError as exc:
+            self._refusal = exc
+
+    def _admit(self) -> None:
+        """Raises Unauthenticated, LimitExceeded."""
         route = self.operations.get(self.request.method or "")
         shown = self.request.headers.get_list("Authorization")
-        if len(shown) == 1:
-            subject = self.taken.subject(_digest(shown[0]))
-            if subject is None:
-                # Perhaps one of many guesses.
-                self._admit_stranger()
-            else:
-                # However many tokens they have.
-                self.known.admit(f"of {subject}")
-        else:
+        if len(shown) != 1:
             self._admit_stranger()
             if route is not None and not route.public:
                 raise errors.Unauthenticated(
                     "This request shows no access token.",
                     hint="Send `Authorization: Bearer TOKEN`.",
                 )
+            return
+        subject = self.taken.subject(_digest(shown[0]))
+        if subject is None:
+            # Perhaps one of many guesses.
+            self._admit_stranger()
+            if self._is_large():
+                where = addresses.bucket(self.address)
+                self._sending.enter_context(self.strangers_bodies.held(f"from {where}"))
+        self.request.connection.set_max_body_size(operating.MAX_BODY + 1)  # type: ignore[union-attr]
+        if subject is not None:
+            # However many tokens they have.
+            self.known.admit(f"of {subject}")
+
+    def _is_large(self) -> bool:
+        """Whether the body is too long for a stranger, or may be."""
+        length = self.request.headers.get("Content-Length", "0")
+        return "Transfer-Encoding" in self.request.headers or not (
+            length.isdecimal() and int(length) <= _SMALL_BODY
+        )
+
+    def data_received(self, chunk: bytes) -> None:
+        """A part of the body."""
+        self._body_parts.append(chunk)
+
+    def on_finish(self) -> None:
+        """The answer is given."""
+        self._sending.close()
+
+    def on_connection_close(self) -> None:
+        """Nobody sends or reads any more."""
+        self._sending.close()
+        super().on_connection_close()
 
     def _admit_stranger(self) -> None:
         self.strangers.admit(f"from {addresses.bucket(self.address)}")
@@ -301,6 +348,10 @@ class Operation(operating.Operating, _Handler):
         return self.strangers_open.held(f"from {addresses.bucket(self.address)}")
 
     async def _operate(self, **parameters: str) -> None:
+        if self._refusal is not None:
+            raise self._refusal
+        self.request.body = b"".join(self._body_parts)
+        self._body_parts.clear()
         with self._open():
             await self.operate(parameters)
 

@@ -441,6 +441,53 @@ def test_bodies_have_an_end(ann: httpx.Client) -> None:
     assert ann.get("/me").status_code == 200
 
 
+def test_strangers_send_no_large_bodies(central: Central, ann: httpx.Client) -> None:
+    """Nor does what is refused come to be read: memory is for people who are known."""
+    root = ann.base_url.path.rstrip("/")
+    length = 20 << 20
+
+    def answered(path: str, *headers: str) -> bytes:
+        """What is said before a byte of the body is sent; nothing where it is waited for."""
+        assert ann.base_url.port is not None
+        lines = (
+            f"POST {path} HTTP/1.1", "Host: x", f"Content-Length: {length}", *headers, "", ""
+        )  # fmt: skip
+        with socket.create_connection(("127.0.0.1", ann.base_url.port), timeout=5) as sending:
+            sending.sendall("\r\n".join(lines).encode())
+            try:
+                return sending.recv(65536)
+            except TimeoutError:
+                return b""
+
+    for path in ("/identity/register", "/identity/anonymous", "/runs", "/nothing"):
+        assert answered(root + path).startswith(b"HTTP/1.1 400"), path
+    assert answered("/healthz").startswith(b"HTTP/1.1 400")
+    # With a token that is not known only so many come at once.
+    with contextlib.ExitStack() as stack:
+        for number in range(8):
+            sending = stack.enter_context(
+                socket.create_connection(("127.0.0.1", ann.base_url.port or 0), timeout=20)
+            )
+            head = f"POST {root}/runs HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer x{number}\r\n"
+            sending.sendall(f"{head}Content-Length: {length}\r\n\r\nx".encode())
+        deadline = time.monotonic() + cellar.TIMEOUT
+        while not answered(f"{root}/runs", "Authorization: Bearer y").startswith(b"HTTP/1.1 400"):
+            assert time.monotonic() < deadline
+        # Small ones are answered, and so is who is known.
+        with central.client("nonsense") as guesser:
+            refused(guesser.post("/runs", json=RUN), 401)
+        data = b"y" * (4 << 20)
+        digest = hashlib.sha256(data).hexdigest()
+        assert ann.put(f"/files/chunks/{digest}", content=data).is_success
+
+
+def test_a_large_body_that_is_refused_is_answered(central: Central, ann: httpx.Client) -> None:
+    data = b"z" * (4 << 20)
+    with central.client("nonsense") as guesser:
+        refused(guesser.put(f"/files/chunks/{'0' * 64}", content=data), 401)
+    refused(ann.post("/runs", content=b" " * ((32 << 20) + 1)), 413)
+
+
 async def test_streams_of_one_are_no_harm_to_others(central: Central, ann: httpx.Client) -> None:
     """Somebody follows a run of a minute as often as can be; a neighbour is answered."""
     with central.anonymous() as mallory:
