@@ -374,7 +374,14 @@ ADMINISTRATION = (
         summary="Make an account for somebody, who logs in with its password",
         tag="administration",
         status=201,
-        body=_texts("email", "password"),
+        body={
+            **_texts("email", "password"),
+            "properties": {
+                "email": {"type": "string", "format": "email", "maxLength": 254},
+                "password": {"type": "string", "minLength": 10, "maxLength": 1024},
+                "name": {"type": "string"},
+            },
+        },
         answers=_json(schemas.ref("AccountDetail")),
         problems=(404, 409),
     ),
