@@ -24,11 +24,14 @@ class CommandLine:
     home: pathlib.Path
     environment: dict[str, str]
 
-    def __call__(self, *arguments: str, **extra: str) -> subprocess.CompletedProcess[str]:
-        """Run a command to its end."""
+    def __call__(
+        self, *arguments: str, said: str | None = None, **extra: str
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command to its end; `said` is what comes in."""
         return subprocess.run(
             [sys.executable, "-m", "pgcellar", *arguments],
             env={**self.environment, **extra},
+            input=said,
             capture_output=True,
             text=True,
             timeout=TIMEOUT,

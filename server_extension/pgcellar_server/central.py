@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import hashlib
 import ipaddress
 import json
@@ -47,6 +48,10 @@ _FLOW = "pgcellar_flow"
 _HEADER_SECONDS = 30.0
 _BODY_SECONDS = 300.0
 _MAX_HEADERS = 32 * 1024
+#: Bytes of the body of a request without a token: addresses and passwords.
+_SMALL_BODY = 64 * 1024
+#: Larger bodies that one address may send at once with tokens that are not known to be good.
+_STRANGERS_BODIES = 8
 #: Seconds that requests get to end when the gateway stops.
 _GRACE = 10.0
 _METHODS = "GET, POST, PUT, PATCH, DELETE, OPTIONS"
@@ -70,9 +75,9 @@ class Gateway(traitlets.config.Application):
         traitlets.Unicode(), help="Origins whose pages may call the API, with tokens."
     ).tag(config=True)
     requests_per_minute = traitlets.Float(
-        1200.0, min=0, help="Requests that one token may make in a minute; 0 for any number."
+        1200.0, min=0, help="Requests that one person may make in a minute; 0 for any number."
     ).tag(config=True)
-    burst = traitlets.Int(200, min=1, help="Requests of a token that may come at once.").tag(
+    burst = traitlets.Int(200, min=1, help="Requests of one person that may come at once.").tag(
         config=True
     )
     strangers_per_minute = traitlets.Float(
@@ -84,7 +89,7 @@ class Gateway(traitlets.config.Application):
     open_requests = traitlets.Int(
         100,
         min=0,
-        help="Requests of one token that may be open at once, followed runs among them; 0 for any"
+        help="Requests of one person that may be open at once, followed runs among them; 0 for any"
         " number.",
     ).tag(config=True)
     strangers_open = traitlets.Int(
@@ -130,7 +135,7 @@ class Gateway(traitlets.config.Application):
         server = tornado.httpserver.HTTPServer(
             self.application(services, *ceilings, counts),
             ssl_options=self._tls(),
-            max_body_size=operating.MAX_BODY + 1,
+            max_body_size=_SMALL_BODY,
             max_buffer_size=operating.MAX_BODY + _MAX_HEADERS + 1,
             max_header_size=_MAX_HEADERS,
             idle_connection_timeout=_HEADER_SECONDS,
@@ -169,6 +174,7 @@ class Gateway(traitlets.config.Application):
             "taken": limits.Known(),
             "known_open": known_open,
             "strangers_open": strangers_open,
+            "strangers_bodies": limits.Ceiling(_STRANGERS_BODIES),
         }
 
         def answered(handler: tornado.web.RequestHandler) -> None:
@@ -235,8 +241,15 @@ class _Handler(operating.Problems):
         )
 
 
+@tornado.web.stream_request_body
 class Operation(operating.Operating, _Handler):
-    """The routes of one path."""
+    """The routes of one path.
+
+    Who asks is looked at when the headers are there: strangers send no large bodies, and what is
+    refused is told when a body has been read, or its sender would not hear it.
+    """
+
+    _refusal: errors.PgcellarError | None = None
 
     def initialize(
         self,
@@ -246,9 +259,13 @@ class Operation(operating.Operating, _Handler):
         taken: limits.Known,
         known_open: limits.Ceiling,
         strangers_open: limits.Ceiling,
+        strangers_bodies: limits.Ceiling,
         operations: Mapping[str, routes.Route],
     ) -> None:
         """See `Gateway.application`."""
+        self._body_parts: list[bytes] = []
+        self._sending = contextlib.ExitStack()
+        self.strangers_bodies = strangers_bodies
         self.services = services
         self.known_open = known_open
         self.strangers_open = strangers_open
@@ -257,25 +274,58 @@ class Operation(operating.Operating, _Handler):
         self.taken = taken
         self.operations = operations
 
-    async def prepare(self) -> None:
-        """Count the request. Raises Unauthenticated, LimitExceeded."""
+    def prepare(self) -> None:
+        """Count the request, and say how long its body may be."""
         if self.request.method == "OPTIONS":
             return
+        try:
+            self._admit()
+        except errors.PgcellarError as exc:
+            self._refusal = exc
+
+    def _admit(self) -> None:
+        """Raises Unauthenticated, LimitExceeded."""
         route = self.operations.get(self.request.method or "")
         shown = self.request.headers.get_list("Authorization")
-        if len(shown) == 1:
-            digest = _digest(shown[0])
-            if digest not in self.taken:
-                # Perhaps one of many guesses.
-                self._admit_stranger()
-            self.known.admit(f"token {digest}")
-        else:
+        if len(shown) != 1:
             self._admit_stranger()
             if route is not None and not route.public:
                 raise errors.Unauthenticated(
                     "This request shows no access token.",
                     hint="Send `Authorization: Bearer TOKEN`.",
                 )
+            return
+        subject = self.taken.subject(_digest(shown[0]))
+        if subject is None:
+            # Perhaps one of many guesses.
+            self._admit_stranger()
+            if self._is_large():
+                where = addresses.bucket(self.address)
+                self._sending.enter_context(self.strangers_bodies.held(f"from {where}"))
+        self.request.connection.set_max_body_size(operating.MAX_BODY + 1)  # type: ignore[union-attr]
+        if subject is not None:
+            # However many tokens they have.
+            self.known.admit(f"of {subject}")
+
+    def _is_large(self) -> bool:
+        """Whether the body is too long for a stranger, or may be."""
+        length = self.request.headers.get("Content-Length", "0")
+        return "Transfer-Encoding" in self.request.headers or not (
+            length.isdecimal() and int(length) <= _SMALL_BODY
+        )
+
+    def data_received(self, chunk: bytes) -> None:
+        """A part of the body."""
+        self._body_parts.append(chunk)
+
+    def on_finish(self) -> None:
+        """The answer is given."""
+        self._sending.close()
+
+    def on_connection_close(self) -> None:
+        """Nobody sends or reads any more."""
+        self._sending.close()
+        super().on_connection_close()
 
     def _admit_stranger(self) -> None:
         self.strangers.admit(f"from {addresses.bucket(self.address)}")
@@ -285,17 +335,23 @@ class Operation(operating.Operating, _Handler):
         route = self.operations.get(self.request.method or "")
         shown = self.request.headers.get_list("Authorization")
         if len(shown) == 1 and route is not None and not route.public:
-            self.taken.answered(_digest(shown[0]), status)
+            subject = headers.get(identities.SUBJECT)
+            self.taken.answered(_digest(shown[0]), status, subject)
         super()._start(status, headers)
 
     def _open(self) -> contextlib.AbstractContextManager[None]:
         """Hold a place among the requests that this caller may have open."""
-        digests = [_digest(each) for each in self.request.headers.get_list("Authorization")]
-        if len(digests) == 1 and digests[0] in self.taken:
-            return self.known_open.held(f"token {digests[0]}")
+        shown = self.request.headers.get_list("Authorization")
+        subject = self.taken.subject(_digest(shown[0])) if len(shown) == 1 else None
+        if subject is not None:
+            return self.known_open.held(f"of {subject}")
         return self.strangers_open.held(f"from {addresses.bucket(self.address)}")
 
     async def _operate(self, **parameters: str) -> None:
+        if self._refusal is not None:
+            raise self._refusal
+        self.request.body = b"".join(self._body_parts)
+        self._body_parts.clear()
         with self._open():
             await self.operate(parameters)
 
@@ -326,7 +382,7 @@ class Document(_Handler):
 
     def get(self) -> None:
         """As JSON."""
-        self.write(json.dumps(openapi.document(ROOT, people_routes.ALL, people_schemas.ALL)))
+        self.write(_document())
         self.conclude("application/json")
 
 
@@ -357,6 +413,12 @@ class Missing(_Handler):
         """Answer 404, as a problem document."""
         if self.request.method != "OPTIONS":
             raise errors.NotFound(f"There is nothing at {self.request.path}.")
+
+
+@functools.cache
+def _document() -> str:
+    """Made once: strangers may ask for it as often as they like."""
+    return json.dumps(openapi.document(ROOT, people_routes.ALL, people_schemas.ALL))
 
 
 def _digest(shown: str) -> str:

@@ -8,7 +8,7 @@ from typing import Protocol
 
 import tornado.httputil
 
-from pgcellar.api import transport
+from pgcellar.api import identities, transport
 
 #: What a caller may say to the services besides path and body.
 PASSED = (
@@ -27,6 +27,7 @@ RETURNED = (
     "ETag",
     "Location",
     "Retry-After",
+    "Vary",
     "X-Accel-Buffering",
 )
 #: What binds a login to a browser, for routes that say so.
@@ -81,7 +82,8 @@ async def forward(
     """
 
     def begin(status: int, found: tornado.httputil.HTTPHeaders) -> None:
-        start(status, {name: found[name] for name in (*RETURNED, SET_COOKIE) if name in found})
+        taken = (*RETURNED, SET_COOKIE, identities.SUBJECT)
+        start(status, {name: found[name] for name in taken if name in found})
 
     await services.forward(
         request.method,

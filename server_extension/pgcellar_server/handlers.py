@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -50,7 +51,13 @@ class _Handler(operating.Problems, jupyter.APIHandler):
 
     @property
     def caller(self) -> str:
-        """Who is counted: the identity, and without one the address."""
+        """Who is counted: the token, the identity, and without one the address.
+
+        Jupyter Server gives who shows its token, and no cookie, another name at each request.
+        """
+        shown = self.token if self.token_authenticated else None
+        if shown:
+            return f"token {hashlib.sha256(shown.encode()).hexdigest()}"
         user = self.current_user
         return f"user {user.username}" if user is not None else f"from {self.request.remote_ip}"
 

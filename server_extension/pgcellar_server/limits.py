@@ -82,21 +82,26 @@ class Ceiling:
 
 
 class Known:
-    """Digests of the tokens that the services took a while ago, so that guesses are told apart."""
+    """Whose the tokens are that the services took a while ago, by digest.
+
+    So guesses are told apart, and what somebody asks with one token or with many is counted as one.
+    """
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._until: collections.OrderedDict[str, float] = collections.OrderedDict()
+        self._known: collections.OrderedDict[str, tuple[float, str]] = collections.OrderedDict()
 
-    def __contains__(self, digest: str) -> bool:
-        return self._until.get(digest, 0.0) > self._clock()
+    def subject(self, digest: str) -> str | None:
+        """Whose token it is; None where it is not known to be good."""
+        until, subject = self._known.get(digest, (0.0, ""))
+        return subject if until > self._clock() else None
 
-    def answered(self, digest: str, status: int) -> None:
-        """A request with the token, which had to be good for it, was answered so."""
+    def answered(self, digest: str, status: int, subject: str | None) -> None:
+        """A request with the token was answered so; the services named a subject or nobody."""
         if status == 401:
-            self._until.pop(digest, None)
-        elif status < 500:
-            self._until[digest] = self._clock() + _KNOWN_SECONDS
-            self._until.move_to_end(digest)
-            if len(self._until) > _CALLERS:
-                self._until.popitem(last=False)
+            self._known.pop(digest, None)
+        elif subject is not None:
+            self._known[digest] = self._clock() + _KNOWN_SECONDS, subject
+            self._known.move_to_end(digest)
+            if len(self._known) > _CALLERS:
+                self._known.popitem(last=False)

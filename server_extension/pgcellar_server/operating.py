@@ -11,7 +11,7 @@ from urllib import parse
 import tornado.iostream
 import tornado.web
 
-from pgcellar.api import errors, problems
+from pgcellar.api import errors, identities, problems
 from pgcellar_server import forwarding, routes
 
 #: The largest body of a request that is no chunk of a file.
@@ -127,12 +127,17 @@ class Operating(Problems):
             if name == forwarding.SET_COOKIE:
                 self.cookie(value)
                 continue
+            if name == identities.SUBJECT:
+                # Between the services and the gateway.
+                continue
             if name == "Content-Type":
                 self._kind = value
             elif name == "Location":
                 run = value.rsplit("/", 1)[1]
                 value = f"{self.request.path.rstrip('/')}/{run}"
-            self.set_header(name, value)
+            # What an answer varies by may be said in several headers: the gateway has its own.
+            add = self.add_header if name == "Vary" else self.set_header
+            add(name, value)
 
     async def _take(self, chunk: bytes) -> None:
         self.write(chunk)

@@ -368,6 +368,24 @@ ADMINISTRATION = (
         answers=_json(schemas.ref("AccountList")),
     ),
     Route(
+        method="POST",
+        path="/identity/accounts",
+        service="/identity/accounts",
+        summary="Make an account for somebody, who logs in with its password",
+        tag="administration",
+        status=201,
+        body={
+            **_texts("email", "password"),
+            "properties": {
+                "email": {"type": "string", "format": "email", "maxLength": 254},
+                "password": {"type": "string", "minLength": 10, "maxLength": 1024},
+                "name": {"type": "string"},
+            },
+        },
+        answers=_json(schemas.ref("AccountDetail")),
+        problems=(404, 409),
+    ),
+    Route(
         method="GET",
         path=_ACCOUNT,
         service=_ACCOUNT,

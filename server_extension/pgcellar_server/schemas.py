@@ -67,14 +67,16 @@ def components() -> dict[str, Any]:
     made = {cls.__name__: of_record(cls) for cls in _RECORDS}
     for name in ("RunRequest", "PageRequest"):
         asked = made[name]["properties"]
-        asked["notebook"]["minLength"] = 1
+        asked["notebook"] |= {"minLength": 1, "maxLength": 4_096}
         asked["cells"]["minItems"] = 1
         for bound in ("head", "max_rows", "max_bytes", "statement", "offset", "limit"):
             if bound in asked:
                 asked[bound]["minimum"] = 0
+    made["Cell"]["properties"]["id"]["maxLength"] = 1_000
     made["RunRequest"]["properties"]["deadline"] = {
         "type": ["number", "null"],
         "exclusiveMinimum": 0,
+        "maximum": 2_592_000,
         "description": "Seconds from when it begins after which the run is cancelled.",
     }
     return {**made, **_OTHERS}

@@ -354,6 +354,7 @@ class ServiceApp(traitlets.config.Application):
                 sandboxes=self._environments.counts,
                 snapshots=self._snapshots,
                 active_runs=lambda: self._runner.active,
+                queued_runs=lambda: self._ledger.waiting().total(),
                 audit=lambda: (log.waiting, *log.spooled, log.lost),
                 audit_up=lambda: log.up,
                 control=lambda: self._db.fetch("select 1"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -52,6 +53,29 @@ def test_accounts_are_found_by_pages(central: Central) -> None:
     printed = central.cli("admin", "users", "list", "--search", made[0])
     assert made[0] in printed.stdout
     assert "disabled" in printed.stdout.splitlines()[1]
+
+
+def test_accounts_are_made_for_others(central: Central, administrator: httpx.Client) -> None:
+    done = central.cli(
+        "admin", "users", "add", "New@Example.org", "--name", "New", "--json", said=f"{PASSWORD}\n"
+    )
+    made = json.loads(done.stdout)
+    assert made["logins"] == [{"provider": "password", "id": "new@example.org"}]
+    assert (made["name"], made["kind"], made["roles"]) == ("New", "registered", [])
+    login = {"email": "new@example.org", "password": PASSWORD}
+    with central.client() as stranger:
+        assert stranger.post("/identity/password", json=login).json()["subject"] == made["subject"]
+        assert stranger.post("/identity/accounts", json=login).status_code == 401
+    again = central.cli("admin", "users", "add", "new@example.org", said=f"{PASSWORD}\n")
+    assert again.returncode == 2
+    assert "There is an account with this login." in again.stderr
+    short = central.cli("admin", "users", "add", "short@example.org", said="short\n")
+    assert "at least 10 characters" in short.stderr
+    other = {"email": "made@example.org", "password": PASSWORD}
+    assert administrator.post("/identity/accounts", json=other).status_code == 201
+    with central.registered("plain@example.org") as who:
+        assert who.post("/identity/accounts", json=other).status_code == 403
+    assert acts(administrator, "account.add", made["subject"])
 
 
 def test_who_is_disabled_is_out_at_once(central: Central, administrator: httpx.Client) -> None:
@@ -229,3 +253,45 @@ def test_where_identity_is_not_enabled_it_is_said(fresh_cli: CommandLine) -> Non
         assert done.returncode == 2
         assert "identity is not enabled" in done.stderr
         assert "c.Identity.enabled = True" in done.stderr
+
+
+def test_tokens_of_ones_own_from_the_command_line(central: Central) -> None:
+    """On a server, with a token; and of the service's own user."""
+    url = central.url.removesuffix("/pgcellar/api/v1")
+    with central.registered("cli@example.org") as who:
+        access = who.headers["Authorization"].removeprefix("Bearer ")
+
+        def token(*arguments: str, shown: str = access) -> Any:
+            done = central.cli("token", *arguments, "--server", url, "--json", PGCELLAR_TOKEN=shown)
+            return json.loads(done.stdout)
+
+        assert token()["tokens"] == []
+        made = token("create", "laptop", "--days", "2")
+        assert (made["name"], made["scopes"]) == ("laptop", ["runs", "files"])
+        with central.client(made["secret"]) as program:
+            assert program.get("/runs").status_code == 200
+            listed = token("list")["tokens"]
+            assert [each["id"] for each in listed] == [made["id"]]
+            assert "secret" not in listed[0]
+            # A token may not make others that may do more.
+            assert (
+                "scope `tokens`" in token("create", "x", shown=made["secret"])["error"]["message"]
+            )
+            assert token("revoke", made["id"])["tokens"] == []
+            assert program.get("/runs").status_code == 401
+        assert token("revoke", made["id"])["error"]["sqlstate"] == "PC002"
+        assert "no token's id" in token("revoke", "laptop")["error"]["message"]
+        assert "no name" in token("create")["error"]["message"]
+    without = central.cli("token", "--server", url)
+    assert without.returncode == 2
+    assert "There is no token" in without.stderr
+    mine = central.cli.json("token", "create", "ci", "--scope", "admin", "--scope", "me")
+    assert mine["scopes"] == ["admin", "me"]
+    with central.client(mine["secret"]) as program:
+        assert program.get("/identity/accounts").status_code == 200
+        assert program.get("/runs").status_code == 403
+    printed = central.cli("token", "list")
+    assert mine["id"] in printed.stdout
+    assert mine["secret"] not in printed.stdout
+    revoked = central.cli.json("token", "revoke", mine["id"])
+    assert (revoked["mode"], revoked["tokens"]) == ("embedded", [])

@@ -19,6 +19,7 @@ import subprocess
 import time
 import urllib.parse
 from collections.abc import Iterator
+from concurrent import futures
 from typing import Any
 
 import httpx
@@ -360,11 +361,131 @@ def test_what_is_absurd_is_refused(ann: httpx.Client, central: Central) -> None:
     assert central.log.read_text().count("Traceback") == 0
 
 
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        ("/identity/register", r'{"email": "\ud800@example.org", "password": "0123456789"}'),
+        ("/identity/password", r'{"email": "\ud800@example.org", "password": "0123456789"}'),
+        ("/identity/password", r'{"email": "a@example.org", "password": "\ud800"}'),
+        ("/identity/refresh", r'{"refresh_token": "\ud800"}'),
+        ("/identity/exchange", r'{"token": "\ud800"}'),
+        ("/identity/tokens", r'{"name": "\ud800\u0000", "scopes": ["\ud800"]}'),
+        ("/profiles/classes/join", r'{"code": "\ud800\u0000"}'),
+        ("/profiles/classes", r'{"name": "c", "teacher": "\u0000"}'),
+        ("/profiles/classes", r'{"name": "c", "teacher": "\ud800"}'),
+    ],
+)
+def test_texts_that_nobody_can_keep_are_refused(
+    boss: httpx.Client, central: Central, path: str, text: str
+) -> None:
+    answer = boss.post(path, content=text, headers={"Content-Type": "application/json"})
+    refused(answer, 400, 401, 404)
+    assert central.log.read_text().count("Traceback") == 0
+
+
+def test_preferences_that_nobody_can_keep_are_refused(ann: httpx.Client) -> None:
+    for text in (r'{"\ud800": null}', r'{"a": "\u0000"}', r'{"a": "\ud800"}', '{"a": NaN}'):
+        refused(ann.patch("/profiles/me/preferences", content=text), 400)
+
+
+def test_cursors_are_ours_or_refused(ann: httpx.Client) -> None:
+    def packed(text: str) -> str:
+        return base64.urlsafe_b64encode(text.encode()).decode()
+
+    for text in (
+        r'["2026-01-01", "\u0000"]',
+        r'["2026-01-01", "\ud800"]',
+        '["0001-01-01T00:00:00+23:59", "x"]',
+        '["9999-12-31T23:59:59-23:59", "x"]',
+        "[" * 15_000,
+        "[1, 2]",
+        "7",
+    ):
+        answer = ann.get("/runs", params={"after": packed(text)})
+        assert answer.status_code in (200, 400), (text[:40], answer.text)
+    refused(ann.get("/runs", params={"after": packed("[" * 15_000)}), 400)
+
+
+def test_many_at_once_are_no_more_than_one_by_one(central: Central) -> None:
+    """Of runs that wait, and of room for files."""
+    with central.registered(f"many{secrets.token_hex(3)}@example.org") as mallory:
+        slow = {**RUN, "cells": [{"id": "s", "source": "select pg_sleep(60)"}], "head": 0}
+        with futures.ThreadPoolExecutor(40) as threads:
+            answers = list(threads.map(lambda _: mallory.post("/runs", json=slow), range(80)))
+        assert [answer.status_code for answer in answers].count(202) == 50
+        for answer in answers:
+            if answer.status_code == 202:
+                mallory.post(f"/runs/{answer.json()['id']}/cancel")
+            else:
+                refused(answer, 429)
+        data = b"x" * 1_000
+        digest = hashlib.sha256(data).hexdigest()
+        assert mallory.put(f"/files/chunks/{digest}", content=data).is_success
+
+        def upload(number: int) -> int:
+            if number % 2:
+                mine = str(number).encode()
+                at = f"/files/chunks/{hashlib.sha256(mine).hexdigest()}"
+                return mallory.put(at, content=mine).status_code
+            parts = {"chunks": [digest] * 1_000}
+            return mallory.put(f"/files/names/f{number}", json=parts).status_code
+
+        with futures.ThreadPoolExecutor(20) as threads:
+            assert set(threads.map(upload, range(60))) == {200}
+
+
 def test_bodies_have_an_end(ann: httpx.Client) -> None:
     at = f"{ann.base_url.path.rstrip('/')}/runs"
     answer = raw(ann, f"POST {at} HTTP/1.1", "", "Content-Length: 99999999999")
     assert answer == b"" or answer.startswith(b"HTTP/1.1 4")
     assert ann.get("/me").status_code == 200
+
+
+def test_strangers_send_no_large_bodies(central: Central, ann: httpx.Client) -> None:
+    """Nor does what is refused come to be read: memory is for people who are known."""
+    root = ann.base_url.path.rstrip("/")
+    length = 20 << 20
+
+    def answered(path: str, *headers: str) -> bytes:
+        """What is said before a byte of the body is sent; nothing where it is waited for."""
+        assert ann.base_url.port is not None
+        lines = (
+            f"POST {path} HTTP/1.1", "Host: x", f"Content-Length: {length}", *headers, "", ""
+        )  # fmt: skip
+        with socket.create_connection(("127.0.0.1", ann.base_url.port), timeout=5) as sending:
+            sending.sendall("\r\n".join(lines).encode())
+            try:
+                return sending.recv(65536)
+            except TimeoutError:
+                return b""
+
+    for path in ("/identity/register", "/identity/anonymous", "/runs", "/nothing"):
+        assert answered(root + path).startswith(b"HTTP/1.1 400"), path
+    assert answered("/healthz").startswith(b"HTTP/1.1 400")
+    # With a token that is not known only so many come at once.
+    with contextlib.ExitStack() as stack:
+        for number in range(8):
+            sending = stack.enter_context(
+                socket.create_connection(("127.0.0.1", ann.base_url.port or 0), timeout=20)
+            )
+            head = f"POST {root}/runs HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer x{number}\r\n"
+            sending.sendall(f"{head}Content-Length: {length}\r\n\r\nx".encode())
+        deadline = time.monotonic() + cellar.TIMEOUT
+        while not answered(f"{root}/runs", "Authorization: Bearer y").startswith(b"HTTP/1.1 400"):
+            assert time.monotonic() < deadline
+        # Small ones are answered, and so is who is known.
+        with central.client("nonsense") as guesser:
+            refused(guesser.post("/runs", json=RUN), 401)
+        data = b"y" * (4 << 20)
+        digest = hashlib.sha256(data).hexdigest()
+        assert ann.put(f"/files/chunks/{digest}", content=data).is_success
+
+
+def test_a_large_body_that_is_refused_is_answered(central: Central, ann: httpx.Client) -> None:
+    data = b"z" * (4 << 20)
+    with central.client("nonsense") as guesser:
+        refused(guesser.put(f"/files/chunks/{'0' * 64}", content=data), 401)
+    refused(ann.post("/runs", content=b" " * ((32 << 20) + 1)), 413)
 
 
 async def test_streams_of_one_are_no_harm_to_others(central: Central, ann: httpx.Client) -> None:
@@ -458,6 +579,33 @@ def test_secrets_are_written_nowhere(central: Central, boss: httpx.Client) -> No
             assert secret.encode() not in data, path
     audited = boss.get("/audit?limit=200").text
     assert not any(secret in audited for secret in hidden)
+
+
+def test_what_one_has_seen_is_kept_for_nobody_else(ann: httpx.Client, hers: dict[str, str]) -> None:
+    """Ids of states are the same for everybody, and a browser may be two people's."""
+    for path in (f"/states/{hers['state']}", f"/runs/{hers['run']}/result"):
+        answer = ann.get(path)
+        assert answer.status_code == 200
+        assert "immutable" in answer.headers["Cache-Control"]
+        assert "private" in answer.headers["Cache-Control"]
+        assert "Authorization" in answer.headers["Vary"]
+
+
+def test_acts_say_where_from(central: Central, boss: httpx.Client) -> None:
+    with central.registered(f"where{secrets.token_hex(3)}@example.org") as who:
+        subject = who.get("/me").json()["subject"]
+        refused(who.post("/profiles/classes/join", json={"code": "X"}), 404)
+        assert who.post("/identity/tokens", json={"name": "t", "scopes": ["me"]}).is_success
+    made = boss.post("/profiles/classes", json={"name": "c"}).json()["id"]
+    assert boss.patch(f"/profiles/subjects/{subject}/quotas", json={"cpu": 1}).status_code == 204
+    for query in (
+        {"subject": subject, "action": "class.join"},
+        {"subject": subject, "action": "token.create"},
+        {"action": "class.create", "target": made},
+        {"action": "quota.set", "target": f"subject:{subject}"},
+    ):
+        records = boss.get("/audit", params=query).json()["records"]
+        assert [record["address"] for record in records] == ["127.0.0.1"], query
 
 
 def test_accounts_can_not_be_counted_by_logging_in(central: Central, ann: httpx.Client) -> None:

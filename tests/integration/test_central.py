@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -215,3 +216,52 @@ def test_guessed_tokens_count_against_where_they_come_from(fresh_cli: CommandLin
         assert int(last.headers["Retry-After"]) > 0
         # Who is known pays nothing for the neighbour.
         assert [ann.get("/me").status_code for _ in range(8)] == [200] * 8
+
+
+def test_many_tokens_are_one_persons(fresh_cli: CommandLine) -> None:
+    """Who has more tokens may ask no more, at once or in a minute; nor is whose they are told."""
+    options = (
+        "--Gateway.requests_per_minute=60",
+        "--Gateway.burst=20",
+        "--Gateway.open_requests=2",
+    )
+    with central_gateway(fresh_cli, *options) as central, contextlib.ExitStack() as stack:
+        ann = stack.enter_context(central.registered("ann@example.org"))
+        programs = []
+        for number in range(3):
+            made = ann.post("/identity/tokens", json={"name": str(number), "scopes": ["*"]})
+            programs.append(stack.enter_context(central.client(made.json()["secret"])))
+        answers = [program.get("/me") for program in programs]
+        assert [answer.status_code for answer in answers] == [200] * 3
+        assert not any("pgcellar-subject" in answer.headers for answer in answers)
+        slow = {"id": "s", "source": "select pg_sleep(60)"}
+        run = ann.post("/runs", json={**RUN, "cells": [slow], "head": 0}).json()["id"]
+        for program in programs[:2]:
+            followed = stack.enter_context(program.stream("GET", f"/runs/{run}/events"))
+            assert followed.status_code == 200
+        assert programs[2].get("/me").status_code == 429
+        stack.pop_all().close()
+    with central_gateway(fresh_cli, *options) as central, contextlib.ExitStack() as stack:
+        bob = stack.enter_context(central.registered("bob@example.org"))
+        programs = [bob]
+        for number in range(4):
+            made = bob.post("/identity/tokens", json={"name": str(number), "scopes": ["*"]})
+            programs.append(stack.enter_context(central.client(made.json()["secret"])))
+        statuses = [program.get("/me").status_code for _ in range(8) for program in programs]
+        assert statuses[-5:] == [429] * 5
+
+
+def test_who_reads_does_not_write(central: Central) -> None:
+    """A token for `runs:read` sees runs, and nothing else; nor does it begin any."""
+    with central.registered("reader@example.org") as ann:
+        run = ann.post("/runs", json=RUN).json()["id"]
+        result(ann, run)
+        made = ann.post("/identity/tokens", json={"name": "r", "scopes": ["runs:read"]}).json()
+        with central.client(made["secret"]) as program:
+            assert program.get("/runs").status_code == 200
+            assert program.get(f"/runs/{run}/events").status_code == 200
+            assert program.get(f"/runs/{run}/result").status_code == 200
+            assert program.post("/runs", json=RUN).status_code == 403
+            assert program.post(f"/runs/{run}/cancel").status_code == 403
+            for path in ("/files", "/states", "/audit", "/identity/tokens", "/profiles/me"):
+                assert program.get(path).status_code == 403, path

@@ -421,6 +421,49 @@ async def test_upgrading_keeps_the_subject(idp: composing.Parts, acts: Acts, add
     assert len(acts.named("account.upgrade")) == 1
 
 
+async def test_signing_up_ends_the_sessions_before(idp: composing.Parts, address: str) -> None:
+    """Who gave somebody an anonymous identity, and kept its tokens, has no registered one."""
+    guest = await idp.idp.anonymous(address)
+    who = await identity(idp, guest)
+    upgraded = await idp.idp.upgrade(who, {"email": email(), "password": PASSWORD}, address)
+    with pytest.raises(errors.Unauthenticated, match="revoked"):
+        await identity(idp, guest)
+    with pytest.raises(errors.Unauthenticated):
+        await idp.management.renew(guest["refresh_token"], address)
+    assert (await identity(idp, upgraded)).subject == who.subject
+
+
+async def test_nobody_signs_up_as_an_administrator(
+    control: database.ControlDatabase, acts: Acts, address: str
+) -> None:
+    """An address proves nothing: the one that the settings name is an administrator's to give."""
+    boss = email()
+    idp = replica(control, acts, administrators=[f"password:{boss.upper()}"])
+    login = {"email": boss, "password": PASSWORD}
+    with pytest.raises(errors.Forbidden, match="Nobody can register"):
+        await idp.idp.register(login, address)
+    guest = await identity(idp, await idp.idp.anonymous(address))
+    with pytest.raises(errors.Forbidden, match="Nobody can register"):
+        await idp.idp.upgrade(guest, {**login, "email": f" {boss.title()}"}, address)
+    with pytest.raises(errors.Forbidden, match="Only an administrator"):
+        await idp.idp.enroll(guest, login, address)
+    subject = await idp.idp.enroll(ROOT, login, address)
+    tokens = await idp.idp.login("password", login, address)
+    assert tokens["subject"] == subject
+    assert (await identity(idp, tokens)).administers
+    with pytest.raises(errors.Conflict):
+        await idp.idp.enroll(ROOT, login, address)
+    (act,) = acts.named("account.add")
+    assert (act.subject, act.target) == (ROOT.subject, subject)
+
+
+async def test_a_misspelt_administrator_is_named(
+    control: database.ControlDatabase, acts: Acts
+) -> None:
+    with pytest.raises(errors.BadRequest, match="'password:boss', which is no e-mail address"):
+        replica(control, acts, administrators=["password:boss"])
+
+
 async def test_an_upgrade_to_anothers_address_changes_nothing(
     idp: composing.Parts, address: str
 ) -> None:

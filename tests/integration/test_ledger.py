@@ -146,6 +146,9 @@ def test_a_reader_comes_back(http: httpx.Client) -> None:
         text = answer.read().decode()
     assert text.startswith(f'id: {events[-1]["id"]}\ndata: {{"event":"done"')
     assert text.endswith("\n\n")
+    for never in ("x", "1-", "-1", f"1-{len(events) + 1}", "1-999999999"):
+        bad = http.get(f"/accepted/{run}/events", headers={"Last-Event-ID": never})
+        assert bad.status_code == 400, never
     bad = http.get(f"/accepted/{run}/events", headers={"Last-Event-ID": "x"})
     assert (bad.status_code, bad.json()["code"]) == (400, "PC001")
 
@@ -212,6 +215,9 @@ def test_bad_requests(http: httpx.Client) -> None:
         body([]),
         body(["select 1"], deadline="soon"),
         body(["select 1"], deadline=-1),
+        body(["select 1"], deadline=10**400),
+        body(["select 1"], "n" * 5_000),
+        {**body(["select 1"]), "cells": [{"id": "c" * 2_000, "source": "select 1"}]},
         {**body(["select 1"]), "head": 1},
     ):
         answer = http.post("/accepted", json=sent)

@@ -288,6 +288,17 @@ async def test_join_codes_are_not_guessed(parts: handlers.Parts) -> None:
         await parts.classes.join(who, "x", "10.0.0.5")
 
 
+async def test_codes_are_tried_from_a_network_not_an_address(
+    parts: handlers.Parts, control: database.ControlDatabase
+) -> None:
+    """Who has an address of IPv6 has 2⁶⁴ of them."""
+    counted = windows.Windows(control)
+    for last in ("::1", "::2"):
+        with pytest.raises(errors.NotFound):
+            await parts.classes.join(somebody(), "x", f"2001:db8:5:5{last}")
+    assert await counted.used("join:2001:db8:5:5::/64", seconds=600.0) == 2
+
+
 # --- preferences ---------------------------------------------------------------------------------
 
 

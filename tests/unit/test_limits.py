@@ -38,15 +38,16 @@ def test_so_many_at_once() -> None:
 def test_a_token_is_known_while_it_is_taken() -> None:
     now = [0.0]
     known = limits.Known(clock=lambda: now[0])
-    assert "t" not in known
-    known.answered("t", 404)
-    assert "t" in known
-    known.answered("t", 503)
-    assert "t" in known
-    known.answered("t", 401)
-    assert "t" not in known
-    known.answered("t", 200)
+    assert known.subject("t") is None
+    known.answered("t", 404, "ann")
+    assert known.subject("t") == "ann"
+    known.answered("t", 503, None)
+    assert known.subject("t") == "ann"
+    known.answered("t", 401, None)
+    assert known.subject("t") is None
+    known.answered("t", 200, "ann")
     now[0] += 901.0
-    assert "t" not in known
-    known.answered("u", 500)
-    assert "u" not in known
+    assert known.subject("t") is None
+    # The services had not looked at the token yet.
+    known.answered("u", 400, None)
+    assert known.subject("u") is None

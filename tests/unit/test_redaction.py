@@ -100,6 +100,8 @@ def test_deep_details_end() -> None:
         f"alter user r password U&'{SECRET}'",
         f"alter user r password '{SECRET}''{SECRET}'",
         f"alter user r password '{SECRET}",
+        f"alter user r password 'first'\n  '{SECRET}'",
+        f"alter user r password E'first' -- c\n '{SECRET}' valid until 'infinity'",
         f"create user mapping for u server s options (user 'u', password '{SECRET}')",
         f"alter user mapping for u server s options (set password '{SECRET}', token '{SECRET}')",
         f"create server s foreign data wrapper f options (host 'h', \"password\" '{SECRET}')",

@@ -126,6 +126,7 @@ async def test_a_control_database_that_does_not_answer(monkeypatch: pytest.Monke
                 sandboxes=lambda: {"running": 2, "stopped": 1},
                 snapshots=lambda: (3, 4096),
                 active_runs=lambda: 1,
+                queued_runs=lambda: 2,
                 audit=lambda: (0, 1, 2, 3, 4),
                 audit_up=lambda: True,
                 control=control,

@@ -1,10 +1,11 @@
-"""pgcellar.identity.throttle: which addresses are one; and names that are shown."""
+"""Which addresses are one; and names that are shown."""
 
 from __future__ import annotations
 
 import pytest
 
-from pgcellar.identity import providers, throttle
+from pgcellar.identity import providers
+from pgcellar.web import authentication
 
 
 @pytest.mark.parametrize(
@@ -19,7 +20,7 @@ from pgcellar.identity import providers, throttle
     ],
 )
 def test_who_has_an_address_has_its_network(address: str, network: str) -> None:
-    assert throttle.network(address) == network
+    assert authentication.network(address) == network
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,8 @@ from typing import Literal, Protocol
 #: a stranger's, whom nothing but a token makes somebody.
 ADDRESS = "Pgcellar-Address"
 STRANGER = "Pgcellar-Stranger"
+#: By which the services tell that gateway, and it nobody, whose token it was.
+SUBJECT = "Pgcellar-Subject"
 
 Kind = Literal["os", "anonymous", "registered", "service"]
 

@@ -129,6 +129,12 @@ class Remote:
         body = await self._json("GET", "/states")
         return [records.from_json(records.StateInfo, item) for item in body["states"]]
 
+    async def administer(
+        self, method: str, path: str, body: dict[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """A request about accounts, classes, quotas or tokens, and its answer."""
+        return await self._json(method, path, body)
+
     async def state(self, state: str) -> catalogs.StateDetail:
         """The schema of a state that is kept. Raises NotFound."""
         return records.from_json(catalogs.StateDetail, await self._json("GET", f"/states/{state}"))

@@ -19,6 +19,7 @@ from typing import Literal
 
 from pgcellar.api import auditing, errors
 from pgcellar.audit import chain, spool, store
+from pgcellar.web import calls
 
 logger = logging.getLogger(__name__)
 
@@ -114,6 +115,10 @@ class Log:
         """
         if self._closing:
             raise errors.AuditUnavailable("The audit log is closed.")
+        call = calls.current.get()
+        if call is not None and not act.address and call.identity.subject == act.subject:
+            # Where from the request is known to who answers it, and needs not be handed down.
+            act = dataclasses.replace(act, address=call.address)
         at = at or datetime.datetime.now(datetime.UTC)
         done = asyncio.get_running_loop().create_future()
         self._queue.append(_Waiting(act=act, at=at, owed=owed, done=done))

@@ -78,8 +78,8 @@ def redacted(source: str, depth: int = 0) -> str:
         kind = token.lastgroup
         if kind in ("string", "dollar"):
             if telling:
+                # Of one literal that is written in two pieces, `'a' 'b'`, the second is one too.
                 out.append(_masked(piece))
-                telling = False
             else:
                 out.append(_inside(piece, token["tag"], depth))
                 # set_config('x.password', '…'), and the like

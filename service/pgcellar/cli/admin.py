@@ -49,6 +49,9 @@ def _users(actions: argparse._SubParsersAction[argparse.ArgumentParser], run: Ru
     listing.add_argument("--administrators", action="store_true", help="only those who administer")
     listing.add_argument("--limit", type=_limit, default=100, metavar="N", help="accounts to show")
     listing.add_argument("--after", metavar="SUBJECT", help="go on after this account")
+    adding = _action(actions, "add", "make an account; its password is asked for, or read", run)
+    adding.add_argument("email", metavar="ADDRESS", help="an e-mail address, to log in with")
+    adding.add_argument("--name", help="what to call them")
     for name, text in (
         ("show", "show an account"),
         ("disable", "keep somebody out at once: their sessions and tokens end"),

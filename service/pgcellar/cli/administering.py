@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import getpass
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pgcellar.api import client
+from pgcellar.api import client, errors
 from pgcellar.cli import admin
 
 
@@ -19,7 +21,7 @@ async def administer(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps(found))
     else:
-        _print(found)
+        show(found)
     return 0
 
 
@@ -35,6 +37,11 @@ async def _users(service: client.Client, arguments: argparse.Namespace) -> dict[
             limit=str(arguments.limit),
             after=arguments.after,
         )
+    if arguments.action == "add":
+        body = {"email": arguments.email, "password": _password()}
+        if arguments.name is not None:
+            body["name"] = arguments.name
+        return await service.administer("POST", "/identity/accounts", body)
     at = f"/identity/accounts/{arguments.subject}"
     if arguments.action == "show":
         return await service.administer("GET", at)
@@ -43,6 +50,16 @@ async def _users(service: client.Client, arguments: argparse.Namespace) -> dict[
     else:
         wanted = {"disabled": arguments.action == "disable"}
     return await service.administer("PATCH", at, wanted)
+
+
+def _password() -> str:
+    """A new password: typed twice, or the first line of what comes in. Raises BadRequest."""
+    if not sys.stdin.isatty():
+        return sys.stdin.readline().rstrip("\n")
+    first, second = (getpass.getpass(text) for text in ("Password: ", "Again: "))
+    if first != second:
+        raise errors.BadRequest("These are two passwords.", hint="Type the same one twice.")
+    return first
 
 
 async def _classes(service: client.Client, arguments: argparse.Namespace) -> dict[str, Any]:
@@ -112,7 +129,7 @@ _AREAS = {
 # --- for a person ----------------------------------------------------------------------------
 
 
-def _print(found: Mapping[str, Any]) -> None:
+def show(found: Mapping[str, Any]) -> None:
     """Plain members as lines; lists of objects as tables below them."""
     plain = {
         name: value

@@ -91,12 +91,12 @@ def parser() -> argparse.ArgumentParser:
         ("states", "list the states that are kept", _states),
         ("gc", "reconcile and evict states down to the limits", _gc),
         ("doctor", "what this machine offers, and what is missing", _doctor),
-        ("token", "access tokens", _token),
     ):
         command = commands.add_parser(name, help=text)
         command.add_argument("--json", action="store_true", help="print one JSON object")
         command.set_defaults(run=work)
 
+    _add_token(commands.add_parser("token", help="your personal access tokens"))
     _add_audit(commands.add_parser("audit", help="the audit log"))
 
     admin.add(commands.add_parser("admin", help="people, classes, quotas, tokens, keys"), _admin)
@@ -113,6 +113,25 @@ def parser() -> argparse.ArgumentParser:
     spec.add_argument("--json", action="store_true", help="print one JSON object")
     spec.set_defaults(run=_kernelspec)
     return top
+
+
+def _add_token(token: argparse.ArgumentParser) -> None:
+    token.add_argument("what", nargs="?", default="list", choices=("list", "create", "revoke"))
+    token.add_argument(
+        "name", nargs="?", metavar="NAME|ID", help="what a new one is called; the id of a former"
+    )
+    token.add_argument(
+        "--scope",
+        action="append",
+        metavar="SCOPE",
+        help="what a new one is good for, again for more; `runs` and `files` by default",
+    )
+    token.add_argument("--days", type=_place, default=90, metavar="N", help="how long a new one is")
+    token.add_argument(
+        "--server", metavar="URL", help="on the server at this URL; its token in PGCELLAR_TOKEN"
+    )
+    token.add_argument("--json", action="store_true", help="print one JSON object")
+    token.set_defaults(run=_token)
 
 
 def _add_audit(audit: argparse.ArgumentParser) -> None:
@@ -245,15 +264,9 @@ def _admin(arguments: argparse.Namespace) -> int:
 
 
 def _token(arguments: argparse.Namespace) -> int:
-    answer = {
-        "mode": "embedded",
-        "user": paths.user_name(),
-        "tokens": [],
-        "why": "The service answers this user of the operating system alone, over a Unix socket "
-        "that nobody else can open; there is nothing to log in to, so there are no tokens.",
-    }
-    _show(answer, as_json=arguments.json)
-    return 0
+    from pgcellar.cli import running, tokens
+
+    return running.interruptible(tokens.token(arguments))
 
 
 def _service(arguments: argparse.Namespace) -> int:

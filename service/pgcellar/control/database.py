@@ -183,8 +183,23 @@ def _lost(conn: Connection) -> bool:
 
 @contextlib.contextmanager
 def translated() -> Iterator[None]:
-    """The one place where the driver's loss of the server becomes our error."""
+    """The one place where the driver's errors become ours.
+
+    What a value of somebody's request comes to that PostgreSQL can't take, is that request's fault.
+    """
     try:
         yield
+    except (psycopg.DataError, UnicodeEncodeError) as exc:
+        raise errors.BadRequest(
+            f"The control database can't take a value of this request: {_said(exc)}",
+            hint="Leave out zero bytes, lone surrogates, and numbers and times out of all range.",
+        ) from exc
     except (psycopg.OperationalError, psycopg.InterfaceError) as exc:
         raise errors.ServiceUnavailable(f"The control database can't be used: {exc}") from exc
+
+
+def _said(error: Exception) -> str:
+    """What went wrong, without the value."""
+    if isinstance(error, UnicodeEncodeError):
+        return error.reason
+    return str(error).partition("\n")[0]

@@ -23,7 +23,7 @@ class _AdminHandler(handlers.IdentityHandler):
 
 
 class Accounts(_AdminHandler):
-    """`GET /identity/accounts`."""
+    """`/identity/accounts`."""
 
     async def get(self) -> None:
         """A page of at most `limit`, of those that fit."""
@@ -40,6 +40,12 @@ class Accounts(_AdminHandler):
         self.answer(
             await self.parts.directory.page(self.identity, filters, limit=limit, after=after)
         )
+
+    async def post(self) -> None:
+        """Make one, with an `email` and a `password` to log in with."""
+        subject = await self.parts.idp.enroll(self.identity, self.body(), self.address)
+        self.set_status(201)
+        self.answer(await self.parts.directory.account(self.identity, subject))
 
 
 class Account(_AdminHandler):

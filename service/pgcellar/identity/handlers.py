@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from pgcellar.api import errors, identities
-from pgcellar.identity import composing
+from pgcellar.identity import composing, providers
 from pgcellar.web import authentication, base
 
 #: Logins begun at another server are bound to this browser by it.
@@ -36,6 +36,8 @@ class IdentityHandler(base.BaseHandler):
         found = self.body().get(name)
         if not isinstance(found, str) or not found:
             raise errors.BadRequest(f"The request has no `{name}`.")
+        if not providers.encodable(found):
+            raise errors.BadRequest(f"`{name}` is no text.")
         return found
 
 

@@ -93,7 +93,7 @@ def email(credentials: Mapping[str, Any]) -> str:
     """The address among credentials, in the form that is compared. Raises BadRequest."""
     found = credentials.get("email")
     text = unicodedata.normalize("NFKC", found).strip().casefold() if isinstance(found, str) else ""
-    if len(text) > _MAX_EMAIL or not _EMAIL.fullmatch(text):
+    if len(text) > _MAX_EMAIL or not _EMAIL.fullmatch(text) or not providers.encodable(text):
         raise errors.BadRequest("`email` is no e-mail address.")
     return text
 

@@ -82,6 +82,15 @@ class JupyterServer:
         return External(provider=f"{self.name}:{self._server}", id=username, name=printable(shown))
 
 
+def encodable(text: str) -> bool:
+    """Whether a text can be written: JSON may hold lone surrogates, which can't."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def printable(name: object) -> str:
     """A name as it may be shown: one line, without what controls terminals or text's direction."""
     text = " ".join(unicodedata.normalize("NFC", str(name)).split())

@@ -17,6 +17,7 @@ from pgcellar.identity import (
     store,
     throttle,
 )
+from pgcellar.web import authentication
 
 #: How long somebody stays who comes back within it, in seconds.
 REGISTERED_SECONDS = 30 * 86400.0
@@ -52,7 +53,7 @@ class Idp:
         self._flows = flows
         self._audit = audit
         self._providers = {each.name: each for each in found}
-        self._administrators = frozenset(administrators)
+        self._administrators = frozenset(map(_login_named, administrators))
         self._anonymous = anonymous
         self._registration = registration
         self._issued = issued or throttle.ANONYMOUS
@@ -64,7 +65,7 @@ class Idp:
         """An identity for somebody who has not signed up."""
         if not self._anonymous:
             raise errors.Forbidden("Nobody comes in here without logging in.")
-        await self._attempts.attempt(self._issued, throttle.network(address))
+        await self._attempts.attempt(self._issued, authentication.network(address))
         if self._most and await self._accounts.anonymous() >= self._most:
             raise errors.LimitExceeded(
                 f"There are {self._most} anonymous people here, which is the most there may be.",
@@ -82,7 +83,7 @@ class Idp:
     ) -> dict[str, Any]:
         """A session for whose credentials these are."""
         known = self.provider(provider)
-        where = throttle.network(address)
+        where = authentication.network(address)
         tried = (where, passwords.email(credentials)) if provider == "password" else None
         if not known.vouched:
             await self._attempts.attempt(throttle.ADDRESS, where)
@@ -108,6 +109,36 @@ class Idp:
         await self._write("account.register", account, address)
         return await self._open(account, login)
 
+    async def enroll(
+        self, who: identities.Identity, credentials: Mapping[str, Any], address: str
+    ) -> str:
+        """An account with an address and a password, made by an administrator; its subject.
+
+        Whoever knows the password logs in. Raises Conflict if the address has an account.
+        """
+        if not who.administers:
+            raise errors.Forbidden("Only an administrator may make others' accounts.")
+        known = self.provider("password")
+        assert isinstance(known, passwords.Passwords)
+        login = await known.new(credentials)
+        account = store.Account(
+            subject=_subject(), kind="registered", name=_name(credentials, login.external)
+        )
+        await self._accounts.add(account, login)
+        await self._audit.write(
+            auditing.Act(
+                subject=who.subject,
+                name=who.name,
+                kind=who.kind,
+                action="account.add",
+                target=account.subject,
+                outcome="done",
+                address=address,
+                token=who.token,
+            )
+        )
+        return account.subject
+
     async def upgrade(
         self, who: identities.Identity, credentials: Mapping[str, Any], address: str
     ) -> dict[str, Any]:
@@ -128,7 +159,7 @@ class Idp:
     async def finish(self, provider: str, state: str, code: str, address: str) -> dict[str, Any]:
         """A session for who comes back from there."""
         known = self._open_id(provider)
-        await self._attempts.attempt(throttle.ADDRESS, throttle.network(address))
+        await self._attempts.attempt(throttle.ADDRESS, authentication.network(address))
         flow = await self._flows.take(state, provider)
         try:
             if flow is None:
@@ -163,7 +194,13 @@ class Idp:
         known = self.provider("password")
         if not self._registration or not isinstance(known, passwords.Passwords):
             raise errors.Forbidden("Nobody can register here.")
-        await self._attempts.attempt(throttle.REGISTER, throttle.network(address))
+        await self._attempts.attempt(throttle.REGISTER, authentication.network(address))
+        if f"{known.name}:{passwords.email(credentials)}" in self._administrators:
+            # Nothing shows whose an address is, and whoever logs in with this one administers.
+            raise errors.Forbidden(
+                "Nobody can register this address.",
+                hint="Whoever runs the service can: `pgcellar admin users add ADDRESS`.",
+            )
         return await known.new(credentials)
 
     async def _enter(
@@ -195,6 +232,8 @@ class Idp:
         if not await self._accounts.upgrade(subject, name, login):
             raise errors.Conflict("Only an anonymous identity can be upgraded.")
         account = store.Account(subject=subject, kind="registered", name=name)
+        # Who had the anonymous identity's tokens besides has not signed up.
+        await self._sessions.end(subject)
         await self._write("account.upgrade", account, address)
         return await self._open(account, login)
 
@@ -230,6 +269,19 @@ class Idp:
 
 def _subject() -> str:
     return f"s_{secrets.token_hex(16)}"
+
+
+def _login_named(text: str) -> str:
+    """A login as the settings name it, in the form that is compared."""
+    provider, _, external = text.partition(":")
+    if provider != "password":
+        return text
+    try:
+        return f"{provider}:{passwords.email({'email': external})}"
+    except errors.BadRequest as exc:
+        raise errors.BadRequest(
+            f"c.Identity.administrators names {text!r}, which is no e-mail address."
+        ) from exc
 
 
 def _name(credentials: Mapping[str, Any], address: str) -> str:

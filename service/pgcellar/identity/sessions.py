@@ -79,6 +79,11 @@ class Sessions:
             )
         return await self._tokens(await self._account(grant.subject), grant, refresh=new)
 
+    async def end(self, subject: str) -> None:
+        """End all sessions of a subject."""
+        await self._grants.revoke(subject)
+        self.forget()
+
     async def exchange(self, secret: str) -> dict[str, Any]:
         """An access token for a personal one. Raises Unauthenticated."""
         grant = await self._personal(secret)

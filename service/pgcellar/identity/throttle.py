@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import ipaddress
 import math
 
 from pgcellar.api import errors
@@ -52,19 +51,6 @@ class Throttle:
     async def forgive(self, rate: Rate, *keys: str) -> None:
         """What was counted were no attacks."""
         await self._windows.clear(_key(rate, keys))
-
-
-def network(address: str) -> str:
-    """Who has an address of IPv6 has 2⁶⁴ of them."""
-    try:
-        found = ipaddress.ip_address(address)
-    except ValueError:
-        return address
-    if isinstance(found, ipaddress.IPv6Address):
-        if found.ipv4_mapped is not None:
-            return str(found.ipv4_mapped)
-        return str(ipaddress.ip_network((found, 64), strict=False))
-    return str(found)
 
 
 def _key(rate: Rate, keys: tuple[str, ...]) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 from pgcellar.api import auditing, errors, identities, quotas
 from pgcellar.control import windows
 from pgcellar.profiles import class_store, service
+from pgcellar.web import authentication
 
 #: Letters and digits that nobody mistakes when they are read from a blackboard: 10 have 49 bits.
 _ALPHABET = "23456789ABCDEFGHJKMNPQRSTVWXYZ"
@@ -98,7 +99,8 @@ class Classes:
 
     async def join(self, who: identities.Identity, code: object, address: str) -> dict[str, Any]:
         """Become a student of the class with this code. Raises NotFound; LimitExceeded."""
-        for key, count in ((who.subject, _TRIES), (address, _TRIES_OF_ADDRESS)):
+        where = authentication.network(address)
+        for key, count in ((who.subject, _TRIES), (where, _TRIES_OF_ADDRESS)):
             taken = await self._windows.take(f"join:{key}", amount=1, limit=count, seconds=_SECONDS)
             if not taken.admitted:
                 raise errors.LimitExceeded(

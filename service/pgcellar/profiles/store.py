@@ -48,8 +48,6 @@ class ProfileStore:
             )
         except psycopg.errors.CheckViolation as exc:
             raise errors.BadRequest("All preferences together may take 64 KiB.") from exc
-        except psycopg.DataError as exc:
-            raise errors.BadRequest("PostgreSQL can't keep these preferences.") from exc
         return dict(rows[0]["preferences"])
 
     async def remove(self, subject: str) -> None:

@@ -14,7 +14,7 @@ import dataclasses
 import datetime
 import logging
 import secrets
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 
 from pgcellar.api import errors, gathering, records
 from pgcellar.runner import ledger_store, recordings, requests, service
@@ -27,6 +27,8 @@ KEPT = datetime.timedelta(days=7)
 KEPT_BYTES = 1 << 30
 _LOOK_BYTES = 64 << 20
 _PRUNE_SECONDS = 600.0
+#: Seconds that a run may be given: longer, its deadline would be none.
+MAX_DEADLINE = 30 * 86400.0
 #: Seconds until the control database is tried again.
 _AGAIN_SECONDS = 1.0
 
@@ -67,6 +69,8 @@ class Ledger:
         self._queued_each = queued_each
         self._spend = spend
         self._live: dict[str, _Live] = {}
+        #: Runs of each owner that are being taken down.
+        self._coming: collections.Counter[str] = collections.Counter()
         #: Bytes that each owner's runs gave since they were looked at.
         self._given: collections.Counter[str] = collections.Counter()
         self._pruner: asyncio.Task[None] | None = None
@@ -107,24 +111,26 @@ class Ledger:
         or Conflict where the key named another request.
         """
         requests.check(request)
-        if deadline is not None and not 0 < deadline < float("inf"):
-            raise errors.BadRequest("The deadline is a number of seconds above 0.")
+        if deadline is not None and not 0 < deadline <= MAX_DEADLINE:
+            raise errors.BadRequest(
+                f"The deadline is a number of seconds above 0, up to {MAX_DEADLINE:.0f}."
+            )
         run = ledger_store.Accepted(
             id=secrets.token_hex(16), owner=owner, key=key, request=request, deadline=deadline
         )
         known = None if key is None else await self._known(run)
         if known is not None:
             return known, False
-        self._admit(owner)
-        if admit is not None:
-            await admit()
-        made = await self._store.add(run)
-        if made is None:
-            known = await self._known(run)
-            assert known is not None
-            return known, False
-        self._begin(run)
-        return made, True
+        with self._place(owner):
+            if admit is not None:
+                await admit()
+            made = await self._store.add(run)
+            if made is not None:
+                self._begin(run)
+                return made, True
+        known = await self._known(run)
+        assert known is not None
+        return known, False
 
     async def info(self, owner: str, identity: str) -> records.RunInfo:
         """How an owner's run stands. Raises NotFound."""
@@ -175,6 +181,11 @@ class Ledger:
             if kept is None:
                 raise errors.NotFound(f"What run {identity} gave is not kept any more.")
             recording = recordings.Recording(*kept, over=True)
+        if attempt == recording.attempt and index > len(recording.lines):
+            raise errors.BadRequest(
+                f"Run {identity} has no event {after} yet.",
+                hint="Give the id of the last event you had, or none.",
+            )
         async for line in recording.follow(attempt, index):
             yield line
 
@@ -213,15 +224,27 @@ class Ledger:
             return run
         return dataclasses.replace(run, status="running")
 
+    @contextlib.contextmanager
+    def _place(self, owner: str) -> Iterator[None]:
+        """While this is held a run is taken down: it counts as one. Raises LimitExceeded."""
+        self._admit(owner)
+        self._coming[owner] += 1
+        try:
+            yield
+        finally:
+            self._coming[owner] -= 1
+            if not self._coming[owner]:
+                del self._coming[owner]
+
     def _admit(self, owner: str) -> None:
-        own = sum(live.run.owner == owner for live in self._live.values())
+        own = sum(live.run.owner == owner for live in self._live.values()) + self._coming[owner]
         if own >= self._queued_each:
             raise errors.LimitExceeded(
                 f"{own} runs of yours are not over yet, which is the most there may be.",
                 hint="Wait for one, or cancel one.",
                 retry_after=1.0,
             )
-        if len(self._live) >= self._queued:
+        if len(self._live) + self._coming.total() >= self._queued:
             raise errors.LimitExceeded(
                 "The service has as many runs waiting as it takes.", retry_after=5.0
             )

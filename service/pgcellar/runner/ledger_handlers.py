@@ -20,6 +20,8 @@ MAX_PAGE = 200
 _DEFAULT_PAGE = 50
 _NDJSON, _SSE = "application/x-ndjson", "text/event-stream"
 _KEY = 255
+#: Characters of what an answer gives as `next`, at most.
+_CURSOR = 300
 
 
 class LedgerHandler(base.BaseHandler):
@@ -176,9 +178,11 @@ def _unpacked(cursor: str) -> tuple[str, str] | None:
     if not cursor:
         return None
     try:
+        if len(cursor) > _CURSOR:
+            raise ValueError
         created, identity = json.loads(base64.urlsafe_b64decode(cursor.encode()))
         datetime.datetime.fromisoformat(created)
-    except (ValueError, TypeError) as exc:
+    except (ValueError, TypeError, RecursionError) as exc:
         raise errors.BadRequest(
             "`after` is not what an answer gave as `next`.", hint="Leave it out to begin anew."
         ) from exc

@@ -12,6 +12,9 @@ from pgcellar.notebook import cells, dialects, statements
 
 #: Characters; parsing takes about a second for ten million of them.
 LONG_CELL = 200_000
+#: Names stand in every list of runs: a path's length, and more than Jupyter gives a cell.
+MAX_NOTEBOOK = 4_096
+MAX_ID = 1_000
 _TYPES: Mapping[str, Any] = {
     "notebook": str,
     "head": int,
@@ -64,6 +67,10 @@ def check(request: records.RunRequest) -> None:
     _check_types(request)
     if not request.notebook:
         raise errors.BadRequest("The request names no notebook.")
+    if len(request.notebook) > MAX_NOTEBOOK or any(len(c.id) > MAX_ID for c in request.cells):
+        raise errors.BadRequest(
+            f"A notebook's name has at most {MAX_NOTEBOOK} characters, a cell's id {MAX_ID}."
+        )
     if not statements.readable("".join((request.notebook, *(cell.id for cell in request.cells)))):
         raise errors.BadRequest(
             "The notebook's name, or a cell's id, has characters that PostgreSQL can't keep.",

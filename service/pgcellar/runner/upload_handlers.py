@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from pgcellar.api import errors
 from pgcellar.runner import uploads
@@ -10,6 +12,8 @@ from pgcellar.web import base
 
 #: Chunks of one file: 40 GiB of them.
 _MAX_CHUNKS = 10_000
+
+T = TypeVar("T")
 
 
 class UploadHandler(base.BaseHandler):
@@ -20,6 +24,12 @@ class UploadHandler(base.BaseHandler):
     def initialize(self, files: uploads.Uploads) -> None:
         """See the routes in `pgcellar.routing`."""
         self.files = files
+
+    async def work(self, what: Callable[..., T], *arguments: Any) -> T:
+        """What comes of something that is done with the caller's files, in a thread."""
+        owner = self.identity.subject
+        async with self.files.turn(owner):
+            return await asyncio.to_thread(what, owner, *arguments)
 
     def digests(self) -> tuple[str, ...]:
         """The member `chunks` of the request. Raises BadRequest."""
@@ -36,8 +46,7 @@ class Chunk(UploadHandler):
 
     async def put(self, digest: str) -> None:
         """Keep a chunk."""
-        owner = self.identity.subject
-        await asyncio.to_thread(self.files.put, owner, digest, self.request.body)
+        await self.work(self.files.put, digest, self.request.body)
         self.answer({})
 
 
@@ -46,9 +55,7 @@ class Missing(UploadHandler):
 
     async def post(self) -> None:
         """Which chunks have to be sent."""
-        owner = self.identity.subject
-        found = await asyncio.to_thread(self.files.missing, owner, self.digests())
-        self.answer({"missing": found})
+        self.answer({"missing": await self.work(self.files.missing, self.digests())})
 
 
 class Files(UploadHandler):
@@ -56,7 +63,7 @@ class Files(UploadHandler):
 
     async def get(self) -> None:
         """The caller's files."""
-        self.answer({"files": await asyncio.to_thread(self.files.listed, self.identity.subject)})
+        self.answer({"files": await self.work(self.files.listed)})
 
 
 class File(UploadHandler):
@@ -64,11 +71,10 @@ class File(UploadHandler):
 
     async def put(self, name: str) -> None:
         """Make a file of chunks."""
-        owner = self.identity.subject
-        self.answer(await asyncio.to_thread(self.files.assemble, owner, name, self.digests()))
+        self.answer(await self.work(self.files.assemble, name, self.digests()))
 
     async def delete(self, name: str) -> None:
         """Remove a file."""
-        await asyncio.to_thread(self.files.remove, self.identity.subject, name)
+        await self.work(self.files.remove, name)
         self.set_status(204)
         self.finish()

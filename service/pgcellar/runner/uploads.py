@@ -6,6 +6,7 @@ what is there already does not travel. Each owner has a folder; nothing in it is
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import dataclasses
 import errno
@@ -15,7 +16,9 @@ import pathlib
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+import time
+import weakref
+from collections.abc import AsyncIterator, Collection, Iterator, Sequence
 from typing import BinaryIO, TypeVar, cast
 
 from pgcellar.api import errors, identities, records
@@ -24,6 +27,11 @@ from pgcellar.api import errors, identities, records
 CHUNK_BYTES = 4 << 20
 #: Bytes of chunks and files that one owner may keep.
 OWNER_BYTES = 2 << 30
+#: Seconds after which a chunk that nobody asked for goes where room is needed: it was for a file
+#: that is made by now, or never will be.
+STALE_SECONDS = 3600.0
+#: Requests that work on files at a time, of all owners: the threads are for others too.
+_AT_ONCE = 3
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 #: A name, or names with slashes between; none begins with a dot.
 _NAME = re.compile(r"[^\x00-\x1f\x7f/\\.][^\x00-\x1f\x7f/\\]{0,99}")
@@ -33,11 +41,21 @@ R = TypeVar("R", records.RunRequest, records.PageRequest)
 
 
 class Uploads:
-    """See the module. `folder` holds all owners' folders."""
+    """See the module. `folder` holds all owners' folders; each may have `most` bytes in it."""
 
-    def __init__(self, folder: pathlib.Path) -> None:
+    def __init__(self, folder: pathlib.Path, *, most: int = OWNER_BYTES) -> None:
         self._folder = folder
+        self._most = most
         self._used: dict[str, int] = {}
+        self._slots = asyncio.Semaphore(_AT_ONCE)
+        self._turns: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
+
+    @contextlib.asynccontextmanager
+    async def turn(self, owner: str) -> AsyncIterator[None]:
+        """While this is held nobody else counts, or changes, what an owner has."""
+        lock = self._turns.setdefault(owner, asyncio.Lock())
+        async with lock, self._slots:
+            yield
 
     def confined(self, identity: identities.Identity, request: R) -> R:
         """The request with the folder that this identity's notebooks may read.
@@ -57,7 +75,7 @@ class Uploads:
     def missing(self, owner: str, digests: Sequence[str]) -> list[str]:
         """Those of the chunks that have to be sent. Raises BadRequest."""
         return [
-            digest for digest in dict.fromkeys(digests) if not self._chunk(owner, digest).exists()
+            digest for digest in dict.fromkeys(digests) if not _touched(self._chunk(owner, digest))
         ]
 
     def put(self, owner: str, digest: str, data: bytes) -> None:
@@ -69,12 +87,12 @@ class Uploads:
             raise errors.BadRequest(
                 "The chunk's SHA-256 is not the one it was sent under.", hint="Send it again."
             )
-        if path.exists():
+        if _touched(path):
             return
-        self._admit(owner, len(data))
+        used = self._admit(owner, len(data))
         with _writing(path) as file:
             file.write(data)
-        self._used[owner] += len(data)
+        self._used[owner] = used + len(data)
 
     def assemble(self, owner: str, name: str, digests: Sequence[str]) -> dict[str, object]:
         """Make a file of chunks, in the place of one of that name; what it is now.
@@ -95,7 +113,7 @@ class Uploads:
             )
         chunks = [self._chunk(owner, digest) for digest in digests]
         size = sum(chunk.stat().st_size for chunk in chunks)
-        self._admit(owner, size)
+        self._admit(owner, size, frozenset(digests))
         whole = hashlib.sha256()
         with _writing(self._files(owner).joinpath(*parts)) as file:
             for chunk in chunks:
@@ -103,7 +121,7 @@ class Uploads:
                 whole.update(data)
                 file.write(data)
         # What it may have taken the place of counts no more.
-        self._used.pop(owner)
+        self._used.pop(owner, None)
         return {"name": name, "bytes": size, "sha256": whole.hexdigest()}
 
     def listed(self, owner: str) -> list[dict[str, object]]:
@@ -141,15 +159,44 @@ class Uploads:
             raise errors.BadRequest("A chunk's name is its SHA-256 in 64 small hexadecimal digits.")
         return self._home(owner) / "chunks" / digest
 
-    def _admit(self, owner: str, size: int) -> None:
-        if owner not in self._used:
+    def _admit(self, owner: str, size: int, needed: Collection[str] = ()) -> int:
+        """How many bytes an owner has, if so many more may come. Raises LimitExceeded."""
+        used = self._used.get(owner)
+        if used is None:
             files = (path for path in self._home(owner).rglob("*") if path.is_file())
-            self._used[owner] = sum(path.stat().st_size for path in files)
-        if self._used[owner] + size > OWNER_BYTES:
+            used = sum(path.stat().st_size for path in files)
+        if used + size > self._most:
+            used -= self._drop_stale(owner, used + size - self._most, needed)
+        self._used[owner] = used
+        if used + size > self._most:
             raise errors.LimitExceeded(
-                f"Your files would take more than {OWNER_BYTES >> 20} MiB.",
-                hint="Remove files that are not needed any more.",
+                f"Your files would take more than {self._most >> 20} MiB.",
+                hint="Remove files that are not needed any more. Chunks that were sent count too,"
+                f" until {STALE_SECONDS / 60:.0f} minutes after they were asked for last.",
             )
+        return used
+
+    def _drop_stale(self, owner: str, wanted: int, needed: Collection[str]) -> int:
+        """Drop chunks that nobody asked for lately until so many bytes are free; how many are."""
+        latest = time.time() - STALE_SECONDS
+        found = [(path.stat(), path) for path in (self._home(owner) / "chunks").glob("[0-9a-f]*")]
+        freed = 0
+        for stat, path in sorted(found, key=lambda each: each[0].st_mtime):
+            if freed >= wanted or stat.st_mtime > latest:
+                break
+            if path.name not in needed:
+                path.unlink()
+                freed += stat.st_size
+        return freed
+
+
+def _touched(path: pathlib.Path) -> bool:
+    """Whether a chunk is there, which is asked for now."""
+    try:
+        os.utime(path)
+    except FileNotFoundError:
+        return False
+    return True
 
 
 @contextlib.contextmanager

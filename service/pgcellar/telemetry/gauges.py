@@ -24,6 +24,8 @@ class Sources:
     #: How many snapshots there are, and their bytes.
     snapshots: Callable[[], tuple[int, int]]
     active_runs: Callable[[], int]
+    #: Accepted runs that wait for their turn.
+    queued_runs: Callable[[], int]
     #: Acts that wait to be written; entries in the spool, their bytes, and how many bytes it may
     #: take; entries lost.
     audit: Callable[[], tuple[int, int, int, int, int]]
@@ -68,6 +70,7 @@ class Gauges(registry.Collector):
             ("pgcellar_snapshots", "Snapshots of running sandboxes.", count),
             ("pgcellar_snapshot_bytes", "Their logical size, shared extents included.", size),
             ("pgcellar_runs_active", "Runs and pages under way.", sources.active_runs()),
+            ("pgcellar_runs_queued", "Accepted runs that wait.", sources.queued_runs()),
             ("pgcellar_control_up", "Whether the control database answers.", self._control_up),
             ("pgcellar_audit_up", "Whether the audit log's database does.", sources.audit_up()),
             ("pgcellar_audit_queue", "Acts that wait for their transaction.", waiting),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import ipaddress
 import os
 import socket
 import struct
@@ -64,6 +65,19 @@ def address(request: tornado.httputil.HTTPServerRequest) -> str:
     if _peer_uid(request) is None:
         return request.remote_ip or ""
     return request.headers.get(identities.ADDRESS, "")[:_MAX_ADDRESS]
+
+
+def network(address: str) -> str:
+    """What is counted as one address: who has one of IPv6 has 2⁶⁴ of them."""
+    try:
+        found = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    if isinstance(found, ipaddress.IPv6Address):
+        if found.ipv4_mapped is not None:
+            return str(found.ipv4_mapped)
+        return str(ipaddress.ip_network((found, 64), strict=False))
+    return str(found)
 
 
 def owner() -> identities.Identity:

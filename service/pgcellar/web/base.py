@@ -32,8 +32,16 @@ class BaseHandler(tornado.web.RequestHandler):
             return
         how: authentication.Authentication = self.settings["pgcellar_authentication"]
         self.identity = await how.identify(self.request)
+        self._name_subject()
         calls.begin(self.request, self.identity)
-        self.allow(self.scope)
+        # Where a scope has no part of its own, reading is one.
+        reads = self.request.method in ("GET", "HEAD") and ":" not in self.scope
+        self.allow(f"{self.scope}:read" if reads else self.scope)
+
+    def _name_subject(self) -> None:
+        """Tell the gateway whose request it was: it counts what each one asks."""
+        if identities.STRANGER in self.request.headers and hasattr(self, "identity"):
+            self.set_header(identities.SUBJECT, self.identity.subject)
 
     @property
     def quotas(self) -> quotas.Quotas:
@@ -44,8 +52,10 @@ class BaseHandler(tornado.web.RequestHandler):
     def allow(self, scope: str) -> None:
         """Raise Forbidden unless the request's token has a scope."""
         if not self.identity.may(scope):
+            lacking = dict.fromkeys((scope.removesuffix(":read"), scope))
             raise errors.Forbidden(
-                f"This token may not do that: it lacks the scope `{scope}`.",
+                "This token may not do that: it lacks the scope "
+                f"{' or '.join(f'`{each}`' for each in lacking)}.",
                 hint="Make a token with that scope.",
             )
 
@@ -76,7 +86,12 @@ class BaseHandler(tornado.web.RequestHandler):
         return int(text)
 
     def unchanging(self) -> None:
-        """What is answered here never changes: Tornado's ETag of it may be kept."""
+        """What is answered here never changes: Tornado's ETag of it may be kept.
+
+        But only for who asked: ids of states are the same for everybody, and a browser may be many
+        people's.
+        """
+        self.set_header("Vary", "Authorization, Cookie")
         self.set_header("Cache-Control", "private, max-age=31536000, immutable")
 
     def answer(self, body: dict[str, Any]) -> None:
@@ -101,6 +116,7 @@ class BaseHandler(tornado.web.RequestHandler):
         else:
             problem = problems.plain(status_code)
         self.set_status(problem.status)
+        self._name_subject()
         for name, value in problem.headers:
             self.set_header(name, value)
         self.set_header("Content-Type", problems.CONTENT_TYPE)
