@@ -59,9 +59,12 @@ def test_below_an_edit_it_is_written_first(
 
 
 def test_not_if_somebody_else_changed_it(cellar: cellars.Cellar, tmp_path: pathlib.Path) -> None:
-    """From the top it would be written over."""
+    """From the top it would be written over; and not if nobody ever wrote it."""
     cells = [*CELLS["copy"], READERS["copy"], "select a from u"]
     where = {"notebook": "changed", "directory": str(tmp_path)}
+    error = cellar.run(cells, 3, **where).done.error
+    assert error is not None
+    assert "not what cell c1" in error.message
     assert cellar.run(cells, 1, **where).done.error is None
     (tmp_path / "x.txt").write_text("7\n")
     error = cellar.run(cells, 3, **where).done.error

@@ -73,9 +73,12 @@ class Files:
             self._written[path] = (stamp(os.fstat(file.fileno())), writer)
 
     def is_of(self, directory: str | None, name: str, writer: str) -> bool:
-        """Whether a file is as this writer left it. Raises FileRefused."""
-        with self.open(directory, name) as (path, file):
-            return self._written.get(path) == (stamp(os.fstat(file.fileno())), writer)
+        """Whether a file is as this writer left it."""
+        try:
+            with self.open(directory, name) as (path, file):
+                return self._written.get(path) == (stamp(os.fstat(file.fileno())), writer)
+        except errors.FileRefused:
+            return False
 
     def path(self, directory: str | None, name: str) -> pathlib.Path:
         """Where a file is, or would be. Raises FileRefused."""

@@ -48,8 +48,8 @@ def check(
                     f"{name}: the same cell writes and reads this file.",
                     hint="Write it in a cell of its own, and run that first.",
                 )
-            by = writer(links[index].before.state, parsed[index])
-            if not opener.is_of(directory, name, by):
+            before = links[index].before.state if index < len(links) else ""
+            if not opener.is_of(directory, name, writer(before, parsed[index])):
                 raise errors.FileRefused(
                     f"{name} is not what cell {named[index].id} above writes to it now.",
                     hint="Run that cell first: what \\copy … to saves is written when its cell"
