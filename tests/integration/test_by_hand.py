@@ -1074,6 +1074,23 @@ CASES = [
         "create table z(a int)",
         "select current_setting('app.o', true)",
     ],
+    # What is planned calls what it declares to be immutable.
+    [
+        "create table log(a int); create function d() returns text language plpgsql immutable as $$ begin insert into log values (1); return 'wrote'; exception when others then return 'refused'; end $$",
+        "prepare p as select d()",
+        "explain (verbose, costs off) execute p",
+        "select count(*) from log",
+    ],
+    # Declared to be immutable, but it changes the session.
+    [
+        "create extension isn version '1.1'",
+        "select isn_weak(true)",
+        "select isn_weak()",
+        "create table t(a int)",
+        "select isn_weak()",
+        "select isn_weak(false)",
+        "select isn_weak()",
+    ],
 ]
 
 

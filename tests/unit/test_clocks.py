@@ -120,6 +120,19 @@ def test_what_shows_the_server() -> None:
         assert not volatile(text), text
 
 
+def test_times_with_the_zone_of_today() -> None:
+    """A time without a zone is given one that in summer is another than in winter."""
+    made = "create table z (a timetz)"
+    for text in (
+        "create table u as select '12:00'::timetz as a",
+        "create table u as select time with time zone '12:00' as a",
+        "create table u as select '12:00'::time(3) with time zone as a",
+    ):
+        assert volatile(text), text
+    assert volatile(made, "insert into z values ('12:00')")
+    assert not volatile("create table z (a time, b timestamp with time zone, c timestamptz)")
+
+
 def test_long_statements() -> None:
     rows = ", ".join(["('2020-01-01', 'some text')"] * (statements.LONG_TEXT // 20))
     assert not volatile("insert into s values ('n' || 'ow')", f"insert into t values {rows}")

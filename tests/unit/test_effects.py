@@ -354,6 +354,8 @@ def test_reads_that_show_a_read_only_transaction() -> None:
         "show transaction_read_only",
         "show all",
         'select U&"\\0066"()',
+        "explain execute p",
+        "explain (verbose) create table u as execute p (1)",
     ):
         assert not predict(text).read_only, text
 

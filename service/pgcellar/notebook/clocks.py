@@ -23,6 +23,8 @@ _CONTINUED = re.compile(r"'\s*\n\s*'")
 _BLANK = re.compile(r"\\[bfnrtv]")
 #: A large object without a number of one's own gets one by chance.
 _NUMBERED = r"\s*\(\s*0*[1-9]\d*\s*[,)]"
+#: Without a zone of its own a text is given that of today: in summer another one than in winter.
+_ZONED_TIME = r"timetz|time\s+(?:\(\s*\d+\s*\)\s*)?with\s+time\s+zone"
 _VOLATILE = re.compile(
     r"\b(?:current_timestamp|current_date|current_time|localtime|localtimestamp"
     r"|clock_timestamp|statement_timestamp|transaction_timestamp|timeofday|random"
@@ -34,7 +36,7 @@ _VOLATILE = re.compile(
     r"|dat(?:frozenxid|minmxid)|mxid_age|inet_(?:client|server)_\w+"
     r"|(?:query|table|schema|database|cursor)_to_xml\w*"
     rf"|lo_creat\b|lo_import|lo_create(?!{_NUMBERED})|lo_from_bytea(?!{_NUMBERED})"
-    r"|ctid|xmin|xmax|cmin|cmax|tableoid|oid|current_query|tablesample)\b"
+    rf"|ctid|xmin|xmax|cmin|cmax|tableoid|oid|current_query|tablesample|{_ZONED_TIME})\b"
     r"|\bage\s*\("
     # A file with other marks than CSV's may hide a word among them.
     r"|\bquote\s+(?:as\s+)?e?'(?!\"')",
@@ -44,8 +46,7 @@ _VOLATILE = re.compile(
 _IMPURE = re.compile(
     r"\b(?:current_\w+|localtime\w*|session_user|system_user|user"
     r"|tablesample|ctid|xmin|xmax|cmin|cmax|tableoid|oid|reg[a-z]+|pg_\w+|information_schema"
-    # In summer another one than in winter.
-    r"|timetz|time\s+(?:\(\s*\d+\s*\)\s*)?with\s+time\s+zone)\b",
+    rf"|{_ZONED_TIME})\b",
     re.IGNORECASE,
 )
 

@@ -44,14 +44,15 @@ _EXECUTES = re.compile(r"\bexecute\b")
 _SETS = re.compile(r"\bset\s+(?!search_path\b)")
 #: A call of set_config that names its setting, in canonical text.
 _CONFIG_NAME = re.compile(r"set_config \( '([^'\\]*)' ,")
+#: What isn accepts was no setting before PostgreSQL 18.
 _UNRESTORABLE = re.compile(
-    r"\bsetseed\b|\bset\s+(?:session\s+|local\s+)?seed\b|'seed'", re.IGNORECASE
+    r"\bsetseed\b|\bisn_weak\b|\bset\s+(?:session\s+|local\s+)?seed\b|'seed'", re.IGNORECASE
 )
 #: Called in a SELECT these change the sequence, the session or its locks; no need to find out.
 _WRITING_WORDS = frozenset({"nextval", "setval"})
 #: Shows the text that was sent, so it must be sent without ours around it.
 _SHOWS_TEXT = "current_query"
-_SESSION_WORDS = frozenset({"set_config", "setseed", "pg_notify"})
+_SESSION_WORDS = frozenset({"set_config", "setseed", "pg_notify", "isn_weak"})
 _ADVISORY = "pg_advisory"
 _TRY_ADVISORY = "pg_try_advisory"
 #: A READ ONLY transaction shows in these, so a statement with one of them must not run in one.
@@ -227,7 +228,10 @@ def predict(statement: statements.Statement) -> Effect:
         name=name,
         plans=_plans(kind, name),
         copies=_copies(kind, node),
-        read_only=words is not None and not words & _SHOWS_READ_ONLY and kind != "VariableShowStmt",
+        read_only=words is not None
+        and not words & _SHOWS_READ_ONLY
+        and kind != "VariableShowStmt"
+        and not (kind == "ExplainStmt" and _executes(node)),
         pure=kind == "SelectStmt"
         and words is not None
         and not clocks.impure(text)
@@ -319,6 +323,11 @@ def _explained(node: dict[str, Any], words: frozenset[str] | None) -> Name:
         return "read"
     ((kind, inner),) = node["query"].items()
     return "write" if kind != "SelectStmt" or _writes(inner) else _by_words(words)
+
+
+def _executes(node: dict[str, Any]) -> bool:
+    """Whether it plans a prepared statement: what that calls, its text does not show."""
+    return any(key == "ExecuteStmt" for key, _ in _members(node))
 
 
 def _writes(node: dict[str, Any]) -> bool:

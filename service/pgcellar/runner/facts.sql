@@ -5,14 +5,15 @@
 with harmless(name) as (select unnest(array[{harmless}]::name[])),
 -- Functions a read could call that may have side effects: all of the user's own, but for trigger
 -- functions and procedures (no read calls those) and C functions that an extension declares to be
--- stable or immutable, unless they run SQL that is given to them.
+-- stable or immutable, unless they run SQL that is given to them, or the extension is known to lie:
+-- isn does before its version 1.3.
 suspect as (
   select p.oid, p.proname
   from pg_catalog.pg_proc p join pg_catalog.pg_language l on l.oid = p.prolang
   where p.oid >= 16384 and p.prokind <> 'p'
     and p.prorettype not in ('pg_catalog.trigger'::pg_catalog.regtype,
                              'pg_catalog.event_trigger'::pg_catalog.regtype)
-    and not (l.lanname in ('c', 'internal') and p.provolatile <> 'v' and exists (
+    and not (l.lanname in ('c', 'internal') and p.provolatile <> 'v' and p.proname <> 'isn_weak' and exists (
       select from pg_catalog.pg_depend d join pg_catalog.pg_extension e on e.oid = d.refobjid
       where d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass and d.objid = p.oid
         and d.deptype = 'e'

@@ -25,6 +25,7 @@ from pgcellar.runner import (
     planning,
     reports,
     results,
+    roundtrips,
     running,
     store,
     workspace,
@@ -333,7 +334,7 @@ class Run:
         self._planner.reroll.discard(index)
         before = instance.mark
         try:
-            self._refuse(parsed)
+            self._refuse(index, context)
             left = len(self._cells) - 1 - index
             async with workspace.patience(self._emit, "Replaying …", cell=cell.id, left=left):
                 done = await self._run_cell(instance, parsed, context, None)
@@ -397,7 +398,7 @@ class Run:
         await self._show_translation()
         begin = time.perf_counter()
         try:
-            self._refuse(parsed)
+            self._refuse(len(self._cells) - 1, context)
             done = await self._run_cell(instance, parsed, context, emit)
             if self._cancelled and not done.mark.sessions:
                 raise results.CellFailed(errors.Cancelled().record(), unharmed=False)
@@ -490,12 +491,31 @@ class Run:
             self._space.drop(self._notebook, instance)
             raise
 
-    def _refuse(self, parsed: cells.ParsedCell) -> None:
+    def _refuse(self, index: int, context: running.Context) -> None:
         """A cell with a statement that can't run in a notebook does not begin."""
+        parsed = self._parsed[index]
+        self._check_files(index, context)
         step = parsed.refused
         if step is not None:
             error = places.in_source(places.refusal(step), parsed)
             raise results.CellFailed(error, unharmed=True)
+
+    def _check_files(self, index: int, context: running.Context) -> None:
+        """Nor does one that reads a file which the notebook would have written otherwise."""
+        if not self._parsed[index].files and self._parsed[index].scanned != "always":
+            return
+        links, _ = self._planner.walk(context)
+        upto = index + 1
+        try:
+            roundtrips.check(
+                context.files,
+                context.directory,
+                links,
+                self._parsed[:upto],
+                self._cells[:upto],
+            )
+        except errors.FileRefused as exc:
+            raise results.CellFailed(exc.record(), unharmed=True) from exc
 
     # --- outcomes ----------------------------------------------------------------------------
 

@@ -38,6 +38,7 @@ from pgcellar.runner import (
     places,
     probes,
     results,
+    roundtrips,
     showings,
     special,
     store,
@@ -175,6 +176,7 @@ class _Run:
         self._undrawn: records.SqlError | None = None
         self.opaque = False
         self.mark = mark
+        self._writer = ""
         self.effect: states.CellEffect = "none"
         self.rows: int | None = None
         self.loaded: list[str] = []
@@ -182,6 +184,7 @@ class _Run:
     async def cell(self, cell: cells.ParsedCell) -> results.CellRun:
         """Run all of a cell."""
         begin = time.perf_counter()
+        self._writer = roundtrips.writer(self.mark.state, cell)
         script = scripts.Script(cell, self.mark.variables, self._context.include)
         index = 0
         while (step := script.next()) is not None:
@@ -378,7 +381,9 @@ class _Run:
         if isinstance(command, copying.Copy):
             await self._check_copied(command)
             with self._context.files.create(self._context.directory, command.file) as file:
-                return await self._read_only(command.sql, dataclasses.replace(output, sink=file))
+                done = await self._read_only(command.sql, dataclasses.replace(output, sink=file))
+            self._context.files.note_writer(self._context.directory, command.file, self._writer)
+            return done
         await special.run(self._session, step.describes, output, expanded=step.expanded)
         return None
 
