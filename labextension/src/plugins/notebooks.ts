@@ -75,7 +75,7 @@ class SqlNotebooks implements ISqlNotebooks {
 }
 
 const plugin: JupyterFrontEndPlugin<ISqlNotebooks> = {
-  id: 'pgcellar-labextension:notebooks',
+  id: 'pgcellar-labextension:plugin',
   description: 'Keeps the kernels of SQL notebooks told of the notebooks’ order.',
   autoStart: true,
   provides: ISqlNotebooks,
