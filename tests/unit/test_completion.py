@@ -209,6 +209,7 @@ def texts(code: str, known: catalog.Catalog = KNOWN) -> list[str]:
         # psql.
         ("\\d|", ["\\d", "\\d+"]),
         ("select 1;\n\\dt|", ["\\dt", "\\dt+"]),
+        ("select 1 \\ex|", ["\\explain"]),
         ("\\d o|", ["orders"]),
         ("\\d shop.|", ["items"]),
         ("\\copy or|", ["orders"]),
