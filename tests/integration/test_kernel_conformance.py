@@ -26,7 +26,7 @@ class TestKernel(jupyter_kernel_test.KernelTests):
     incomplete_code_samples: ClassVar[list[str]] = ["select 'a", "select (1", "do $$ begin"]
     completion_samples: ClassVar[list[dict[str, Any]]] = [
         {"text": "sel", "matches": {"select"}},
-        {"text": "select 1 FR", "matches": {"FROM"}},
+        {"text": "select 1 FRO", "matches": {"FROM"}},
     ]
 
     def setUp(self) -> None:

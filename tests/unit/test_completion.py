@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from pgcellar.api import names
 from pgcellar_kernel import completion
-from pgcellar_kernel.language import catalog, definitions
+from pgcellar_kernel.language import candidates, catalog, definitions
 
 SCHEMA = """
 create schema shop; create schema "Odd";
@@ -209,6 +209,7 @@ def texts(code: str, known: catalog.Catalog = KNOWN) -> list[str]:
         # psql.
         ("\\d|", ["\\d", "\\d+"]),
         ("select 1;\n\\dt|", ["\\dt", "\\dt+"]),
+        ("select 1 \\ex|", ["\\explain"]),
         ("\\d o|", ["orders"]),
         ("\\d shop.|", ["items"]),
         ("\\copy or|", ["orders"]),
@@ -278,7 +279,7 @@ def test_each_match_says_what_it_is() -> None:
     tax = next(match for match in at("select ta|").matches if match.text == "tax")
     assert tax.detail == "tax(amount numeric, rate numeric default 0.2) → numeric"
     moods = next(match for match in at("select 1::mo|").matches)
-    assert moods == completion.Match(text="mood", kind="type", detail="enum: good, bad")
+    assert moods == candidates.Match(text="mood", kind="type", detail="enum: good, bad")
     reply = at("select to| from orders").reply()
     assert reply["matches"][0] == "total"
     assert reply["metadata"]["_jupyter_types_experimental"][0] == {
@@ -336,7 +337,7 @@ _PIECES = st.sampled_from(
 def test_any_text_and_cursor_has_an_answer(code: str, cursor: int) -> None:
     found = completion.complete(code, cursor, KNOWN)
     assert 0 <= found.start <= found.end <= max(len(code), 0)
-    assert len(found.matches) <= completion.MOST
+    assert len(found.matches) <= candidates.MOST
     assert len({match.text for match in found.matches}) == len(found.matches)
 
 

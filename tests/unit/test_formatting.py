@@ -50,6 +50,7 @@ ROOT = pathlib.Path(__file__).parents[2]
         ("select 1 ;  select   2;", "select 1 ;  select 2;"),
         ("-- above\nselect   1;\n-- below", "-- above\nselect 1;\n-- below"),
         ("%%session b\nselect   1", "%%session b\nselect 1"),
+        ("select   a,b from t \\explain   analyze\n", "select a, b from t \\explain   analyze\n"),
         ("select   1 \\gset\n\\echo   a\nselect   2;", "select 1 \\gset\n\\echo   a\nselect 2;"),
     ],
 )

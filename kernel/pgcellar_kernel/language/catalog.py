@@ -133,10 +133,20 @@ class Catalog:
         implied = tuple(each for each in ("pg_temp", SYSTEM) if each not in self.path)
         return (*implied, *self.path)
 
+    @functools.cached_property
+    def _found(self) -> Mapping[str, str]:
+        """The schema in which the search path finds each relation, by its name."""
+        places = {schema: place for place, schema in enumerate(self.searched)}
+        found: dict[str, str] = {}
+        for schema, name in (*self.relations, *self.words.relations):
+            place = places.get(schema)
+            if place is not None and (name not in found or place < places[found[name]]):
+                found[name] = schema
+        return found
+
     def visible(self, schema: str, name: str) -> bool:
         """Whether a relation is found without its schema."""
-        found = self.relation((name,))
-        return found is not None and found.schema == schema
+        return self._found.get(name) == schema
 
     def all_relations(self) -> Iterator[catalogs.RelationInfo]:
         """All relations, PostgreSQL's own last."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 
 from pgcellar.api import catalogs
@@ -13,14 +14,21 @@ Foreign = tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]
 def foreign(relation: catalogs.RelationInfo) -> Iterator[Foreign]:
     """The foreign keys of a table: its columns, the other table's name, and that one's columns."""
     for part in relation.parts:
-        if part.kind != "foreign key":
-            continue
-        items = groups.tree(tokens.tokens(part.definition)).items
-        words = [groups.word(item) for item in items]
-        lists = [item for item in items if isinstance(item, groups.Group)]
-        if "REFERENCES" in words and len(lists) > 1:
-            name, _ = groups.dotted(items, words.index("REFERENCES") + 1)
-            yield _columns(lists[0]), name, _columns(lists[1])
+        found = _read(part.definition) if part.kind == "foreign key" else None
+        if found is not None:
+            yield found
+
+
+# All keys of a schema are looked through at every key stroke behind a JOIN.
+@functools.lru_cache(maxsize=20_000)
+def _read(definition: str) -> Foreign | None:
+    items = groups.tree(tokens.tokens(definition)).items
+    words = [groups.word(item) for item in items]
+    lists = [item for item in items if isinstance(item, groups.Group)]
+    if "REFERENCES" not in words or len(lists) < 2:
+        return None
+    name, _ = groups.dotted(items, words.index("REFERENCES") + 1)
+    return _columns(lists[0]), name, _columns(lists[1])
 
 
 def _columns(group: groups.Group) -> tuple[str, ...]:

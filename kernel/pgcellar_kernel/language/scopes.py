@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 
 from pgcellar.api import catalogs
-from pgcellar_kernel.language import catalog, groups, tokens
+from pgcellar_kernel.language import catalog, groups, shapes, tokens
 
 #: Subqueries in one another whose columns are found out.
 _MAX_DEPTH = 12
@@ -28,7 +28,7 @@ class Source:
     kind: str = "table"
 
 
-Columns = tuple[catalogs.ColumnInfo, ...]
+Columns = shapes.Columns
 Ctes = Mapping[str, Columns]
 
 
@@ -86,13 +86,6 @@ def output(
 #: Words in front of brackets in which FROM is no clause.
 _FROM_IS_ARGUMENT = frozenset({"EXTRACT", "SUBSTRING", "TRIM", "OVERLAY", "POSITION"})
 _SETS = frozenset({"UNION", "INTERSECT", "EXCEPT"})
-#: Words that end a table with its alias.
-_NO_ALIAS = tokens.listed(
-    """ON USING JOIN INNER LEFT RIGHT FULL CROSS NATURAL OUTER WHERE GROUP HAVING WINDOW ORDER LIMIT
-    OFFSET FETCH FOR UNION INTERSECT EXCEPT SET VALUES SELECT FROM RETURNING WHEN DEFAULT OVERRIDING
-    TABLESAMPLE WITH DO ADD ALTER DROP RENAME OWNER ENABLE DISABLE ATTACH DETACH CLUSTER AND OR NOT
-    IS IN LIKE ILIKE BETWEEN CASCADE RESTRICT RESTART CONTINUE TO INTO AS"""
-)
 _ENDS_FROM = tokens.listed(
     """WHERE GROUP HAVING WINDOW ORDER LIMIT OFFSET FETCH FOR UNION INTERSECT EXCEPT SET RETURNING
     SELECT WHEN VALUES FROM"""
@@ -139,13 +132,13 @@ class _Reader:
         recursive = index < len(items) and groups.word(items[index]) == "RECURSIVE"
         index += recursive
         while index < len(items):
-            name = _identifier(items[index])
+            name = shapes.identifier(items[index])
             if name is None:
                 break
             index += 1
             named: list[str] | None = None
             if index < len(items) and isinstance(items[index], groups.Group):
-                named = _names(items[index])
+                named = shapes.names(items[index])
                 index += 1
             while index < len(items) and groups.word(items[index]) in (
                 "AS",
@@ -158,7 +151,7 @@ class _Reader:
             within = cursor is not None and group.holds(cursor)
             if not within or recursive:
                 columns = self.output(group.items, {**known, **found}, depth - 1)
-                found[name] = _renamed(columns, named)
+                found[name] = shapes.renamed(columns, named)
             if within:
                 break
             index += 1
@@ -188,19 +181,19 @@ class _Reader:
         if head == "VALUES":
             row = items[first + 1] if first + 1 < len(items) else None
             width = len(groups.split(row.items)) if isinstance(row, groups.Group) else 0
-            return tuple(_column(f"column{i}") for i in range(1, width + 1))
+            return tuple(shapes.column(f"column{i}") for i in range(1, width + 1))
         if head == "TABLE":
             name, _ = groups.dotted(items, first + 1)
             return self._columns(name, ctes) if name else ()
         rest = items[first + 1 :]
         if head == "SELECT":
-            rest = _until(rest, _SETS)
-        listed = _until(rest, _ENDS_LIST)
+            rest = shapes.until(rest, _SETS)
+        listed = shapes.until(rest, _ENDS_LIST)
         sources = self.sources(
             items if head == "RETURNING" else items[first : first + 1 + len(rest)], ctes, depth - 1
         )
         found: list[catalogs.ColumnInfo] = []
-        for part in groups.split(_without_distinct(listed)):
+        for part in groups.split(shapes.without_distinct(listed)):
             found += self._expression(part, sources, depth)
             if len(found) > _MAX_COLUMNS:
                 break
@@ -222,20 +215,20 @@ class _Reader:
                 for column in source.columns
             ]
         alias = None
-        if len(part) > 1 and (words[-2] == "AS" or _is_alias(part)):
-            alias = _identifier(last)
+        if len(part) > 1 and (words[-2] == "AS" or shapes.is_alias(part)):
+            alias = shapes.identifier(last)
             part = part[: -2 if words[-2] == "AS" else -1]
         if not part:
-            return [_column(alias or "?column?")]
+            return [shapes.column(alias or "?column?")]
         name, end = groups.dotted(part, 0)
         if name and end == len(part):
             known = _find(name, sources)
             return [
                 dataclasses.replace(known, name=alias or known.name)
                 if known is not None
-                else _column(alias or name[-1])
+                else shapes.column(alias or name[-1])
             ]
-        kind = _cast(part)
+        kind = shapes.cast(part)
         if alias is None and name and end < len(part) and isinstance(part[end], groups.Group):
             alias = name[-1]
             found = self._names.routine(name)
@@ -246,7 +239,7 @@ class _Reader:
         elif not kind and name and end + 1 == len(part) and isinstance(part[end], groups.Group):
             routines = self._names.routine(name)
             kind = (routines[0].returns or "") if routines else ""
-        return [_column(alias, kind)]
+        return [shapes.column(alias, kind)]
 
     def sources(self, items: Sequence[groups.Item], ctes: Ctes, depth: int) -> list[Source]:
         """The tables that stand at one level of brackets."""
@@ -266,7 +259,7 @@ class _Reader:
             if begins:
                 if name == "USING" and index < len(items):
                     following = items[index]
-                    if isinstance(following, groups.Group) and not _is_query(following.items):
+                    if isinstance(following, groups.Group) and not shapes.is_query(following.items):
                         continue
                 index = self._from(items, index, ctes, depth, found)
                 previous = groups.word(items[index - 1]) if index else ""
@@ -289,17 +282,17 @@ class _Reader:
             item = items[index]
             if isinstance(item, groups.Group):
                 index += 1
-                if _is_query(item.items):
+                if shapes.is_query(item.items):
                     columns = self.output(item.items, ctes, depth - 1) if depth > 0 else ()
-                    alias, named, index = _alias(items, index)
+                    alias, named, index = shapes.alias(items, index)
                     found.append(Source(
-                        alias=alias or "", columns=_renamed(columns, named), kind="subquery",
+                        alias=alias or "", columns=shapes.renamed(columns, named), kind="subquery",
                     ))  # fmt: skip
                 elif depth > 0:
                     index = self._joined(item, items, index, ctes, depth, found)
             else:
                 name, after = groups.dotted(items, index)
-                if not name or groups.word(items[index]) in _NO_ALIAS:
+                if not name or groups.word(items[index]) in shapes.NO_ALIAS:
                     break
                 index = after
                 function = None
@@ -316,10 +309,10 @@ class _Reader:
                 if function is not None:
                     if groups.word(items[index] if index < len(items) else None) == "WITH":
                         index += 2
-                    alias, named, index = _alias(items, index)
+                    alias, named, index = shapes.alias(items, index)
                     found.append(self._function(name, alias, named))
                 else:
-                    alias, named, index = _alias(items, index)
+                    alias, named, index = shapes.alias(items, index)
                     found.append(self._table(name, alias, named, ctes))
             if index < len(items) and groups.word(items[index]) == ",":
                 index += 1
@@ -340,24 +333,26 @@ class _Reader:
         inner: list[Source] = []
         self._from(group.items, 0, ctes, depth - 1, inner)
         inner += self.sources(group.items, ctes, depth - 1)
-        alias, named, index = _alias(items, index)
+        alias, named, index = shapes.alias(items, index)
         if alias is None:
             found += inner
         else:
             columns = tuple(column for source in inner for column in source.columns)
-            found.append(Source(alias=alias, columns=_renamed(columns, named), kind="subquery"))
+            found.append(
+                Source(alias=alias, columns=shapes.renamed(columns, named), kind="subquery")
+            )
         return index
 
     def _table(
         self, name: tuple[str, ...], alias: str | None, named: list[str] | None, ctes: Ctes
     ) -> Source:
         if len(name) == 1 and name[0] in ctes:
-            columns = _renamed(ctes[name[0]], named)
+            columns = shapes.renamed(ctes[name[0]], named)
             return Source(alias=alias or name[0], columns=columns, written=name, kind="cte")
         relation = self._names.relation(name)
         return Source(
             alias=alias or name[-1],
-            columns=_renamed(relation.columns if relation is not None else (), named),
+            columns=shapes.renamed(relation.columns if relation is not None else (), named),
             relation=relation,
             written=name,
             kind=relation.kind if relation is not None else "table",
@@ -374,7 +369,8 @@ class _Reader:
         columns: Columns = ()
         if returns.upper().startswith("TABLE("):
             columns = tuple(
-                _column(*_named_type(part)) for part in _parts(returns[6:].removesuffix(")"))
+                shapes.column(*shapes.named_type(part))
+                for part in shapes.parts(returns[6:].removesuffix(")"))
             )
         elif returns:
             kind = returns.removeprefix("SETOF ")
@@ -383,17 +379,20 @@ class _Reader:
                 columns = relation.columns
             else:
                 outs = [
-                    _named_type(part.split(None, 1)[1])
-                    for part in _parts(found[0].arguments)
+                    shapes.named_type(part.split(None, 1)[1])
+                    for part in shapes.parts(found[0].arguments)
                     if part.upper().startswith(("OUT ", "INOUT "))
                 ]
                 columns = (
-                    tuple(_column(*each) for each in outs)
+                    tuple(shapes.column(*each) for each in outs)
                     if outs
-                    else (_column(alias or name[-1], kind),)
+                    else (shapes.column(alias or name[-1], kind),)
                 )
         return Source(
-            alias=alias or name[-1], columns=_renamed(columns, named), written=name, kind="function"
+            alias=alias or name[-1],
+            columns=shapes.renamed(columns, named),
+            written=name,
+            kind="function",
         )
 
     def target(self, items: Sequence[groups.Item]) -> Source | None:
@@ -407,9 +406,9 @@ class _Reader:
             while following < len(items) and words[following] in _BEFORE_NAME:
                 following += 1
             written, after = groups.dotted(items, following)
-            if not written or words[following] in _NO_ALIAS:
+            if not written or words[following] in shapes.NO_ALIAS:
                 continue
-            alias, _, _ = _alias(items, after)
+            alias, _, _ = shapes.alias(items, after)
             return self._table(written, alias, None, {})
         return None
 
@@ -438,54 +437,6 @@ _ABOUT = frozenset(
 )
 
 
-def _is_query(items: Sequence[groups.Item]) -> bool:
-    while items and isinstance(items[0], groups.Group):
-        items = items[0].items
-    return bool(items) and groups.word(items[0]) in (
-        "SELECT", "WITH", "VALUES", "TABLE", "INSERT", "UPDATE", "DELETE", "MERGE",
-    )  # fmt: skip
-
-
-def _identifier(item: groups.Item) -> str | None:
-    return item.identifier if isinstance(item, tokens.Token) else None
-
-
-def _names(group: groups.Item) -> list[str]:
-    """The names in a bracket: of `(a, b int)` a and b."""
-    assert isinstance(group, groups.Group)
-    parts = groups.split(group.items)
-    return [name for part in parts if part and (name := _identifier(part[0])) is not None]
-
-
-def _alias(items: Sequence[groups.Item], index: int) -> tuple[str | None, list[str] | None, int]:
-    """What stands behind a table: its alias, the names of its columns, and the index behind."""
-    if index < len(items) and groups.word(items[index]) == "AS":
-        index += 1
-    alias = None
-    if index < len(items) and groups.word(items[index]) not in _NO_ALIAS:
-        alias = _identifier(items[index])
-        index += alias is not None
-    named = None
-    if alias is not None and index < len(items) and isinstance(items[index], groups.Group):
-        named = _names(items[index])
-        index += 1
-    return alias, named, index
-
-
-def _renamed(columns: Columns, named: Sequence[str] | None) -> Columns:
-    if not named:
-        return columns
-    first = tuple(
-        dataclasses.replace(columns[i], name=name) if i < len(columns) else _column(name)
-        for i, name in enumerate(named)
-    )
-    return (*first, *columns[len(named) :])
-
-
-def _column(name: str, kind: str = "") -> catalogs.ColumnInfo:
-    return catalogs.ColumnInfo(name=name, type=kind, nullable=True)
-
-
 def _find(name: tuple[str, ...], sources: Sequence[Source]) -> catalogs.ColumnInfo | None:
     for source in sources:
         if len(name) > 1 and source.alias != name[-2]:
@@ -494,67 +445,3 @@ def _find(name: tuple[str, ...], sources: Sequence[Source]) -> catalogs.ColumnIn
             if column.name == name[-1]:
                 return column
     return None
-
-
-def _until(items: Sequence[groups.Item], ends: frozenset[str]) -> Sequence[groups.Item]:
-    for index, item in enumerate(items):
-        if groups.word(item) in ends and not (
-            groups.word(item) == "FROM" and index and groups.word(items[index - 1]) == "DISTINCT"
-        ):
-            return items[:index]
-    return items
-
-
-def _without_distinct(items: Sequence[groups.Item]) -> Sequence[groups.Item]:
-    if items and groups.word(items[0]) in ("DISTINCT", "ALL"):
-        items = items[1:]
-        if len(items) > 1 and groups.word(items[0]) == "ON":
-            items = items[2:]
-    return items
-
-
-def _is_alias(part: Sequence[groups.Item]) -> bool:
-    """Whether the last of several items is a name for what stands before it."""
-    last, before = part[-1], part[-2]
-    if not isinstance(last, tokens.Token) or last.kind not in ("word", "name"):
-        return False
-    if last.upper in ("END", "NULL", "TRUE", "FALSE"):
-        return False
-    if isinstance(before, groups.Group):
-        return True
-    if before.kind == "operator":
-        return before.text in ("]", "*") and len(part) > 2
-    return before.upper not in _BINARY
-
-
-_BINARY = tokens.listed(
-    "AND OR NOT IN IS LIKE ILIKE THEN ELSE WHEN CASE BETWEEN ZONE DISTINCT FROM"
-)
-
-
-def _cast(part: Sequence[groups.Item]) -> str:
-    """The type that an expression is cast to at its end."""
-    words = [groups.word(item) for item in part]
-    if "::" not in words:
-        return ""
-    at = len(words) - 1 - words[::-1].index("::")
-    kind = [item for item in part[at + 1 :] if isinstance(item, tokens.Token)]
-    if all(item.kind in ("word", "name") or item.text in ("[", "]", ".") for item in kind):
-        return "".join(item.text for item in kind)
-    return ""
-
-
-def _parts(text: str) -> list[str]:
-    """Arguments as PostgreSQL writes them, apart: `a integer, b numeric(1,2)`."""
-    found, depth, begin = [], 0, 0
-    for index, character in enumerate(text):
-        depth += (character == "(") - (character == ")")
-        if character == "," and depth == 0:
-            found.append(text[begin:index].strip())
-            begin = index + 1
-    return [each for each in [*found, text[begin:].strip()] if each]
-
-
-def _named_type(part: str) -> tuple[str, str]:
-    name, _, kind = part.partition(" ")
-    return name.strip('"'), kind

@@ -5,11 +5,11 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Iterator
-from typing import Literal
+from typing import Literal, NamedTuple
 
 #: Characters before the cursor that are read, and behind it.
-REACH = 48_000
-AHEAD = 12_000
+REACH = 20_000
+AHEAD = 6_000
 
 Kind = Literal[
     "word", "name", "string", "dollar", "number", "variable", "meta", "comment", "operator"
@@ -20,8 +20,8 @@ _TOKEN = re.compile(
       (?P<space>\s+)
     | (?P<comment>--[^\n]*|(?P<block>/\*))
     | (?P<dollar>\$(?P<tag>(?:[^\W\d]\w*)?)\$)
-    | (?P<string>[eE]'(?:[^'\\]|''|\\.)*+'?|(?:[bBxXnN]|[uU]&)?'(?:[^']|'')*+'?)
-    | (?P<name>(?:[uU]&)?"(?:[^"]|"")*+"?)
+    | (?P<string>[eE]'[^'\\]*(?:(?:''|\\.)[^'\\]*)*'?|(?:[bBxXnN]|[uU]&)?'[^']*(?:''[^']*)*'?)
+    | (?P<name>(?:[uU]&)?"[^"]*(?:""[^"]*)*"?)
     | (?P<word>[^\W\d][\w$]*)
     | (?P<number>\d[\w]*(?:\.\d\w*)?)
     | (?P<variable>(?<!:):(?:[^\W\d]\w*|'[^'\n]*'?|"[^"\n]*"?|\{\?\w*\}?))
@@ -40,8 +40,7 @@ def listed(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Token:
+class Token(NamedTuple):
     """A piece of text from `start` to `end`; white space is none."""
 
     kind: Kind
