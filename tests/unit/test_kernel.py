@@ -511,6 +511,14 @@ async def test_shutdown_waits_for_nobody(
         assert (await front.kernel.do_shutdown(False))["status"] == "ok"
 
 
+@pytest.fixture
+def no_service(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> None:
+    """A home in which no service listens, whatever runs on this machine."""
+    monkeypatch.setenv("PGCELLAR_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("PGCELLAR_RUNTIME", str(tmp_path / "run"))
+
+
+@pytest.mark.usefixtures("no_service")
 @pytest.mark.parametrize(
     ("code", "matches", "start"),
     [
@@ -527,6 +535,7 @@ async def test_keywords_complete(front: Front, code: str, matches: list[str], st
     assert (reply["status"], reply["matches"], reply["cursor_start"]) == ("ok", matches, start)
 
 
+@pytest.mark.usefixtures("no_service")
 async def test_what_may_begin_is_offered_before_a_letter_is_typed(front: Front) -> None:
     """And no service is needed for it."""
     reply = await front.kernel.do_complete("", 0)
@@ -536,6 +545,7 @@ async def test_what_may_begin_is_offered_before_a_letter_is_typed(front: Front) 
     assert (reply["matches"][0], reply["cursor_start"]) == ("distinct", 7)
 
 
+@pytest.mark.usefixtures("no_service")
 async def test_inspection_shows_a_command_and_history_is_empty(front: Front) -> None:
     """What is no command's name is answered, and found is false."""
     found = await front.kernel.do_inspect("select", 3)
