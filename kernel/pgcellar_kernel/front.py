@@ -57,10 +57,11 @@ Answer = Callable[[Page, Mapping[str, Any]], Awaitable[Mapping[str, Any]]]
 
 
 class Front:
-    """The front ends of a kernel's notebook."""
+    """The front ends of a kernel's notebook. `written` is called when another cell is active."""
 
-    def __init__(self, answers: Mapping[str, Answer]) -> None:
+    def __init__(self, answers: Mapping[str, Answer], written: Callable[[], None]) -> None:
         self._answers = answers
+        self._written = written
         #: The one that spoke last comes last.
         self._pages: list[Page] = []
         self._asked: set[asyncio.Task[None]] = set()
@@ -103,7 +104,9 @@ class Front:
         try:
             if "order" in told or "cells" in told:
                 page.order.change(told)
-            page.active = str(told.get("active", page.active))
+            if isinstance(told.get("active"), str):
+                page.active = told["active"]
+                self._written()
             if isinstance(told.get("send"), str):
                 page.order.send(told["send"], str(told.get("source", "")))
         except errors.BadRequest as exc:

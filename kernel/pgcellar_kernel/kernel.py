@@ -29,6 +29,8 @@ logger = logging.getLogger(__name__)
 
 #: Seconds the service gets to give instances back when the kernel ends.
 FORGET_TIMEOUT = 2.0
+#: Seconds that a cell is active before its names are looked up.
+NAMES_PAUSE = 0.4
 
 
 class PgcellarKernel(Kernel):
@@ -57,10 +59,11 @@ class PgcellarKernel(Kernel):
         self._run: str | None = None
         self._interrupted = False
         self._warming: asyncio.Task[None] | None = None
+        self._foreseeing: asyncio.Task[None] | None = None
         self._max_rows = _max_rows()
         self._announce: Callable[[], None] | None = None
         self._answers = answers.Answers(self._service, self._request, self._comforts)
-        self._front = front.Front(self._answers.by_name())
+        self._front = front.Front(self._answers.by_name(), self._foresee)
         self.comm_manager = comms.manage()
         self.comm_manager.register_target(front.TARGET, self._front.open)
         for kind in comms.MESSAGES:
@@ -260,6 +263,16 @@ class PgcellarKernel(Kernel):
     def _written(self) -> order.Place:
         """Where the cell stands that somebody writes in."""
         return self._front.active() or self._order.below()
+
+    def _foresee(self) -> None:
+        """Somebody may soon ask for names; while cells are run one after the other, nobody does."""
+        if self._foreseeing is not None:
+            self._foreseeing.cancel()
+        self._foreseeing = asyncio.create_task(self._learn_names())
+
+    async def _learn_names(self) -> None:
+        await asyncio.sleep(NAMES_PAUSE)
+        await self._comforts().prepare(self._written())
 
     def _comforts(self) -> comforts.Comforts:
         if self._helper is None:

@@ -21,11 +21,14 @@ def test_names_of_cells_above_are_completed_and_inspected(front: Front, lab: Lab
     front.type(3, "select inhab from city")
     for _ in range(len(" from city")):
         front.page.keyboard.press("ArrowLeft")
-    front.page.keyboard.press("Tab")
-    expect(front.cell(3).locator(".cm-content")).to_contain_text("select inhabitants from city")
-    front.type(3, "select * from ci")
-    front.page.keyboard.press("Tab")
-    expect(front.cell(3).locator(".cm-content")).to_contain_text("select * from city")
+    text = front.cell(3).locator(".cm-content")
+    # JupyterLab waits for a second at most, the names of a new state may come a little later.
+    for _ in range(20):
+        front.page.keyboard.press("Tab")
+        if "inhabitants" in text.inner_text():
+            break
+        front.page.wait_for_timeout(200)
+    expect(text).to_contain_text("select inhabitants from city")
     front.type(3, "select c. from city c")
     for _ in range(len(" from city c")):
         front.page.keyboard.press("ArrowLeft")
@@ -47,7 +50,7 @@ def test_a_cell_is_laid_out_and_means_the_same(front: Front, lab: Lab) -> None:
     front.type(3, "select   inhabitants,id from city -- all\nwhere id<4 and inhabitants>1")
     front.page.keyboard.press("Alt+Shift+F")
     text = front.cell(3).locator(".cm-content")
-    expect(text).not_to_contain_text("select   inhabitants")
+    expect(text).to_contain_text("select inhabitants, id")
     expect(text).to_contain_text("-- all")
 
 

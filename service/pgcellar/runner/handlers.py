@@ -130,6 +130,7 @@ class Pages(_RunnerHandler):
     async def post(self) -> None:
         """Give a page. The first one may take as long as the statement does."""
         request = self.files.confined(self.identity, self.record(records.PageRequest))
+        requests.check_page(request)
         request = await rationing.admit(self.quotas, self.identity, request)
         self._task = asyncio.create_task(self.runner.page(self.identity.subject, request))
         try:
