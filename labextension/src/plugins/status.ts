@@ -4,7 +4,7 @@ import type { JupyterFrontEnd, JupyterFrontEndPlugin } from '@jupyterlab/applica
 import { ICommandPalette } from '@jupyterlab/apputils';
 import { INotebookTracker, type NotebookPanel } from '@jupyterlab/notebook';
 import { ITranslator, nullTranslator, type TranslationBundle } from '@jupyterlab/translation';
-import { runIcon } from '@jupyterlab/ui-components';
+import { redoIcon } from '@jupyterlab/ui-components';
 
 import { mark } from '../status/marks';
 import { type ISqlNotebook, ISqlNotebooks } from '../tokens';
@@ -45,7 +45,7 @@ const plugin: JupyterFrontEndPlugin<void> = {
     app.commands.addCommand(RUN_STALE, {
       label: trans.__('Run Stale Cells'),
       caption: trans.__('Run the cells whose outputs are out of date, in order'),
-      icon: runIcon,
+      icon: redoIcon,
       isEnabled: () => notebooks.current !== null,
       isVisible: () => notebooks.current !== null,
       execute: async () => notebooks.current?.runStale()
