@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from tests.fixtures_browser import Front, Lab
 
 CELLS = [
@@ -48,3 +50,24 @@ def test_an_edit_above_is_used_and_what_depends_on_it_is_marked(front: Front, la
         front.wait_ran(number)
     assert "23" in _value(front, 4)
     assert "123" in _value(front, 9)
+
+
+def test_a_notebook_that_is_opened_again_knows_how_it_stands(front: Front, lab: Lab) -> None:
+    """Somebody else's, which claims the same, is not believed before it has run."""
+    address = lab.notebook("again.ipynb", CELLS)
+    front.open(address)
+    front.command("notebook:run-all-cells")
+    for number in range(1, 11):
+        front.wait_ran(number)
+    front.command("docmanager:save")
+    front.page.wait_for_function("!window.jupyterapp.shell.currentWidget.context.model.dirty")
+    front.open(lab.address("/tree/again.ipynb"))
+    for number in range(1, 11):
+        front.wait_ran(number)
+    front.type(3, "insert into t values (20)")
+    front.wait_status(7, "stale")
+    saved = json.loads((lab.folder / "again.ipynb").read_text())
+    saved["cells"][3]["outputs"][0]["data"]["text/html"] = "<b>forged</b>"
+    (lab.folder / "forged.ipynb").write_text(json.dumps(saved))
+    front.open(lab.address("/tree/forged.ipynb"))
+    front.wait_status(4, "unknown")

@@ -111,7 +111,11 @@ export class CellStates {
   private readonly _checking = new Set<string>();
 }
 
+/** Somebody else's notebook could claim anything of its outputs: it is not trusted before it ran. */
 function keptOf(model: ICellModel): Kept | null {
+  if (!model.trusted) {
+    return null;
+  }
   const kept = model.getMetadata(KEY) as Kept | undefined;
   return kept && typeof kept.input === 'string' ? kept : null;
 }
