@@ -67,6 +67,7 @@ class Bench:
             server = await stack.enter_async_context(plain)
             if self._wants("kernels", "kernels"):
                 kernels.round_trips(self.table, server, self._n(100, 20))
+                kernels.starts(self.table, server, self._n(10, 3))
             if self._wants("pages", "pages of a million rows"):
                 conn = await stack.enter_async_context(await server.connect())
                 await paging.pages(self.table, service, conn, self._n(40, 10))

@@ -20,9 +20,12 @@ from tests.bench import measure, places
 import pgcellar_kernel.install
 
 SECTION = "kernel round trip: request → reply and idle"
+STARTS = "kernel: from its start to its first result"
 _WARM_UP = 10
 _READY_SECONDS = 60.0
 _ANSWER_MS = 120_000
+
+_JUPYSQL = "%load_ext sql\n%sql {url}\n%sql select 1"
 
 IPYKERNEL = "python3"
 PGCELLAR = pgcellar_kernel.install.NAME
@@ -143,3 +146,19 @@ def round_trips(table: measure.Table, server: places.Plain, rounds: int) -> None
     table.add(SECTION, "pgcellar: select 1", took[1][_WARM_UP:], against=ipykernel, aim="below 1")
     table.add(SECTION, "pgcellar: its answer kept", took[2][_WARM_UP:], against=ipykernel)
     table.add(SECTION, "JupySQL: %sql select 1", took[3][_WARM_UP:], against=ipykernel)
+
+
+def starts(table: measure.Table, server: places.Plain, rounds: int) -> None:
+    """From nothing to the first cell's end, the service and its sandbox running."""
+    took: tuple[list[float], ...] = ([], [], [])
+    for number in range(rounds):
+        for index, (name, code) in enumerate(
+            ((IPYKERNEL, "1+1"), (PGCELLAR, f"select {number}"), (IPYKERNEL, _JUPYSQL))
+        ):
+            begin = time.perf_counter()
+            with started(name) as kernel:
+                kernel.run(code.format(url=server.url))
+                took[index].append((time.perf_counter() - begin) * 1000)
+    ipykernel = table.add(STARTS, "ipykernel: 1+1", took[0])
+    table.add(STARTS, "pgcellar: select 1", took[1], against=ipykernel)
+    table.add(STARTS, "JupySQL: load, connect, select 1", took[2], against=ipykernel)
