@@ -6,15 +6,28 @@ Who asks is Jupyter's to say: its identity provider knows the person, its author
 
 from __future__ import annotations
 
+import os
+from typing import Any
+
 import traitlets
 from jupyter_server.extension.application import ExtensionApp
 from jupyter_server.utils import url_path_join
 
 from pgcellar.api import client
-from pgcellar_server import handlers, limits, notifying, routes
+from pgcellar_server import (
+    elsewhere,
+    handlers,
+    limits,
+    notifying,
+    people_routes,
+    people_schemas,
+    routes,
+)
 
 #: Where the API is, below the server's base URL.
 ROOT = "/pgcellar/api/v1"
+#: By which JupyterLab's pages know that there is a central gateway.
+_PAGE_OPTION = "pgcellarCentral"
 
 
 class Gateway(ExtensionApp):
@@ -29,17 +42,30 @@ class Gateway(ExtensionApp):
     ).tag(config=True)
     burst = traitlets.Int(200, min=1, help="Requests that may come at once.").tag(config=True)
 
+    central_url = traitlets.Unicode(
+        "",
+        help="The central gateway that the person of this server has classes at,"
+        " `https://sql.example.org`; empty for none.",
+    ).tag(config=True)
+
     def initialize_handlers(self) -> None:
         """Put a handler at every path of the API."""
         assert self.serverapp is not None
         self._services = client.Client()
+        self._central: elsewhere.Elsewhere | None = None
         notifying.register(self.serverapp.event_logger)
         limiter = limits.RateLimiter(self.requests_per_minute, self.burst)
         root = url_path_join(self.serverapp.base_url, ROOT)
+        served: tuple[routes.Route, ...] = routes.ROUTES
+        named: dict[str, Any] = {}
+        if self.central_url:
+            served, named = (*served, *people_routes.CLASSES), dict(people_schemas.ALL)
+            self.handlers.extend(self._classes(limiter))
+        described = {"root": root, "served": served, "named": named}
         self.handlers.extend(
             [
-                (f"{ROOT}/openapi.json", handlers.Document, {"root": root}),
-                (f"{ROOT}/?", handlers.Page, {"root": root}),
+                (f"{ROOT}/openapi.json", handlers.Document, described),
+                (f"{ROOT}/?", handlers.Page, described),
                 *(
                     (
                         ROOT + pattern,
@@ -52,6 +78,24 @@ class Gateway(ExtensionApp):
             ]
         )
 
+    def _classes(self, limiter: limits.RateLimiter) -> list[Any]:
+        """The routes of classes, which the central gateway answers."""
+        assert self.serverapp is not None
+        self._central = elsewhere.Elsewhere(
+            self.central_url,
+            token=os.environ.get("PGCELLAR_TOKEN", ""),
+            hub_token=os.environ.get("JUPYTERHUB_API_TOKEN", ""),
+        )
+        page = self.serverapp.web_app.settings.setdefault("page_config_data", {})
+        page[_PAGE_OPTION] = "true"
+        given = {"services": self._central, "limiter": limiter}
+        return [
+            (ROOT + pattern, handlers.CentralOperation, {**given, "operations": operations})
+            for pattern, operations in routes.table(people_routes.CLASSES).items()
+        ]
+
     async def stop_extension(self) -> None:
         """Drop the connections to the services, which go on."""
         self._services.close()
+        if self._central is not None:
+            self._central.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import tornado.iostream
@@ -122,18 +122,30 @@ class Operation(operating.Operating, _Handler):
         return {identities.ADDRESS: self.request.remote_ip or ""}
 
 
+class CentralOperation(Operation):
+    """The routes of one path at the central gateway, which knows itself where requests are from."""
+
+    def said(self) -> Mapping[str, str]:
+        """See `operating.Operating`."""
+        return {}
+
+
 class Document(_Handler):
     """The OpenAPI document."""
 
-    def initialize(self, root: str) -> None:
+    def initialize(
+        self, root: str, served: Sequence[routes.Route], named: Mapping[str, Any]
+    ) -> None:
         """See `app.Gateway.initialize_handlers`."""
         self.root = root
+        self.served = served
+        self.named = named
 
     @tornado.web.authenticated
     @authorized
     def get(self) -> None:
         """As JSON."""
-        self.finish(json.dumps(openapi.document(self.root)))
+        self.finish(json.dumps(openapi.document(self.root, self.served, self.named)))
 
 
 class Page(Document):
@@ -143,7 +155,8 @@ class Page(Document):
     @authorized
     def get(self) -> None:
         """As a page without scripts."""
-        self.finish(openapi.page(self.root), set_content_type="text/html; charset=utf-8")
+        page = openapi.page(self.root, self.served)
+        self.finish(page, set_content_type="text/html; charset=utf-8")
 
     @property
     def content_security_policy(self) -> str:

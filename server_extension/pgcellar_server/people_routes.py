@@ -293,7 +293,17 @@ PROFILES = (
 
 _CLASS = "/profiles/classes/{class_}"
 _SANDBOX = f"{_CLASS}/members/{{subject}}/sandbox"
+_OF_MEMBER = f"{_CLASS}/members/{{subject}}/quotas"
 TEACHING = (
+    Route(
+        method="GET",
+        path=_OF_MEMBER,
+        service=_OF_MEMBER,
+        summary="A student's limits, and what is left of them",
+        tag="teaching",
+        answers=_json(schemas.ref("QuotaList")),
+        problems=(404,),
+    ),
     Route(
         method="GET",
         path=f"{_CLASS}/activity",
@@ -480,3 +490,13 @@ AUDIT = (
 
 #: All routes of the central gateway.
 ALL: tuple[Route, ...] = (*routes.ROUTES, *IDENTITY, *PROFILES, *TEACHING, *ADMINISTRATION, *AUDIT)
+#: What a Jupyter Server passes on to a central gateway for its person: what a teacher's page needs.
+CLASSES: tuple[Route, ...] = (
+    *(
+        route
+        for route in PROFILES
+        if (route.method, route.path)
+        in (("GET", "/profiles/classes"), ("GET", "/profiles/me/quotas"))
+    ),
+    *TEACHING,
+)

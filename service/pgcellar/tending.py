@@ -143,4 +143,5 @@ class Tending:
             since=live.since.isoformat(timespec="seconds"),
             runs=live.runs,
             idle_seconds=round(live.idle_seconds(), 1),
+            left_seconds=round(self._environments.left(owner, live), 1),
         )

@@ -342,7 +342,7 @@ class EnvironmentInfo:
 
     What only one that runs has is None otherwise. `base` is the id of the state that is empty;
     `since` is when it was started, in ISO 8601; `runs` counts what uses it now, and `idle_seconds`
-    how long nothing did.
+    how long nothing did. `left_seconds` is how much longer nothing may, until it is stopped.
     """
 
     id: str
@@ -354,6 +354,7 @@ class EnvironmentInfo:
     since: str | None = None
     runs: int = 0
     idle_seconds: float | None = None
+    left_seconds: float | None = None
 
 
 RunStatus = Literal["queued", "running", "done", "failed", "cancelled"]

@@ -215,6 +215,11 @@ class Environments:
         """Stop an owner's sandbox for being idle no sooner than in so many seconds."""
         self._extended[owner] = time.monotonic() + seconds
 
+    def left(self, owner: str, sandbox: Sandbox) -> float:
+        """Seconds after which a sandbox is stopped, if nothing uses it until then."""
+        extended = self._extended.get(owner, 0.0) - time.monotonic()
+        return max(self._idle_timeout - sandbox.idle_seconds(), extended, 0.0)
+
     def standing(self, owner: str) -> Standing:
         """How an owner's sandbox stands."""
         now = time.monotonic()

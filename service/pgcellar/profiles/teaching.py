@@ -72,6 +72,16 @@ class Teaching:
         last = subjects[-1] if len(subjects) == limit else None
         return {"class": which, "now": now.isoformat(), "members": listed, "next": last}
 
+    async def quotas(
+        self, who: identities.Identity, which: str, subject: str, address: str = ""
+    ) -> dict[str, Any]:
+        """A student's limits, and what is left of them."""
+        await self._teaches(who, which, subject, "class.member", address)
+        found = await self._registry.find(subject)
+        if found is None:
+            raise errors.NotFound("There is no such member.")
+        return {"quotas": await self._profiles.remaining(found)}
+
     async def stop(
         self, who: identities.Identity, which: str, subject: str, address: str = ""
     ) -> None:

@@ -42,6 +42,15 @@ class Activity(_TeachingHandler):
         )
 
 
+class MemberQuotas(_TeachingHandler):
+    """`GET /profiles/classes/{id}/members/{subject}/quotas`."""
+
+    async def get(self, which: str, subject: str) -> None:
+        """What a student may use, and has left."""
+        self.set_header("Cache-Control", "no-store")
+        self.answer(await self.teaching.quotas(self.identity, which, subject, self.address))
+
+
 class Stop(_TeachingHandler):
     """`POST /profiles/classes/{id}/members/{subject}/sandbox/stop`."""
 
@@ -90,6 +99,7 @@ def routes(at: str, parts: teaching.Teaching) -> list[Any]:
     sandbox = f"{which}/members/{authentication.SUBJECT}/sandbox"
     return [
         (f"{which}/activity", Activity, given),
+        (f"{which}/members/{authentication.SUBJECT}/quotas", MemberQuotas, given),
         (f"{sandbox}/stop", Stop, given),
         (f"{sandbox}/reset", Reset, given),
         (f"{sandbox}/extend", Extend, given),
