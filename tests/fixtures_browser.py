@@ -73,7 +73,9 @@ class Lab:
 
 
 @contextlib.contextmanager
-def jupyter_lab(cli: CommandLine, extension: pathlib.Path = EXTENSION) -> Iterator[Lab]:
+def jupyter_lab(
+    cli: CommandLine, *options: str, extension: pathlib.Path = EXTENSION
+) -> Iterator[Lab]:
     """A JupyterLab with the extension, on the home of a command line."""
     home = cli.home / f"lab-{secrets.token_hex(4)}"
     folder = home / "notebooks"
@@ -107,6 +109,12 @@ def jupyter_lab(cli: CommandLine, extension: pathlib.Path = EXTENSION) -> Iterat
             f"--ServerApp.root_dir={folder}",
             f"--LabApp.user_settings_dir={home / 'settings'}",
             f"--LabApp.workspaces_dir={home / 'workspaces'}",
+<<<<<<< HEAD
+=======
+            f"--LabApp.extra_labextensions_path={links}",
+            "--LabApp.expose_app_in_browser=True",
+            *options,
+>>>>>>> 293f3c4 (Teacher's page, status of one's own sandbox, new SQL notebooks, settings)
         ],
         env={
             **cli.environment,

@@ -1,10 +1,23 @@
 // The plugins of the extension.
 
+import create from './plugins/create';
 import editing from './plugins/editing';
 import errors from './plugins/errors';
 import highlighting from './plugins/highlighting';
 import notebooks from './plugins/notebooks';
 import plans from './plugins/plans';
+import sandbox from './plugins/sandbox';
 import status from './plugins/status';
+import teaching from './plugins/teaching';
 
-export default [notebooks, status, editing, errors, highlighting, plans];
+export default [
+  notebooks,
+  status,
+  editing,
+  errors,
+  highlighting,
+  plans,
+  create,
+  sandbox,
+  teaching
+];

@@ -18,11 +18,15 @@ const PAUSE = 250;
 
 const BUSY: readonly Status[] = ['scheduled', 'running', 'replaying'];
 
-/** See the module. Made for a panel whose model is there. */
+/**
+ * See the module. Made for a panel whose model is there; `anticipates` says whether what a cell will
+ * run in is to be prepared.
+ */
 export class SqlNotebook implements ISqlNotebook {
   constructor(
     readonly panel: NotebookPanel,
-    private readonly _kernel: Kernel.IKernelConnection
+    private readonly _kernel: Kernel.IKernelConnection,
+    private readonly _anticipates: () => boolean
   ) {
     const { model } = panel.content;
     if (!model) {
@@ -163,6 +167,9 @@ export class SqlNotebook implements ISqlNotebook {
   /** Somebody types in the active cell: have ready what it will run in. */
   private _prepare(cells: readonly string[]): void {
     const active = this.panel.content.activeCell?.model.id;
+    if (!this._anticipates()) {
+      return;
+    }
     if (active && cells.length === 1 && cells[0] === active && this._prepared !== active) {
       this._prepared = active;
       this.ask('prepare', { cell: active }).catch(ignore);

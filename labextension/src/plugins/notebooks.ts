@@ -7,9 +7,11 @@ import {
   type Notebook,
   type NotebookPanel
 } from '@jupyterlab/notebook';
+import { ISettingRegistry } from '@jupyterlab/settingregistry';
 import { type ISignal, Signal } from '@lumino/signaling';
 
 import { SqlNotebook } from '../notebook/sqlnotebook';
+import * as settings from '../settings';
 import { ISqlNotebooks, type ISqlNotebook, KERNEL } from '../tokens';
 
 class SqlNotebooks implements ISqlNotebooks {
@@ -25,6 +27,9 @@ class SqlNotebooks implements ISqlNotebooks {
       this._ofContent(notebook)?.finish(cell.model);
     });
   }
+
+  /** Whether what a cell will run in is prepared when somebody begins to edit it. */
+  anticipate = settings.DEFAULTS.anticipate;
 
   of(panel: NotebookPanel | null): ISqlNotebook | null {
     return (panel && this._notebooks.get(panel)) ?? null;
@@ -58,7 +63,7 @@ class SqlNotebooks implements ISqlNotebooks {
     this._leave(panel);
     const kernel = panel.sessionContext.session?.kernel;
     if (!panel.isDisposed && panel.content.model && kernel?.name === KERNEL) {
-      this._notebooks.set(panel, new SqlNotebook(panel, kernel));
+      this._notebooks.set(panel, new SqlNotebook(panel, kernel, () => this.anticipate));
     }
     if (panel === this._tracker.currentWidget) {
       this._currentChanged.emit(this.current);
@@ -80,7 +85,16 @@ const plugin: JupyterFrontEndPlugin<ISqlNotebooks> = {
   autoStart: true,
   provides: ISqlNotebooks,
   requires: [INotebookTracker],
-  activate: (_: JupyterFrontEnd, tracker: INotebookTracker) => new SqlNotebooks(tracker)
+  optional: [ISettingRegistry],
+  activate: (_: JupyterFrontEnd, tracker: INotebookTracker, registry: ISettingRegistry | null) => {
+    const notebooks = new SqlNotebooks(tracker);
+    if (registry) {
+      void settings.follow(registry, ({ anticipate }) => {
+        notebooks.anticipate = anticipate;
+      });
+    }
+    return notebooks;
+  }
 };
 
 export default plugin;

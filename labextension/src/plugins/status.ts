@@ -3,13 +3,17 @@
 import type { JupyterFrontEnd, JupyterFrontEndPlugin } from '@jupyterlab/application';
 import { ICommandPalette } from '@jupyterlab/apputils';
 import { INotebookTracker, type NotebookPanel } from '@jupyterlab/notebook';
+import { ISettingRegistry } from '@jupyterlab/settingregistry';
 import { ITranslator, nullTranslator, type TranslationBundle } from '@jupyterlab/translation';
 import { redoIcon } from '@jupyterlab/ui-components';
 
+import * as settings from '../settings';
 import { mark } from '../status/marks';
 import { type ISqlNotebook, ISqlNotebooks } from '../tokens';
 
 export const RUN_STALE = 'pgcellar:run-stale';
+/** The class of a page where outputs that are out of date are not dimmed. */
+const UNDIMMED = 'pgc-mod-undimmed';
 
 function show(notebook: ISqlNotebook, trans: TranslationBundle): void {
   for (const cell of notebook.panel.content.widgets) {
@@ -22,15 +26,21 @@ const plugin: JupyterFrontEndPlugin<void> = {
   description: 'Shows how SQL cells stand, and runs what is out of date.',
   autoStart: true,
   requires: [ISqlNotebooks, INotebookTracker],
-  optional: [ITranslator, ICommandPalette],
+  optional: [ITranslator, ICommandPalette, ISettingRegistry],
   activate: (
     app: JupyterFrontEnd,
     notebooks: ISqlNotebooks,
     tracker: INotebookTracker,
     translator: ITranslator | null,
-    palette: ICommandPalette | null
+    palette: ICommandPalette | null,
+    registry: ISettingRegistry | null
   ) => {
     const trans = (translator ?? nullTranslator).load('pgcellar');
+    if (registry) {
+      void settings.follow(registry, ({ dimStale }) => {
+        document.body.classList.toggle(UNDIMMED, !dimStale);
+      });
+    }
     const followed = new WeakSet<ISqlNotebook>();
     const follow = (panel: NotebookPanel | null): void => {
       const notebook = notebooks.of(panel);
