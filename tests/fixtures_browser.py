@@ -109,12 +109,7 @@ def jupyter_lab(
             f"--ServerApp.root_dir={folder}",
             f"--LabApp.user_settings_dir={home / 'settings'}",
             f"--LabApp.workspaces_dir={home / 'workspaces'}",
-<<<<<<< HEAD
-=======
-            f"--LabApp.extra_labextensions_path={links}",
-            "--LabApp.expose_app_in_browser=True",
             *options,
->>>>>>> 293f3c4 (Teacher's page, status of one's own sandbox, new SQL notebooks, settings)
         ],
         env={
             **cli.environment,

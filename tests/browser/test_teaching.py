@@ -18,9 +18,10 @@ from tests.fixtures_central import ADMINISTRATOR, Central, central_gateway
 from tests.fixtures_service import CommandLine, command_line
 from tests.integration.test_teaching import begin, me, result, until
 
-STUCK = "toby@example.org"
-FAILED = "ada@example.org"
-DONE = "grace@example.org"
+STUCK = "toby"
+FAILED = "ada"
+DONE = "grace"
+QUIET = "quinn"
 #: A notebook's name is its writer's to choose.
 MARKUP = "<img src=x onerror=document.title='owned'>.ipynb"
 
@@ -72,8 +73,8 @@ def school(central: Central, kernel_home: CommandLine) -> Iterator[School]:
         made = boss.post("/profiles/classes", json=asked).json()
         boss.post("/profiles/classes", json={"name": "Statistics", "teacher": me(teacher)})
         students = {
-            name: enter(central.registered(name))
-            for name in (STUCK, FAILED, DONE, "quiet@example.org")
+            name: enter(central.registered(f"{name}@example.org"))
+            for name in (STUCK, FAILED, DONE, QUIET)
         }
         for who in students.values():
             who.post("/profiles/classes/join", json={"code": made["join_code"]})
@@ -221,8 +222,8 @@ def test_the_page_looks_again_by_itself_and_at_another_class(page: Front, school
     expect(page.page.locator(".pgc-Class tbody")).to_have_count(1)
     page.page.get_by_role("combobox", name="Class").select_option(label="Databases, autumn")
     expect(page.page.locator(".pgc-Class tbody")).to_have_count(5)
-    result(school.students["quiet@example.org"], begin(school.students["quiet@example.org"], 0))
-    expect(row(page, "quiet@")).to_contain_text("cell 1 of 3", timeout=20_000)
+    result(school.students[QUIET], begin(school.students[QUIET], 0))
+    expect(row(page, QUIET)).to_contain_text("cell 1 of 3", timeout=20_000)
 
 
 def test_what_goes_wrong_is_said(page: Front, school: School) -> None:

@@ -1,6 +1,7 @@
 // The teacher’s page, where the server has classes to ask for.
 
 import {
+  ILabShell,
   ILayoutRestorer,
   type JupyterFrontEnd,
   type JupyterFrontEndPlugin
@@ -35,16 +36,17 @@ const plugin: JupyterFrontEndPlugin<void> = {
   id: 'pgcellar-labextension:teaching',
   description: 'Shows who teaches a class how it gets on.',
   autoStart: true,
-  optional: [ITranslator, ICommandPalette, ILauncher, ILayoutRestorer],
+  optional: [ILabShell, ITranslator, ICommandPalette, ILauncher, ILayoutRestorer],
   activate: (
     app: JupyterFrontEnd,
+    shell: ILabShell | null,
     translator: ITranslator | null,
     palette: ICommandPalette | null,
     launcher: ILauncher | null,
     restorer: ILayoutRestorer | null
   ) => {
-    if (!PageConfig.getOption('pgcellarCentral')) {
-      // This server knows no central gateway, and has no classes.
+    if (!shell || !PageConfig.getOption('pgcellarCentral')) {
+      // Notebook 7 has one document a page; and without a central gateway there are no classes.
       return;
     }
     const trans = (translator ?? nullTranslator).load('pgcellar');
@@ -64,9 +66,9 @@ const plugin: JupyterFrontEndPlugin<void> = {
           void tracker.add(widget);
         }
         if (!widget.isAttached) {
-          app.shell.add(widget, 'main');
+          shell.add(widget, 'main');
         }
-        app.shell.activateById(widget.id);
+        shell.activateById(widget.id);
         return widget;
       }
     });

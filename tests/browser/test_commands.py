@@ -1,0 +1,174 @@
+"""Commands, menus, shortcuts and settings of the extension, in a real JupyterLab."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from playwright.sync_api import Page, WebSocket, expect
+from tests.fixtures_browser import Front, Lab
+
+CELLS = ["create table t as select 1 as a", "select * from t"]
+_SETTINGS = "pgcellar-labextension:plugin"
+#: Bindings of the same keys, one of them ours, at one place: (keys, selector, commands).
+_CLASHES = """() => {
+  const bindings = window.jupyterapp.commands.keyBindings;
+  const places = {};
+  for (const { keys, selector, command } of bindings) {
+    (places[JSON.stringify(keys)] ??= []).push([selector, command]);
+  }
+  return Object.entries(places).filter(([, found]) =>
+    found.some(([, command]) => command.startsWith('pgcellar:')) && found.length > 1);
+}"""
+_SET = """async ([id, key, value]) => {
+  const base = JSON.parse(document.getElementById('jupyter-config-data').textContent);
+  const address = `${base.fullSettingsUrl ?? base.baseUrl + 'lab/api/settings'}/${id}`;
+  const token = `token ${base.token}`;
+  await fetch(address, {
+    method: 'PUT',
+    headers: { Authorization: token, 'Content-Type': 'application/json' },
+    body: JSON.stringify({ raw: JSON.stringify({ [key]: value }) })
+  }).then(answer => { if (!answer.ok) throw new Error(answer.statusText); });
+}"""
+
+
+def launcher(front: Front, lab: Lab) -> None:
+    """Open JupyterLab without a notebook."""
+    front.page.goto(lab.address())
+    front.page.wait_for_selector(".jp-Launcher", timeout=60_000)
+
+
+def is_new_notebook(front: Front) -> None:
+    """Wait for a SQL notebook in front."""
+    page = front.page
+    page.wait_for_selector(".jp-NotebookPanel:not(.lm-mod-hidden) .jp-Cell", timeout=60_000)
+    expect(page.locator(".jp-NotebookPanel:not(.lm-mod-hidden) .jp-KernelName")).to_contain_text(
+        "SQL (PostgreSQL)", timeout=60_000
+    )
+
+
+def change(page: Page, key: str, value: Any) -> None:
+    """Change a setting, as the settings editor does."""
+    page.evaluate(_SET, [_SETTINGS, key, value])
+
+
+def test_the_launcher_has_one_tile_for_sql_notebooks(front: Front, lab: Lab) -> None:
+    launcher(front, lab)
+    tiles = front.page.locator(".jp-LauncherCard[data-category=Notebook]")
+    assert [each for each in tiles.all_inner_texts() if "SQL" in each] == ["SQL (PostgreSQL)"]
+    front.picture("commands-launcher")
+
+
+def test_a_new_notebook_by_the_palette(front: Front, lab: Lab) -> None:
+    launcher(front, lab)
+    front.page.keyboard.press("Control+Shift+C")
+    front.page.wait_for_selector(".lm-CommandPalette-input:visible")
+    front.page.keyboard.type("New SQL Note")
+    item = front.page.locator(".lm-CommandPalette-item[data-command='pgcellar:new-notebook']")
+    expect(item).to_be_visible()
+    front.picture("commands-palette")
+    front.page.keyboard.press("Enter")
+    is_new_notebook(front)
+
+
+def test_a_new_notebook_by_the_menu(front: Front, lab: Lab) -> None:
+    launcher(front, lab)
+    front.page.locator(".lm-MenuBar-item").filter(has_text="File").click()
+    front.page.locator(".lm-Menu-item").filter(has_text="New").first.hover()
+    item = front.page.locator(".lm-Menu-item[data-command='pgcellar:new-notebook']")
+    expect(item).to_be_visible()
+    front.picture("commands-menu")
+    item.click()
+    is_new_notebook(front)
+
+
+def test_a_new_notebook_in_a_folder(front: Front, lab: Lab) -> None:
+    (lab.folder / "sub").mkdir(exist_ok=True)
+    launcher(front, lab)
+    front.page.locator(".jp-DirListing-item").filter(has_text="sub").dblclick()
+    expect(front.page.locator(".jp-BreadCrumbs")).to_contain_text("sub")
+    front.page.locator(".jp-DirListing-content").click(button="right")
+    item = front.page.locator(".lm-Menu-item[data-command='pgcellar:new-notebook']")
+    expect(item).to_be_visible()
+    front.picture("commands-folder")
+    item.click()
+    is_new_notebook(front)
+    assert list((lab.folder / "sub").glob("*.ipynb"))
+
+
+def test_the_menu_of_a_sql_cell(front: Front, lab: Lab) -> None:
+    front.open(lab.notebook("menu.ipynb", CELLS))
+    front.command("notebook:run-all-cells")
+    front.wait_ran(2)
+    front.type(1, "create table t as select 2 as a")
+    front.wait_status(2, "stale")
+    front.cell(2).locator(".jp-InputArea-editor").click(button="right")
+    item = front.page.locator(".lm-Menu-item[data-command='pgcellar:run-stale']")
+    expect(item).to_be_visible()
+    front.picture("commands-cell")
+    item.click()
+    for number in (1, 2):
+        front.wait_ran(number)
+    assert "2" in front.cell(2).locator(".jp-OutputArea-output").first.inner_text()
+
+
+def test_shortcuts_are_nobody_elses(front: Front, lab: Lab) -> None:
+    launcher(front, lab)
+    found = front.page.evaluate(_CLASHES)
+    # Those that serve texts anywhere are another matter: they need a selector that fits ours.
+    assert not found, json.dumps(found)
+
+
+def test_stale_outputs_are_dimmed_as_one_likes(front: Front, lab: Lab) -> None:
+    address = lab.notebook("dim.ipynb", CELLS)
+    front.open(address)
+    front.command("notebook:run-all-cells")
+    front.wait_ran(2)
+    front.type(1, "create table t as select 3 as a")
+    front.wait_status(2, "stale")
+    output = front.cell(2).locator(".jp-OutputArea").first
+    expect(output).to_have_css("opacity", "0.5")
+    change(front.page, "dimStale", False)
+    try:
+        front.open(address)
+        front.type(1, "create table t as select 4 as a")
+        front.wait_status(2, "stale", "unknown")
+        expect(front.cell(2).locator(".jp-OutputArea").first).to_have_css("opacity", "1")
+    finally:
+        change(front.page, "dimStale", True)
+
+
+def test_what_is_edited_is_prepared_as_one_likes(front: Front, lab: Lab) -> None:
+    sent: list[str] = []
+
+    def watch(socket: WebSocket) -> None:
+        socket.on("framesent", lambda frame: sent.append(str(frame)))
+
+    front.page.on("websocket", watch)
+    address = lab.notebook("prepare.ipynb", CELLS)
+    front.open(address)
+    front.type(1, "create table u as select 1 as a")
+    front.wait_status(1, "unknown", "stale", "none", "current")
+    front.run(1)
+    front.wait_ran(1)
+    assert any("prepare" in each for each in sent)
+    change(front.page, "anticipate", False)
+    try:
+        front.open(address)
+        sent.clear()
+        front.type(1, "create table w as select 1 as a")
+        front.run(1)
+        front.wait_ran(1)
+        assert sent
+        assert not any('"prepare"' in each or "prepare" in each.split("{")[-1] for each in sent)
+    finally:
+        change(front.page, "anticipate", True)
+
+
+def test_the_settings_are_in_the_editor(front: Front, lab: Lab) -> None:
+    launcher(front, lab)
+    front.command("settingeditor:open", query="SQL Notebooks")
+    field = front.page.get_by_label("Dim stale outputs")
+    expect(field).to_be_visible(timeout=30_000)
+    expect(front.page.get_by_label("Prepare the cell being edited")).to_be_checked()
+    front.picture("commands-settings")

@@ -1,0 +1,89 @@
+"""One's own sandbox in JupyterLab's status bar, with a real kernel and service."""
+
+from __future__ import annotations
+
+from playwright.sync_api import Locator, expect
+from tests.fixtures_browser import Front, Lab
+
+CELLS = ["create table t as select 1 as a", "select * from t"]
+
+
+def item(front: Front) -> Locator:
+    """What the status bar shows."""
+    return front.page.locator(".pgc-SandboxItem button")
+
+
+def panel(front: Front) -> Locator:
+    """What a click on it opens."""
+    return front.page.get_by_role("dialog", name="Your SQL sandbox")
+
+
+def test_who_writes_no_sql_sees_none_of_it(front: Front, lab: Lab) -> None:
+    asked: list[str] = []
+    front.page.on("request", lambda request: asked.append(request.url))
+    front.page.goto(lab.address())
+    front.page.wait_for_selector(".jp-Launcher", timeout=60_000)
+    expect(item(front)).to_be_hidden()
+    assert not [url for url in asked if "/pgcellar/api" in url]
+    assert front.page.evaluate("window.jupyterapp.commands.hasCommand('pgcellar:open-class')") is (
+        False
+    )
+
+
+def test_the_sandbox_is_seen_stopped_and_started(front: Front, lab: Lab) -> None:
+    front.open(lab.notebook("sandbox.ipynb", CELLS))
+    front.command("notebook:run-all-cells")
+    front.wait_ran(2)
+    expect(item(front)).to_contain_text("Sandbox: running")
+    expect(item(front)).to_contain_text("MiB")
+    item(front).click()
+    for text in ("running", "PostgreSQL", "Memory", "snapshot", "Runs since", "it is stopped in"):
+        expect(panel(front)).to_contain_text(text)
+    front.picture("sandbox-panel")
+
+    panel(front).get_by_role("button", name="Stop").click()
+    expect(item(front)).to_contain_text("Sandbox: stopped", timeout=30_000)
+    expect(panel(front).get_by_role("button", name="Stop")).to_be_disabled()
+    expect(panel(front)).not_to_contain_text("Memory")
+    panel(front).get_by_role("button", name="Restart").click()
+    expect(item(front)).to_contain_text("Sandbox: running", timeout=30_000)
+    # Its states are there still.
+    front.page.keyboard.press("Escape")
+    front.run(2)
+    front.wait_ran(2)
+    assert "1" in front.cell(2).locator(".jp-OutputArea-output").first.inner_text()
+
+
+def test_a_reset_is_confirmed(front: Front, lab: Lab) -> None:
+    front.open(lab.notebook("reset.ipynb", CELLS))
+    front.command("notebook:run-all-cells")
+    front.wait_ran(2)
+    item(front).click()
+    expect(panel(front)).to_contain_text("snapshot")
+    panel(front).get_by_role("button", name="Reset").click()
+    dialog = front.page.locator(".jp-Dialog")
+    expect(dialog).to_contain_text("all its states go")
+    front.picture("sandbox-reset")
+    dialog.get_by_role("button", name="Cancel").click()
+    expect(item(front)).to_contain_text("Sandbox: running")
+    front.command("pgcellar:reset-sandbox")
+    dialog.get_by_role("button", name="Reset").click()
+    expect(item(front)).to_contain_text("Sandbox: none", timeout=30_000)
+    front.run(2)
+    front.wait_ran(2)
+    expect(item(front)).to_contain_text("Sandbox: running", timeout=30_000)
+
+
+def test_it_is_used_by_keyboard(front: Front, lab: Lab) -> None:
+    front.open(lab.notebook("keys.ipynb", CELLS))
+    front.run(1)
+    front.wait_ran(1)
+    front.command("pgcellar:show-sandbox")
+    expect(panel(front)).to_be_focused()
+    front.page.keyboard.press("Tab")
+    expect(panel(front).get_by_role("button", name="Restart")).to_be_focused()
+    front.page.keyboard.press("Escape")
+    expect(panel(front)).to_have_count(0)
+    expect(item(front)).to_be_focused()
+    front.page.keyboard.press("Enter")
+    expect(panel(front)).to_be_visible()
