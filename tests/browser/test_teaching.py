@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, Locator, expect
+from playwright.sync_api import Locator, expect
 from tests.fixtures_browser import Front, Lab, jupyter_lab
 from tests.fixtures_central import ADMINISTRATOR, Central, central_gateway
 from tests.fixtures_service import CommandLine, command_line
@@ -227,7 +227,7 @@ def test_the_page_looks_again_by_itself_and_at_another_class(page: Front, school
 
 
 def test_what_goes_wrong_is_said(page: Front, school: School) -> None:
-    refresh = page.page.get_by_role("button", name="Refresh")
+    refresh = page.page.get_by_role("button", name="Refresh", exact=True)
     port = urllib.parse.urlsplit(school.central.url).port
     assert port is not None
     school.central.process.stop(signal.SIGTERM)
@@ -243,7 +243,7 @@ def test_what_goes_wrong_is_said(page: Front, school: School) -> None:
 
 
 def test_who_teaches_nobody_is_told_so(
-    browser: Browser, front: Front, school: School, kernel_home: CommandLine
+    front: Front, school: School, kernel_home: CommandLine
 ) -> None:
     environment = {
         **kernel_home.environment,
@@ -253,6 +253,5 @@ def test_who_teaches_nobody_is_told_so(
     with jupyter_lab(cli, f"--Gateway.central_url={school.central.url}") as lab:
         show(front, lab)
         expect(front.page.locator(".pgc-Class-none")).to_contain_text("You teach no class")
-        front.command("launcher:create")
-        front.page.wait_for_selector(".jp-LauncherCard")
+        assert front.page.locator(".jp-LauncherCard").count()
         assert front.page.locator(".jp-LauncherCard[title^='See how the classes']").count() == 0

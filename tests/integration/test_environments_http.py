@@ -58,6 +58,7 @@ def test_its_life(gateway: httpx.Client, gateway_cli: CommandLine) -> None:
     found = only(gateway)
     assert (found["status"], found["runs"]) == ("running", 0)
     assert found["memory_bytes"] > 1 << 20
+    assert 800 < found["left_seconds"] <= 900 - found["idle_seconds"] + 1
     assert found["since"][:2] == "20"
     base = min(gateway.get("/states").json()["states"], key=lambda state: state["created"])
     assert found["base"] == base["state"]
