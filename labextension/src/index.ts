@@ -10,14 +10,4 @@ import sandbox from './plugins/sandbox';
 import status from './plugins/status';
 import teaching from './plugins/teaching';
 
-export default [
-  notebooks,
-  status,
-  editing,
-  errors,
-  highlighting,
-  plans,
-  create,
-  sandbox,
-  teaching
-];
+export default [notebooks, status, editing, errors, highlighting, plans, create, sandbox, teaching];
