@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
-from playwright.sync_api import Page, WebSocket, expect
+from playwright.sync_api import WebSocket, expect
 from tests.fixtures_browser import Front, Lab
 
 CELLS = ["create table t as select 1 as a", "select * from t"]
-_SETTINGS = "pgcellar-labextension:plugin"
 #: Bindings of the same keys, one of them ours, at one place: (keys, selector, commands).
 _CLASHES = """() => {
   const bindings = window.jupyterapp.commands.keyBindings;
@@ -19,16 +17,6 @@ _CLASHES = """() => {
   }
   return Object.entries(places).filter(([, found]) =>
     found.some(([, command]) => command.startsWith('pgcellar:')) && found.length > 1);
-}"""
-_SET = """async ([id, key, value]) => {
-  const base = JSON.parse(document.getElementById('jupyter-config-data').textContent);
-  const address = `${base.fullSettingsUrl ?? base.baseUrl + 'lab/api/settings'}/${id}`;
-  const token = `token ${base.token}`;
-  await fetch(address, {
-    method: 'PUT',
-    headers: { Authorization: token, 'Content-Type': 'application/json' },
-    body: JSON.stringify({ raw: JSON.stringify({ [key]: value }) })
-  }).then(answer => { if (!answer.ok) throw new Error(answer.statusText); });
 }"""
 
 
@@ -47,9 +35,15 @@ def is_new_notebook(front: Front) -> None:
     )
 
 
-def change(page: Page, key: str, value: Any) -> None:
-    """Change a setting, as the settings editor does."""
-    page.evaluate(_SET, [_SETTINGS, key, value])
+def change(front: Front, label: str, value: bool) -> None:
+    """Change a setting in the settings editor, and come back."""
+    front.command("settingeditor:open", query="SQL Notebooks")
+    field = front.page.get_by_label(label)
+    field.wait_for(timeout=30_000)
+    with front.page.expect_response(lambda answer: answer.request.method == "PUT"):
+        field.set_checked(value)
+    front.page.locator(".lm-TabBar-tab.lm-mod-current .lm-TabBar-tabCloseIcon:visible").click()
+    field.wait_for(state="detached")
 
 
 def test_the_launcher_has_one_tile_for_sql_notebooks(front: Front, lab: Lab) -> None:
@@ -66,7 +60,6 @@ def test_a_new_notebook_by_the_palette(front: Front, lab: Lab) -> None:
     front.page.keyboard.type("New SQL Note")
     item = front.page.locator(".lm-CommandPalette-item[data-command='pgcellar:new-notebook']")
     expect(item).to_be_visible()
-    front.picture("commands-palette")
     front.page.keyboard.press("Enter")
     is_new_notebook(front)
 
@@ -120,22 +113,20 @@ def test_shortcuts_are_nobody_elses(front: Front, lab: Lab) -> None:
 
 
 def test_stale_outputs_are_dimmed_as_one_likes(front: Front, lab: Lab) -> None:
-    address = lab.notebook("dim.ipynb", CELLS)
-    front.open(address)
+    front.open(lab.notebook("dim.ipynb", CELLS))
     front.command("notebook:run-all-cells")
     front.wait_ran(2)
     front.type(1, "create table t as select 3 as a")
     front.wait_status(2, "stale")
     output = front.cell(2).locator(".jp-OutputArea").first
     expect(output).to_have_css("opacity", "0.5")
-    change(front.page, "dimStale", False)
+    change(front, "Dim stale outputs", False)
     try:
-        front.open(address)
-        front.type(1, "create table t as select 4 as a")
-        front.wait_status(2, "stale", "unknown")
-        expect(front.cell(2).locator(".jp-OutputArea").first).to_have_css("opacity", "1")
+        assert front.status(2) == "stale"
+        expect(output).to_have_css("opacity", "1")
     finally:
-        change(front.page, "dimStale", True)
+        change(front, "Dim stale outputs", True)
+    expect(output).to_have_css("opacity", "0.5")
 
 
 def test_what_is_edited_is_prepared_as_one_likes(front: Front, lab: Lab) -> None:
@@ -145,24 +136,22 @@ def test_what_is_edited_is_prepared_as_one_likes(front: Front, lab: Lab) -> None
         socket.on("framesent", lambda frame: sent.append(str(frame)))
 
     front.page.on("websocket", watch)
-    address = lab.notebook("prepare.ipynb", CELLS)
-    front.open(address)
+    front.open(lab.notebook("ahead.ipynb", CELLS))
     front.type(1, "create table u as select 1 as a")
-    front.wait_status(1, "unknown", "stale", "none", "current")
     front.run(1)
     front.wait_ran(1)
     assert any("prepare" in each for each in sent)
-    change(front.page, "anticipate", False)
+    change(front, "Prepare the cell being edited", False)
     try:
-        front.open(address)
         sent.clear()
-        front.type(1, "create table w as select 1 as a")
-        front.run(1)
-        front.wait_ran(1)
+        front.select(2)
+        front.type(2, "select 3")
+        front.run(2)
+        front.wait_ran(2)
         assert sent
-        assert not any('"prepare"' in each or "prepare" in each.split("{")[-1] for each in sent)
+        assert not any("prepare" in each for each in sent)
     finally:
-        change(front.page, "anticipate", True)
+        change(front, "Prepare the cell being edited", True)
 
 
 def test_the_settings_are_in_the_editor(front: Front, lab: Lab) -> None:

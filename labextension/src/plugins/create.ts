@@ -23,7 +23,7 @@ const plugin: JupyterFrontEndPlugin<void> = {
   ) => {
     const trans = (translator ?? nullTranslator).load('pgcellar');
     commands.addCommand(NEW_NOTEBOOK, {
-      label: trans.__('New SQL Notebook'),
+      label: args => (args.isMenu ? trans.__('SQL Notebook') : trans.__('New SQL Notebook')),
       caption: trans.__('Make a notebook of SQL cells in the folder that the file browser shows'),
       icon: args => (args.isPalette ? undefined : sqlIcon),
       isEnabled: () => commands.hasCommand(CREATE),
