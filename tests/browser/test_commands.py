@@ -40,7 +40,9 @@ def change(front: Front, label: str, value: bool) -> None:
     front.command("settingeditor:open", query="SQL Notebooks")
     field = front.page.get_by_label(label)
     field.wait_for(timeout=30_000)
-    with front.page.expect_response(lambda answer: answer.request.method == "PUT"):
+    with front.page.expect_response(
+        lambda answer: answer.request.method == "PUT" and "/api/settings" in answer.url
+    ):
         field.set_checked(value)
     front.page.locator(".lm-TabBar-tab.lm-mod-current .lm-TabBar-tabCloseIcon:visible").click()
     field.wait_for(state="detached")
@@ -108,7 +110,6 @@ def test_the_menu_of_a_sql_cell(front: Front, lab: Lab) -> None:
 def test_shortcuts_are_nobody_elses(front: Front, lab: Lab) -> None:
     launcher(front, lab)
     found = front.page.evaluate(_CLASHES)
-    # Those that serve texts anywhere are another matter: they need a selector that fits ours.
     assert not found, json.dumps(found)
 
 
@@ -149,7 +150,7 @@ def test_what_is_edited_is_prepared_as_one_likes(front: Front, lab: Lab) -> None
         front.run(2)
         front.wait_ran(2)
         assert sent
-        assert not any("prepare" in each for each in sent)
+        assert [each for each in sent if "prepare" in each] == []
     finally:
         change(front, "Prepare the cell being edited", True)
 
