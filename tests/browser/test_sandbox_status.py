@@ -57,6 +57,19 @@ def test_the_sandbox_is_seen_stopped_and_started(front: Front, lab: Lab) -> None
     assert "1" in front.cell(2).locator(".jp-OutputArea-output").first.inner_text()
 
 
+def test_a_stopped_one_is_asked_about_when_something_runs(front: Front, lab: Lab) -> None:
+    front.open(lab.notebook("again.ipynb", CELLS))
+    front.run(1)
+    front.wait_ran(1)
+    expect(item(front)).to_contain_text(re.compile("Sandbox: (running|busy)"), timeout=30_000)
+    front.command("pgcellar:stop-sandbox")
+    expect(item(front)).to_contain_text("Sandbox: stopped", timeout=30_000)
+    front.type(2, "select a + 41 from t")
+    front.run(2)
+    front.wait_ran(2)
+    expect(item(front)).to_contain_text(re.compile("Sandbox: (running|busy)"), timeout=30_000)
+
+
 def test_a_reset_is_confirmed(front: Front, lab: Lab) -> None:
     front.open(lab.notebook("reset.ipynb", CELLS))
     front.command("notebook:run-all-cells")
@@ -71,7 +84,11 @@ def test_a_reset_is_confirmed(front: Front, lab: Lab) -> None:
     expect(item(front)).to_contain_text(re.compile("Sandbox: (running|busy)"))
     front.command("pgcellar:reset-sandbox")
     dialog.get_by_role("button", name="Reset").click()
+    expect(item(front)).not_to_contain_text("resetting", timeout=30_000)
+    item(front).click()
+    expect(panel(front).get_by_role("alert")).to_have_count(0)
     expect(item(front)).to_contain_text("Sandbox: none", timeout=30_000)
+    item(front).click()
     front.run(2)
     front.wait_ran(2)
     expect(item(front)).to_contain_text(re.compile("Sandbox: (running|busy)"), timeout=30_000)
@@ -83,8 +100,10 @@ def test_it_is_used_by_keyboard(front: Front, lab: Lab) -> None:
     front.wait_ran(1)
     front.command("pgcellar:show-sandbox")
     expect(panel(front)).to_be_focused()
+    restart = panel(front).get_by_role("button", name="Restart")
+    expect(restart).to_be_enabled(timeout=30_000)
     front.page.keyboard.press("Tab")
-    expect(panel(front).get_by_role("button", name="Restart")).to_be_focused()
+    expect(restart).to_be_focused()
     front.page.keyboard.press("Escape")
     expect(panel(front)).to_have_count(0)
     expect(item(front)).to_be_focused()

@@ -44,7 +44,7 @@ export class SandboxModel extends VDomModel {
       factory: () => this._look(),
       frequency: { interval: SLOWLY, backoff: true, max: MOST },
       standby: () => {
-        const wanted = this._open || (seen() && this.sandbox?.status !== 'stopped');
+        const wanted = this._asked || this._open || (seen() && this.sandbox?.status !== 'stopped');
         return wanted ? 'when-hidden' : true;
       }
     });
@@ -74,6 +74,7 @@ export class SandboxModel extends VDomModel {
 
   /** Ask how it is, soon. */
   refresh(): void {
+    this._asked = true;
     void this._poll.refresh();
   }
 
@@ -106,6 +107,7 @@ export class SandboxModel extends VDomModel {
   }
 
   private async _look(): Promise<void> {
+    this._asked = false;
     try {
       this.sandbox = await this._find();
       this.failure = '';
@@ -147,4 +149,6 @@ export class SandboxModel extends VDomModel {
 
   private readonly _poll: Poll;
   private _open = false;
+  /** Whether somebody has reason to ask, however it was. */
+  private _asked = false;
 }
