@@ -5,6 +5,8 @@ import errors from './plugins/errors';
 import highlighting from './plugins/highlighting';
 import notebooks from './plugins/notebooks';
 import plans from './plugins/plans';
+import schema from './plugins/schema';
+import states from './plugins/states';
 import status from './plugins/status';
 
-export default [notebooks, status, editing, errors, highlighting, plans];
+export default [notebooks, status, editing, errors, highlighting, plans, schema, states];

