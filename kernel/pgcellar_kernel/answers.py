@@ -13,9 +13,6 @@ from pgcellar_kernel import comforts, explaining, front
 #: Makes the request for a cell at its place, as the kernel would send it.
 MakeRequest = Callable[[tuple[records.Cell, ...], int], records.RunRequest]
 
-#: A head that stands where the cell above it leads, and changes nothing there.
-_NOTHING = "select 1"
-
 
 class Answers:
     """Asks the service on behalf of front ends."""
@@ -85,7 +82,7 @@ class Answers:
         place = page.order.at(str(asked.get("cell")))
         request = self._request(place.cells, place.head)
         # What is typed is not whole yet; where it will run does not hang on it.
-        head = dataclasses.replace(place.cells[place.head], source=_NOTHING)
+        head = dataclasses.replace(place.cells[place.head], source="select 1")
         request = dataclasses.replace(request, cells=(*place.cells[:-1], head))
         await self._service().prepare(request)
         return {}
@@ -123,7 +120,9 @@ class Answers:
         """
         cell = str(asked.get("cell"))
         place = page.order.at(cell)
-        after = records.Cell(id=f"after {cell}", source=_NOTHING)
+        # A comment runs nothing, and is what the snapshot will be listed by.
+        title = next(iter(place.cells[-1].source.splitlines()), "")
+        after = records.Cell(id=f"after {cell}", source=f"-- after: {title}")
         request = self._request((*place.cells, after), place.head + 1)
         request = dataclasses.replace(request, rerun=True)
         async with contextlib.aclosing(self._service().run(request)) as events:

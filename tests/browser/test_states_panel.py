@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import pytest
+import re
+
 from playwright.sync_api import Locator, expect
 from tests.fixtures_browser import Front, Lab
 
@@ -52,7 +53,7 @@ def test_the_chain_says_what_each_cell_did(front: Front, lab: Lab) -> None:
     expect(_place(panel, "base")).to_contain_text("kept")
     _place(panel, "c2").locator("button.pgc-Link-title").click()
     expect(_place(panel, "c2")).to_have_attribute("aria-current", "true")
-    expect(front.cell(2)).to_have_class(r"/jp-mod-active/") if False else None
+    expect(front.cell(2)).to_have_class(re.compile("jp-mod-active"))
     front.picture("states-chain")
 
 
@@ -79,3 +80,51 @@ def test_what_a_cell_changed(front: Front, lab: Lab) -> None:
     front.picture("states-changed")
     assert front.page.evaluate("window.harmed") is None
     assert view.locator("img").count() == 0
+
+
+def test_a_state_is_kept_pinned_and_tagged(front: Front, lab: Lab) -> None:
+    """One that was passed by is kept on request; then its pin and its tags."""
+    front.open(lab.notebook("pins.ipynb", ["create table p (a int)", "insert into p values (1)"]))
+    panel = _panel(front)
+    _run_all(front, 2)
+    place = _place(panel, "c1")
+    keep = place.get_by_role("button", name="Keep the state after cell 1")
+    pin = place.get_by_role("button", name="Pin")
+    expect(keep.or_(pin)).to_be_visible(timeout=30_000)
+    if keep.is_visible():
+        keep.click()
+    pin.click(timeout=30_000)
+    expect(place.locator(".pgc-Mark")).to_have_text("pinned")
+    place.get_by_role("button", name="Tag").click()
+    front.page.locator(".jp-Dialog input").fill("exam-1")
+    front.page.locator(".jp-Dialog").get_by_role("button", name="Tag").click()
+    expect(place).to_contain_text("exam-1")
+    front.picture("states-tagged")
+    place.get_by_role("button", name="Remove the tag exam-1").click()
+    expect(place).not_to_contain_text("exam-1")
+    place.get_by_role("button", name="Unpin").click()
+    expect(place.locator(".pgc-Mark")).to_have_count(0)
+
+
+def test_any_two_states_are_compared(front: Front, lab: Lab) -> None:
+    """The base and the last one, whichever way."""
+    front.open(lab.notebook("two.ipynb", ["create table two as select 1 as a"]))
+    panel = _panel(front)
+    _run_all(front, 1)
+    expect(_place(panel, "c1")).to_contain_text("kept", timeout=30_000)
+    panel.get_by_role("combobox", name="From").select_option("c1")
+    panel.get_by_role("combobox", name="To").select_option("base")
+    panel.get_by_role("button", name="Compare").click()
+    rows = _difference(front).locator("[data-pgcellar-table=two]")
+    expect(rows).to_contain_text("1 deleted", timeout=60_000)
+    expect(rows).to_contain_text("the table is gone")
+
+
+def test_without_an_sql_notebook(front: Front, lab: Lab) -> None:
+    """Helpful words."""
+    front.page.goto(lab.address())
+    front.page.wait_for_selector("#jp-main-dock-panel", timeout=60_000)
+    expect(_panel(front)).to_contain_text("Open a notebook with the kernel")
+    front.command("pgcellar:show-schema")
+    expect(front.page.locator("#pgcellar-schema")).to_contain_text("Open a notebook")
+    front.picture("panels-empty")
