@@ -165,3 +165,24 @@ def test_the_picture(front: Front, lab: Lab) -> None:
     front.picture("schema-picture")
     assert drawn.locator("img").count() == 0
     assert front.page.evaluate("window.harmed") is None
+
+
+def test_a_picture_of_fifty_tables(front: Front, lab: Lab) -> None:
+    """In layers, one of which is tall; a table that refers to itself, and a circle."""
+    made = (
+        "create table t0 (id int primary key, other int references t0);\n"
+        "do $$ begin for i in 1..49 loop execute format('create table t%s (id int primary key,"
+        " a int references t%s, b int references t%s)', i, i / 7, i / 3); end loop; end $$;\n"
+        "alter table t1 add column back int references t49"
+    )
+    front.open(lab.notebook("fifty.ipynb", [made]))
+    panel = _panel(front)
+    front.run(1)
+    front.wait_ran(1)
+    expect(_line(panel, "t49")).to_be_visible(timeout=30_000)
+    front.command("pgcellar:draw-tables")
+    drawn = front.page.locator(".pgc-Diagram:visible")
+    expect(drawn).to_contain_text("50 tables, 100 foreign keys")
+    expect(drawn.locator(".pgc-Diagram-table")).to_have_count(50)
+    drawn.get_by_role("button", name="Show all").click()
+    front.picture("schema-fifty")

@@ -128,3 +128,18 @@ def test_without_an_sql_notebook(front: Front, lab: Lab) -> None:
     front.command("pgcellar:show-schema")
     expect(front.page.locator("#pgcellar-schema")).to_contain_text("Open a notebook")
     front.picture("panels-empty")
+
+
+def test_a_panel_is_there_again_when_the_page_is_loaded_anew(front: Front, lab: Lab) -> None:
+    """As the layout was left, and it is asked what is kept."""
+    address = lab.notebook("again.ipynb", ["create table again as select 1 as a"])
+    front.open(address)
+    panel = _panel(front)
+    _run_all(front, 1)
+    expect(_place(panel, "c1")).to_contain_text("kept", timeout=30_000)
+    with front.page.expect_response(lambda answer: "/api/workspaces/" in answer.url):
+        front.command("docmanager:save")
+        front.command("pgcellar:show-schema")
+    front.open(address.removesuffix("&reset"))
+    expect(_place(panel, "c1")).to_contain_text("kept", timeout=30_000)
+    expect(front.page.locator("#pgcellar-schema")).to_contain_text("again", timeout=30_000)

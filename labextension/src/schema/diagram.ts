@@ -6,7 +6,17 @@ import { Widget } from '@lumino/widgets';
 
 import type { RelationInfo, StateDetail } from '../catalogs';
 import { fitIcon, lessIcon } from '../states/icons';
-import { type Box, type Edge, layOut, type Layout, MOST_COLUMNS, rowOf, SIZES } from './layout';
+import {
+  type Box,
+  type Edge,
+  layOut,
+  type Layout,
+  MOST_COLUMNS,
+  type Point,
+  route,
+  rowOf,
+  SIZES
+} from './layout';
 import { named } from './names';
 
 const SVG = 'http://www.w3.org/2000/svg';
@@ -16,7 +26,9 @@ const MOST = 3;
 /** Characters of a name and of a type that fit. */
 const NAME = 17;
 const TYPE = 13;
-const HEADING = 27;
+const HEADING = 23;
+/** How far a line goes out that turns round. */
+const BEND = 40;
 
 /** See the module. */
 export class Diagram extends Widget {
@@ -130,21 +142,18 @@ function element(
 function draw(layout: Layout, trans: TranslationBundle): SVGElement {
   const { width, height } = layout;
   const picture = element('svg', { viewBox: `0 0 ${width} ${height}`, role: 'group' });
-  picture.append(...layout.edges.map(edge => lineOf(edge, trans)));
+  picture.append(...layout.edges.map(edge => lineOf(edge, layout.boxes, trans)));
   picture.append(...layout.boxes.map(box => boxOf(box, trans)));
   return picture;
 }
 
-function lineOf(edge: Edge, trans: TranslationBundle): SVGElement {
+function lineOf(edge: Edge, boxes: readonly Box[], trans: TranslationBundle): SVGElement {
   const { from, to } = edge;
   const [y1, y2] = [rowOf(from, edge.fromColumn), rowOf(to, edge.toColumn)];
   const left = from.x > to.x + to.width;
   const x1 = left ? from.x : from.x + from.width;
   // A table that refers to one beside it, or to itself, turns round on the right.
   const x2 = from.x + from.width < to.x ? to.x : to.x + to.width;
-  const bend = Math.max(36, Math.abs(x2 - x1) / 2);
-  const c1 = left ? x1 - bend : x1 + bend;
-  const c2 = x2 === to.x ? x2 - bend : x2 + bend;
   const line = element('g', { class: 'pgc-Diagram-key' });
   line.append(
     element(
@@ -152,10 +161,26 @@ function lineOf(edge: Edge, trans: TranslationBundle): SVGElement {
       {},
       trans.__('%1: %2 → %3', edge.name, named(from.relation), named(to.relation))
     ),
-    element('path', { d: `M${x1} ${y1}C${c1} ${y1} ${c2} ${y2} ${x2} ${y2}` }),
+    element('path', { d: pathOf(edge, [x1, y1], [x2, y2], boxes) }),
     element('circle', { cx: x2, cy: y2, r: 3.5 })
   );
   return line;
+}
+
+function pathOf({ to }: Edge, start: Point, end: Point, boxes: readonly Box[]): string {
+  if (end[0] !== to.x && start[0] < end[0] + BEND) {
+    // Side by side: round on the right.
+    const out = Math.max(start[0], end[0]) + BEND;
+    return `M${start.join(' ')}C${out} ${start[1]} ${out} ${end[1]} ${end.join(' ')}`;
+  }
+  const path = [`M${start.join(' ')}`];
+  let [x, y] = start;
+  for (const [nextX, nextY] of route(start, end, boxes).slice(1)) {
+    const middle = (x + nextX) / 2;
+    path.push(`C${middle} ${y} ${middle} ${nextY} ${nextX} ${nextY}`);
+    [x, y] = [nextX, nextY];
+  }
+  return path.join('');
 }
 
 function boxOf({ relation, x, y, width, height }: Box, trans: TranslationBundle): SVGElement {

@@ -94,6 +94,36 @@ export function rowOf(box: Box, column: string): number {
   return box.y + HEAD + (Math.max(row, 0) + 0.5) * ROW;
 }
 
+/** A point of a line. */
+export type Point = readonly [x: number, y: number];
+
+/** A line between two points that goes round the boxes that stand between them. */
+export function route(start: Point, end: Point, boxes: readonly Box[]): Point[] {
+  const [left, right] = start[0] < end[0] ? [start[0], end[0]] : [end[0], start[0]];
+  const columns = new Map<number, Box[]>();
+  for (const box of boxes) {
+    if (box.x > left && box.x + box.width < right) {
+      columns.set(box.x, [...(columns.get(box.x) ?? []), box]);
+    }
+  }
+  const points: Point[] = [start];
+  for (const [x, column] of [...columns].sort(([a], [b]) => (start[0] < end[0] ? a - b : b - a))) {
+    const near = points.at(-1)?.[1] ?? start[1];
+    const lanes = column.flatMap(box => [box.y - GAP_Y / 2, box.y + box.height + GAP_Y / 2]);
+    const inside = column.some(box => near > box.y - 4 && near < box.y + box.height + 4);
+    const y = inside ? nearest(lanes, near) : near;
+    const [enter, leave] = start[0] < end[0] ? [x, x + WIDTH] : [x + WIDTH, x];
+    points.push([enter, y], [leave, y]);
+  }
+  return [...points, end];
+}
+
+function nearest(values: readonly number[], wanted: number): number {
+  return values.reduce((best, value) =>
+    Math.abs(value - wanted) < Math.abs(best - wanted) ? value : best
+  );
+}
+
 function keysOf(tables: readonly RelationInfo[]): Key[] {
   const places = new Map(
     tables.map(({ schema, name }, index) => [JSON.stringify([schema, name]), index])

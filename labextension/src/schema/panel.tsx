@@ -42,6 +42,12 @@ export class SchemaPanel extends VDomRenderer<SchemaModel> {
     this.addClass('pgc-Schema');
   }
 
+  protected override onAfterAttach(message: Message): void {
+    super.onAfterAttach(message);
+    // A panel that is restored with the layout is not shown again.
+    this.model.shown = this.isVisible;
+  }
+
   protected override onAfterShow(message: Message): void {
     super.onAfterShow(message);
     this.model.shown = true;

@@ -2,7 +2,7 @@
 
 import { Dialog, InputDialog, showDialog } from '@jupyterlab/apputils';
 import type { TranslationBundle } from '@jupyterlab/translation';
-import { closeIcon, refreshIcon, VDomRenderer } from '@jupyterlab/ui-components';
+import { closeIcon, HTMLSelect, refreshIcon, VDomRenderer } from '@jupyterlab/ui-components';
 import type { Message } from '@lumino/messaging';
 import * as React from 'react';
 
@@ -26,6 +26,12 @@ export class StatesPanel extends VDomRenderer<StatesModel> {
     super(model);
     this.addClass('pgc-Panel');
     this.addClass('pgc-States');
+  }
+
+  protected override onAfterAttach(message: Message): void {
+    super.onAfterAttach(message);
+    // A panel that is restored with the layout is not shown again.
+    this.model.shown = this.isVisible;
   }
 
   protected override onAfterShow(message: Message): void {
@@ -366,13 +372,12 @@ function Compare({ model, trans }: Props): React.JSX.Element | null {
   const select = (label: string, end: End, put: (key: string) => void): React.JSX.Element => (
     <label>
       <span>{label}</span>
-      <select className="jp-mod-styled" value={end.key} onChange={event => put(event.target.value)}>
-        {ends.map(({ key, label: text }) => (
-          <option key={key} value={key}>
-            {text}
-          </option>
-        ))}
-      </select>
+      <HTMLSelect
+        aria-label={label}
+        value={end.key}
+        onChange={event => put(event.target.value)}
+        options={ends.map(({ key, label: text }) => ({ value: key, label: text }))}
+      />
     </label>
   );
   return (
