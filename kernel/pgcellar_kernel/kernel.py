@@ -92,7 +92,7 @@ class PgcellarKernel(Kernel):
         that is taken while a cell runs puts back that cell when it is done: by then the next one
         may run, whose outputs, and whose end, would be told of the cell before it.
         """
-        handled = super().shell_main(subshell_id, msg)  # type: ignore[no-untyped-call]  # as above
+        handled = super().shell_main(subshell_id, msg)
         await asyncio.create_task(handled, context=contextvars.copy_context())
 
     async def _warm(self) -> None:
