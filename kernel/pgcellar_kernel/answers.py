@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -39,6 +40,7 @@ class Answers:
             "complete": self._complete,
             "inspect": self._inspect,
             "format": self._format,
+            "keep": self._keep,
         }
 
     def ran(self, cell: str, request: records.RunRequest) -> None:
@@ -110,6 +112,28 @@ class Answers:
     async def _format(self, page: front.Page, asked: Mapping[str, Any]) -> Mapping[str, Any]:
         """`format`: the text `source` laid out."""
         return await self._comforts().format(str(asked.get("source", "")))
+
+    async def _keep(self, page: front.Page, asked: Mapping[str, Any]) -> Mapping[str, Any]:
+        """`keep`: go to where the cell `cell` leads; the state there is kept a moment later.
+
+        The cell itself runs only where that state is not there, so nothing it froze is rolled.
+        """
+        cell = str(asked.get("cell"))
+        place = page.order.at(cell)
+        # A comment runs nothing, and is what the snapshot will be listed by.
+        title = next(iter(place.cells[-1].source.splitlines()), "")
+        after = records.Cell(id=f"after {cell}", source=f"-- after: {title}")
+        request = self._request((*place.cells, after), place.head + 1)
+        request = dataclasses.replace(request, rerun=True)
+        async with contextlib.aclosing(self._service().run(request)) as events:
+            async for event in events:
+                if isinstance(event, records.Done):
+                    if event.error is not None:
+                        raise errors.Conflict(
+                            "The notebook can't be run down to this cell: " + event.error.message
+                        )
+                    return {"state": event.cells[-1].state, "pinned": event.cells[-1].pinned}
+        return {"state": None, "pinned": None}
 
 
 def _whole(asked: Mapping[str, Any], name: str, default: int) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 import functools
 import logging
 import os
@@ -83,6 +84,16 @@ class PgcellarKernel(Kernel):
         await super().kernel_info_request(stream, ident, parent)  # type: ignore[no-untyped-call]  # as above
         if self._warming is None:
             self._warming = asyncio.create_task(self._warm())
+
+    async def shell_main(self, subshell_id: str | None, msg: Any) -> None:
+        """Take a message in a context of its own.
+
+        ipykernel keeps whose outputs come in a context that all messages share. A comm message
+        that is taken while a cell runs puts back that cell when it is done: by then the next one
+        may run, whose outputs, and whose end, would be told of the cell before it.
+        """
+        handled = super().shell_main(subshell_id, msg)
+        await asyncio.create_task(handled, context=contextvars.copy_context())
 
     async def _warm(self) -> None:
         # The request may come on either channel, each with a loop of its own.

@@ -7,7 +7,21 @@ import highlighting from './plugins/highlighting';
 import notebooks from './plugins/notebooks';
 import plans from './plugins/plans';
 import sandbox from './plugins/sandbox';
+import schema from './plugins/schema';
+import states from './plugins/states';
 import status from './plugins/status';
 import teaching from './plugins/teaching';
 
-export default [notebooks, status, editing, errors, highlighting, plans, create, sandbox, teaching];
+export default [
+  notebooks,
+  status,
+  editing,
+  errors,
+  highlighting,
+  plans,
+  create,
+  sandbox,
+  teaching,
+  schema,
+  states
+];

@@ -191,3 +191,27 @@ def test_a_cell_runs_rightly_while_it_is_prepared(kernel: Kernel) -> None:
     page.change(b="insert into t values (3)")
     assert page.run("b", "insert into t values (3)") == ["INSERT 0 1"]
     assert page.run("c", CELLS["c"]) == [" a \n---\n 3\n(1 row)"]
+
+
+def test_a_state_is_kept_on_request(kernel: Kernel) -> None:
+    """Where a cell leads that was only passed by; what it froze stays, and what fails is said."""
+    cells = {
+        "a": "create table keeping (a float)",
+        "b": "insert into keeping values (random())",
+        "c": "insert into keeping values (2)",
+        "d": "table nowhere",
+        "e": "create table never ()",
+        "f": "insert into nowhere values (1)",
+        "g": "select 1",
+    }
+    page = Page(kernel, cells)
+    page.run("c", cells["c"])
+    states = {each["id"]: each["state"] for each in page.of("ran")[0]["cells"]}
+    reached = {cell: page.ask("keep", cell=cell)["answer"] for cell in "abcd"}
+    assert [reached[cell]["state"] for cell in "abc"] == [states[cell] for cell in "abc"]
+    assert reached["d"] == reached["c"]
+    assert reached["a"]["pinned"] is None
+    problem = page.ask("keep", cell="g")["problem"]
+    assert problem["status"] == 409
+    assert "nowhere" in problem["detail"]
+    assert page.ask("keep", cell="none")["problem"]["status"] == 404

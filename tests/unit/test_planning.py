@@ -203,3 +203,12 @@ def test_why_has_an_answer_for_every_miss() -> None:
     for before, now in itertools.product(itertools.permutations(SOURCES, 3), repeat=2):
         for missed in range(2):
             assert why(before, now, missed)
+
+
+def test_a_volatile_cell_is_not_rolled_anew_while_its_state_is_kept() -> None:
+    """Though replaying it from a live instance would be cheaper than a clone."""
+    kept = {2: CLONE_MS}
+    found = choose("wvw", live={1: True}, kept=kept, cost=1.0)
+    assert found == planning.Start(index=2, live=False, replay_ms=1.0)
+    assert choose("www", live={1: True}, kept=kept, cost=1.0).index == 1
+    assert choose("wvw", live={1: True}, cost=1.0).index == 1

@@ -40,7 +40,8 @@ def choose(
     `live(mark, needs_base)` says whether an instance stands at a mark (with its whole session
     since the base, if that is needed); `kept(state)` what cloning its snapshot costs in ms, or
     None; `cost(i)` what replaying cell i costs. `needs_base` concerns what runs after the last
-    mark. The base is always kept.
+    mark. The base is always kept. A volatile cell is not replayed, however cheap that were, while a
+    state at or below it is kept: it would be rolled anew, and what was shown of it be wrong.
     """
     best: Start | None = None
     best_ms = 0.0
@@ -51,6 +52,8 @@ def choose(
             link = links[index]
             replay_ms += cost(index) if link.runs else 0.0
             needs_base = needs_base or (link.runs and link.needs_base)
+            if best is not None and link.volatile and link.runs:
+                break
         if best is not None and replay_ms >= best_ms:
             break
         if live(mark, needs_base):

@@ -1,0 +1,66 @@
+// Small parts that the panels are made of.
+
+import type { LabIcon } from '@jupyterlab/ui-components';
+import * as React from 'react';
+
+import { AskError } from '../tokens';
+
+interface ButtonProps {
+  readonly icon: LabIcon;
+  readonly label: string;
+  readonly onClick: () => void;
+  readonly pressed?: boolean;
+  readonly disabled?: boolean;
+}
+
+/** A button that shows an icon, and says by its label what it does. */
+export function IconButton(props: ButtonProps): React.JSX.Element {
+  const { icon, label, onClick, pressed, disabled } = props;
+  return (
+    <button
+      type="button"
+      className="pgc-IconButton"
+      title={label}
+      aria-label={label}
+      aria-pressed={pressed}
+      disabled={disabled}
+      onClick={onClick}
+    >
+      <icon.react tag="span" width="14px" height="14px" />
+    </button>
+  );
+}
+
+/** Words instead of something, or about it. */
+export function Words({
+  children,
+  error = false,
+  busy = false
+}: {
+  readonly children: React.ReactNode;
+  readonly error?: boolean;
+  readonly busy?: boolean;
+}): React.JSX.Element {
+  const kind = error ? ' pgc-mod-error' : busy ? ' pgc-mod-busy' : '';
+  return (
+    <p className={`pgc-Words${kind}`} role={error ? 'alert' : 'status'}>
+      {children}
+    </p>
+  );
+}
+
+/** Put the keyboard into a panel: to where it was left, or to its first part. */
+export function focusIn(panel: HTMLElement): void {
+  const found =
+    panel.querySelector<HTMLElement>('[tabindex="0"], input') ??
+    panel.querySelector<HTMLElement>('button');
+  found?.focus();
+}
+
+/** What went wrong, in a sentence; a fault of ours is thrown on. */
+export function sentence(reason: unknown): string {
+  if (reason instanceof AskError) {
+    return reason.message;
+  }
+  throw reason;
+}
