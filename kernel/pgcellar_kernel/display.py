@@ -8,12 +8,22 @@ from __future__ import annotations
 
 import html
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from pgcellar.api import printing, records, rendering
 
 #: Sends one message on the IOPub channel: its type and its content.
 Send = Callable[[str, dict[str, Any]], None]
+
+
+class Shown(Protocol):
+    """Where a run is shown."""
+
+    def show(self, event: records.Event) -> None:
+        """Show what an event completes."""
+
+    def clear(self) -> None:
+        """Take back what was only shown for as long as one had to wait."""
 
 
 class Display:

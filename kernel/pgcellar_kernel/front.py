@@ -4,7 +4,8 @@ A message from the front end is a JSON object. One with `order` or `cells` tells
 in the notebook (`order.NotebookOrder.change`); `send` names the cell whose execute request comes
 next, with its `source`; `active` the one that is written in. With `ask` and an `id` of its own it
 asks something, and is answered by `{"id": …, "answer": …}` or `{"id": …, "problem": …}`. Of its own
-accord the kernel tells `{"event": "hello" | "running" | "progress" | "ran", …}`.
+accord the kernel tells `{"event": "hello" | "running" | "progress" | "ran" | "edit", …}`; with
+`edit`, `edits` are pieces of the cell's text that shall be replaced, each as `[was, now]`.
 
 A front end sends its messages in order with its execute requests, on the shell channel. While a
 cell runs, its messages are taken beside it; execute requests wait.
@@ -15,7 +16,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from pgcellar.api import errors, order, problems
@@ -74,6 +75,26 @@ class Front:
         comm.on_close(lambda _: self._pages.remove(page))
         comm.send({"event": "hello", "version": VERSION})
         self._receive(page, _data(message))
+
+    @property
+    def any(self) -> bool:
+        """Whether one is there."""
+        return bool(self._pages)
+
+    def standing(self, cell: str) -> order.Place | None:
+        """Where a cell stands now, and with which text, if a front end knows it."""
+        page = self._knowing(cell)
+        return None if page is None else page.order.at(cell)
+
+    def edit(self, cell: str, edits: Sequence[tuple[str, str]]) -> None:
+        """Have the front end that knows a cell change its text."""
+        page = self._knowing(cell)
+        if page is not None and edits:
+            page.order.edit(cell, edits)
+            page.comm.send({"event": "edit", "cell": cell, "edits": [list(each) for each in edits]})
+
+    def _knowing(self, cell: str) -> Page | None:
+        return next((page for page in reversed(self._pages) if page.order.knows(cell)), None)
 
     def place(self, cell: str, source: str, tagged: str) -> order.Place | None:
         """Where a cell that is to run stands, if a front end knows it; see `NotebookOrder`."""
