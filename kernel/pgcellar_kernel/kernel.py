@@ -346,7 +346,14 @@ class PgcellarKernel(Kernel):
 
 
 def _progress(event: records.Progress) -> dict[str, Any]:
-    return {"message": event.message, "at": event.cell, "left": event.left}
+    return {
+        "message": event.message,
+        "at": event.cell,
+        "left": event.left,
+        "what": event.what,
+        "done": event.done,
+        "total": event.total,
+    }
 
 
 def _directory() -> str | None:

@@ -216,6 +216,9 @@ export class SqlNotebook implements ISqlNotebook {
       case 'ran':
         this._onRan(told);
         break;
+      case 'edit':
+        this._onEdit(told);
+        return;
       default:
         return;
     }
@@ -235,11 +238,24 @@ export class SqlNotebook implements ISqlNotebook {
     this._states.pass(told.cell, { status: 'replaying', reason });
   }
 
+  /** A widget was moved: its value belongs into the text, which may be another by now. */
+  private _onEdit(told: KernelEvent & { event: 'edit' }): void {
+    const shared = this._model(told.cell)?.sharedModel;
+    for (const [was, now] of told.edits) {
+      const at = shared?.getSource().indexOf(was) ?? -1;
+      if (at >= 0) {
+        shared?.updateSource(at, at + was.length, now);
+      }
+    }
+  }
+
   private _onRan(told: KernelEvent & { event: 'ran' }): void {
     const model = this._model(told.cell);
     const report = told.cells.at(-1);
     if (model && report?.id === told.cell) {
       this._states.ran(model, report);
+    } else {
+      this._states.pass(told.cell, null);
     }
     for (const { id } of told.cells) {
       this._errors.delete(id);
