@@ -6,7 +6,9 @@ go to stdout, since any text on stderr costs a graded cell all its points.
 
 from __future__ import annotations
 
+import dataclasses
 import html
+import uuid
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -29,11 +31,25 @@ class Shown(Protocol):
         """Take back what was only shown for as long as one had to wait."""
 
 
-class Display:
-    """Shows one run as it goes."""
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Cut:
+    """A result of which not all rows are shown, and by what its display is known."""
 
-    def __init__(self, send: Send) -> None:
+    display_id: str
+    statement: int
+    result: rendering.Result
+
+
+#: The MIME bundle that goes below such a result, if any does.
+ShowCut = Callable[[Cut], dict[str, Any] | None]
+
+
+class Display:
+    """Shows one run as it goes; `cut` says what goes below a result that is shown in part."""
+
+    def __init__(self, send: Send, cut: ShowCut | None = None) -> None:
         self._send = send
+        self._cut = cut
         self._results = rendering.Results()
         self._waiting = False
         self._begun = False
@@ -51,7 +67,19 @@ class Display:
             text = rendering.render_notice(event) + "\n"
             self._replace("stream", {"name": "stdout", "text": text})
         elif result is not None:
-            self._replace("display_data", _data(rendering.mime_bundle(result)))
+            self._show_result(event, result)
+
+    def _show_result(self, event: records.Event, result: rendering.Result) -> None:
+        content = _data(rendering.mime_bundle(result))
+        tabular = result.truncated and result.tabular and not result.expanded
+        if self._cut is None or not tabular or not isinstance(event, records.Completed):
+            self._replace("display_data", content)
+            return
+        cut = Cut(display_id=uuid.uuid4().hex, statement=event.statement, result=result)
+        self._replace("display_data", {**content, "transient": {"display_id": cut.display_id}})
+        below = self._cut(cut)
+        if below is not None:
+            self._replace("display_data", _data(below))
 
     def clear(self) -> None:
         """Take back what was only shown for as long as one had to wait."""
@@ -73,10 +101,10 @@ class Display:
         self._begun = True
         self._send(kind, content)
         self._size += len(content.get("text") or content["data"]["text/plain"])
-        if self._kept is not None:
-            self._kept.append((kind, content))
         if self._size > _MOST_KEPT:
             self._kept = None
+        if self._kept is not None:
+            self._kept.append((kind, content))
 
     def _show_progress(self, event: records.Progress) -> None:
         # Only what says how far it is is worth it that what stands above is shown anew.

@@ -24,6 +24,7 @@ from pgcellar_kernel import (
     display,
     front,
     interacting,
+    paging,
     viewers,
 )
 
@@ -69,6 +70,12 @@ class PgcellarKernel(Kernel):
         self._shown: display.Shown | None = None
         self._interactions = interacting.Interactions(self)
         self._viewers = viewers.Viewers()
+        self._pagers = paging.Pagers(
+            self._service,
+            self._request,
+            # A front end of ours has a grid.
+            wanted=lambda: self._viewers.any and not self._front.any,
+        )
         self._front = front.Front(self._answers.by_name(), self._foresee)
         self.comm_manager = comms.manage()
         self.comm_manager.register_target(front.TARGET, self._front.open)
@@ -174,7 +181,7 @@ class PgcellarKernel(Kernel):
         if interacting.MARK in place.cells[place.head].source:
             return await self._interactions.execute(place, send)
         async with self.turn:
-            return await self.run(place, display.Display(send))
+            return await self.run(place, display.Display(send, self._pagers.below(place, send)))
 
     async def run(
         self, place: order.Place, shown: display.Shown, *, asks: bool = False

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import ipywidgets
 
@@ -41,23 +42,20 @@ class Pager:
         )
         self._label = ipywidgets.Label()
         self._tell(self._size)
-        self._box = ipywidgets.HBox(
-            [self._first, self._back, self._next, self._last, self._label]
-        )
+        self._box = ipywidgets.HBox([self._first, self._back, self._next, self._last, self._label])
 
-    def show(self) -> None:
-        """Show the buttons below the table."""
-        data = {"text/plain": self._label.value, **controls.view(self._box)}
-        self._send("display_data", {"data": data, "metadata": {}, "transient": {}})
+    @property
+    def view(self) -> dict[str, Any]:
+        """The MIME bundle of the buttons, which go below the table."""
+        # Where there are no widgets the table itself says as much.
+        return {"text/plain": "", **controls.view(self._box)}
 
     def close(self) -> None:
         """The cell runs anew."""
         controls.close(self._box)
 
     def _button(self, says: str, icon: str, offset: Callable[[], int]) -> ipywidgets.Button:
-        button = ipywidgets.Button(
-            tooltip=says, icon=icon, layout=ipywidgets.Layout(width="2.5em")
-        )
+        button = ipywidgets.Button(tooltip=says, icon=icon, layout=ipywidgets.Layout(width="2.5em"))
         button.on_click(lambda _: self._go(offset()))
         return button
 
@@ -83,11 +81,12 @@ class Pager:
             columns=page.columns,
             rows=page.rows,
             row_count=page.row_count,
-            truncated=True,
             tabular=True,
+            offset=page.offset,
         )
         self._tell(len(page.rows))
-        bundle = rendering.mime_bundle(result, self._label.value)
+        bundle = rendering.mime_bundle(result)
+        # Front ends that know it have a grid of their own.
         del bundle[rendering.MIME]
         content = {
             "data": bundle, "metadata": {}, "transient": {"display_id": self._cut.display_id}

@@ -323,3 +323,52 @@ def test_a_front_end_is_told_at_once_that_there_are_no_widgets(kernel: Kernel) -
             break
     assert message["content"]["data"]["method"] == "update_states"
     send("comm_close", data={})
+
+
+LONG = "select i, 'row ' || i as name from generate_series(1, 2500) i"
+
+
+def test_long_results_have_pages_where_widgets_are_shown(kernel: Kernel, widgets: Widgets) -> None:
+    """And nothing but the table elsewhere."""
+    assert len(widgets.run(LONG).of("display_data")) == 1
+    comm = uuid.uuid4().hex
+    client = kernel.client
+    client.shell_channel.send(
+        client.session.msg(
+            "comm_open",
+            {"comm_id": comm, "target_name": "jupyter.widget.control", "data": {}},
+            metadata={"version": "1.0.0"},
+        )
+    )
+    reply = widgets.run(LONG, cellId="long")
+    table, buttons = reply.of("display_data")
+    assert "(2500 rows; the first 1000 are shown)" in table["data"]["text/plain"]
+    assert buttons["data"][VIEW]["model_id"] in widgets.states
+
+    def label() -> str:
+        return next(s["value"] for s in widgets.states.values() if s["_model_name"] == "LabelModel")
+
+    def press(tooltip: str) -> None:
+        button = next(i for i, s in widgets.states.items() if s.get("tooltip") == tooltip)
+        data = {"method": "custom", "content": {"event": "click"}}
+        client.shell_channel.send(client.session.msg("comm_msg", {"comm_id": button, "data": data}))
+
+    assert label() == "rows 1–1,000 of 2,500"
+    for tooltip, says, row in (
+        ("Next page", "rows 1,001–2,000 of 2,500", "row 1001"),
+        ("Last page", "rows 2,001–2,500 of 2,500", "row 2500"),
+        ("Page before", "rows 1,001–2,000 of 2,500", "row 2000"),
+        ("First page", "rows 1–1,000 of 2,500", "row 1000"),
+    ):
+        press(tooltip)
+        widgets.wait(
+            lambda says=says, row=row: label() == says and f"{row}\n" in widgets.texts[0]  # type: ignore[misc]
+        )
+    assert "(2500 rows; rows 1 to 1000 are shown)" in widgets.texts[0]
+    press("Next page")
+    widgets.wait(lambda: "row 2000\n" in widgets.texts[0])
+    widgets.run("select random() from generate_series(1, 2500)", cellId="long")
+    press("Next page")
+    widgets.wait(lambda: "has no pages" in label())
+    client.shell_channel.send(client.session.msg("comm_close", {"comm_id": comm, "data": {}}))
+    assert len(widgets.run(LONG, cellId="long").of("display_data")) == 1
