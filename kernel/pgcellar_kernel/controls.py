@@ -17,7 +17,8 @@ Options = tuple[tuple[str, str], ...]
 #: Takes the name of a parameter whose widget was moved, and its value.
 Moved = Callable[[str, str], None]
 
-_STYLE = {"description_width": "initial"}
+#: Characters of the longest name that has room beside its widget.
+_LONGEST_NAME = 30
 
 
 class Controls:
@@ -31,7 +32,11 @@ class Controls:
     ) -> None:
         self._moved = moved
         self._quiet = False
-        self._widgets = {each.name: _widget(each, options.get(each.name)) for each in declared}
+        longest = min(_LONGEST_NAME, max(len(each.name) for each in declared))
+        style = {"description_width": f"{longest + 1}ch"}
+        self._widgets = {
+            each.name: _widget(each, options.get(each.name), style) for each in declared
+        }
         for each in declared:
             self._follow(each)
         self._box = ipywidgets.VBox(list(self._widgets.values()))
@@ -92,8 +97,10 @@ def close(box: Any) -> None:
         widget.close()
 
 
-def _widget(parameter: parameters.Parameter, options: Options | None) -> Any:
-    common = {"description": parameter.name, "style": _STYLE}
+def _widget(
+    parameter: parameters.Parameter, options: Options | None, style: Mapping[str, str]
+) -> Any:
+    common = {"description": parameter.name, "style": dict(style)}
     value = parameter.value or ""
     match parameter.kind:
         case "slider" | "number":
@@ -101,7 +108,7 @@ def _widget(parameter: parameters.Parameter, options: Options | None) -> Any:
         case "text":
             return ipywidgets.Text(value=value, continuous_update=False, **common)
         case "checkbox":
-            return ipywidgets.Checkbox(value=value == "true", indent=False, **common)
+            return ipywidgets.Checkbox(value=value == "true", **common)
         case "date":
             return ipywidgets.DatePicker(value=datetime.date.fromisoformat(value), **common)
     offered = options or tuple((choice, choice) for choice in parameter.choices)
@@ -112,7 +119,7 @@ def _widget(parameter: parameters.Parameter, options: Options | None) -> Any:
     return ipywidgets.Dropdown(options=_offered(offered, chosen), value=chosen[0], **common)
 
 
-def _number(parameter: parameters.Parameter, common: dict[str, Any]) -> Any:
+def _number(parameter: parameters.Parameter, common: Mapping[str, Any]) -> Any:
     whole = all(_whole(number) for number in (*parameter.numbers, parameter.value or "0"))
     kind: Any = int if whole else float
     bounds = dict(zip(("min", "max", "step"), map(kind, parameter.numbers), strict=False))

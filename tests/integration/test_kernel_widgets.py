@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -304,6 +306,44 @@ def test_nbclient_shows_the_result_of_the_values_in_the_text(kernel_home: Comman
     assert "month: slider from 1 to 12" in controls["data"]["text/html"]
     assert result["data"]["text/plain"] == " count | m \n-------+---\n    10 | 5\n(1 row)"
     assert "5" in notebook.cells[2].outputs[0]["data"]["text/plain"]
+
+
+#: A kernel without ipywidgets.
+BARE = """
+import sys
+
+sys.modules["ipywidgets"] = None
+from pgcellar_kernel import __main__
+
+__main__.main()
+"""
+
+
+def test_without_ipywidgets_it_is_said_what_to_install(
+    kernel_home: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = kernel_home.home / "bare.py"
+    script.write_text(BARE)
+    spec = {
+        "argv": [sys.executable, str(script), "-f", "{connection_file}"],
+        "display_name": "bare",
+        "language": "sql",
+        "interrupt_mode": "message",
+    }
+    folder = kernel_home.home / "share" / "kernels" / "bare"
+    folder.mkdir(parents=True)
+    (folder / "kernel.json").write_text(json.dumps(spec))
+    monkeypatch.setenv("JUPYTER_PATH", str(folder.parents[1]))
+    made = Kernel("bare")
+    try:
+        made.client.wait_for_ready(timeout=60)
+        described, result = made.run(SLIDER, **below(SLIDER)).of("display_data")
+        assert VIEW not in described["data"]
+        assert "pip install pgcellar[widgets]" in described["data"]["text/plain"]
+        assert "pip install pgcellar[widgets]" in described["data"]["text/html"]
+        assert result["data"]["text/plain"] == " count | m \n-------+---\n    10 | 5\n(1 row)"
+    finally:
+        made.stop()
 
 
 def test_a_front_end_is_told_at_once_that_there_are_no_widgets(kernel: Kernel) -> None:
