@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
@@ -53,6 +54,14 @@ class Page:
         self.active = ""
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Standing:
+    """Where a cell stands in the notebook of a front end, and with which text."""
+
+    page: Page
+    place: order.Place
+
+
 #: Answers a question of a front end.
 Answer = Callable[[Page, Mapping[str, Any]], Awaitable[Mapping[str, Any]]]
 
@@ -81,20 +90,20 @@ class Front:
         """Whether one is there."""
         return bool(self._pages)
 
-    def standing(self, cell: str) -> order.Place | None:
-        """Where a cell stands now, and with which text, if a front end knows it."""
-        page = self._knowing(cell)
-        return None if page is None else page.order.at(cell)
+    def standing(self, cell: str, before: Page | None = None) -> Standing | None:
+        """Where a cell stands now in a front end that knows it: the one of before if it is there.
 
-    def edit(self, cell: str, edits: Sequence[tuple[str, str]]) -> None:
-        """Have the front end that knows a cell change its text."""
-        page = self._knowing(cell)
-        if page is not None and edits:
+        A page that is loaded anew is another one.
+        """
+        pages = [*(page for page in self._pages if page is before), *reversed(self._pages)]
+        page = next((page for page in pages if page.order.knows(cell)), None)
+        return None if page is None else Standing(page=page, place=page.order.at(cell))
+
+    def edit(self, page: Page, cell: str, edits: Sequence[tuple[str, str]]) -> None:
+        """Have a front end change a cell's text."""
+        if edits:
             page.order.edit(cell, edits)
             page.comm.send({"event": "edit", "cell": cell, "edits": [list(each) for each in edits]})
-
-    def _knowing(self, cell: str) -> Page | None:
-        return next((page for page in reversed(self._pages) if page.order.knows(cell)), None)
 
     def place(self, cell: str, source: str, tagged: str) -> order.Place | None:
         """Where a cell that is to run stands, if a front end knows it; see `NotebookOrder`."""

@@ -19,7 +19,7 @@ from pgcellar.notebook import parameters
 from pgcellar_kernel import display, slots
 
 if TYPE_CHECKING:
-    from pgcellar_kernel import controls
+    from pgcellar_kernel import controls, front
 
 logger = logging.getLogger(__name__)
 
@@ -43,10 +43,13 @@ class Kernel(Protocol):
     def overtake(self, shown: display.Shown) -> None:
         """Cancel the run that is shown there, if it is under way."""
 
-    def standing(self, cell: str) -> order.Place | None:
-        """Where a cell stands now, and its text, if a front end that can change it knows it."""
+    def standing(self, cell: str, before: front.Page | None) -> front.Standing | None:
+        """Where a cell stands now, if a front end that can change it knows it."""
 
-    def edit(self, cell: str, edits: list[tuple[str, str]]) -> None:
+    def behind(self, place: order.Place) -> order.Place:
+        """Where a cell that no front end knows stands now."""
+
+    def edit(self, page: front.Page, cell: str, edits: list[tuple[str, str]]) -> None:
         """Have a front end change a cell's text."""
 
 
@@ -94,6 +97,9 @@ class _Interaction:
         self._send = send
         self._slots = slots.Slots(send)
         self._controls: controls.Controls | None = None
+        #: The front end that has the output, as far as it is known.
+        found = kernel.standing(_id(place), None)
+        self._page = None if found is None else found.page
         #: What was moved and is not in the text, and whether it is waiting to be shown.
         self._moved: dict[str, str] = {}
         self._waits = False
@@ -200,8 +206,8 @@ class _Interaction:
             self._task = self._shown = None
 
     async def _run(self) -> None:
-        standing = self._kernel.standing(_id(self._place))
-        place = standing or self._place
+        standing = self._kernel.standing(_id(self._place), self._page)
+        place = self._kernel.behind(self._place) if standing is None else standing.place
         source = place.cells[place.head].source
         try:
             edits = parameters.edits(source, self._moved)
@@ -212,8 +218,12 @@ class _Interaction:
             self._fail(dataclasses.replace(error, position=exc.start + 1), place)
             return
         if standing is not None:
-            self._kernel.edit(_id(place), edits)
+            self._kernel.edit(standing.page, _id(place), edits)
             self._moved.clear()
+            if standing.page is not self._page:
+                # A page that was loaded anew does not take output of a run before; it says that
+                # what it shows is out of date.
+                return
         if self._failed:
             self._begin_anew()
         shown = display.Display(self._slots)

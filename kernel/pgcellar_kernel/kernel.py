@@ -229,13 +229,19 @@ class PgcellarKernel(Kernel):
         if self._shown is shown:
             self._interrupt()
 
-    def standing(self, cell: str) -> order.Place | None:
-        """Where a cell stands now, and its text, if a front end that can change it knows it."""
-        return self._front.standing(cell)
+    def standing(self, cell: str, before: front.Page | None) -> front.Standing | None:
+        """Where a cell stands now, if a front end knows it; see `front.Front.standing`."""
+        return self._front.standing(cell, before)
 
-    def edit(self, cell: str, edits: list[tuple[str, str]]) -> None:
+    def behind(self, place: order.Place) -> order.Place:
+        """Where a cell that no front end knows stands now, as far as the kernel can tell."""
+        cell = place.cells[place.head]
+        known = self._order.knows(cell.id)
+        return self._order.place(cell.id, cell.source) if known else place
+
+    def edit(self, page: front.Page, cell: str, edits: list[tuple[str, str]]) -> None:
         """Have a front end change a cell's text."""
-        self._front.edit(cell, edits)
+        self._front.edit(page, cell, edits)
 
     def _service(self) -> client.Client:
         if self._client is None:

@@ -211,6 +211,38 @@ def test_a_front_end_that_knows_the_notebook_changes_the_text(
     page._send("comm_close", data={})
 
 
+def test_a_page_that_is_loaded_anew_gets_the_value_alone(kernel: Kernel, widgets: Widgets) -> None:
+    """It does not take output of the page before, so what it shows must not count as new."""
+    cells = {"a": FLIGHTS, "b": SLIDER}
+    before = Page(kernel, cells)
+    before.tell(send="b", source=SLIDER)
+    widgets.run(SLIDER, cellId="b")
+    page = Page(kernel, cells)
+    before._send("comm_close", data={})
+    page.ask("plan")
+    updates = widgets.updates
+    widgets.move("month", value=9)
+    while not page.of("edit"):
+        message = kernel.client.get_iopub_msg(timeout=60)
+        widgets.take(message)
+        page._note([message])
+    page.ask("plan")
+    assert page.of("running") == []
+    assert widgets.updates == updates
+    page._send("comm_close", data={})
+
+
+def test_without_a_front_end_that_knows_the_order_cells_stand_as_they_ran(
+    widgets: Widgets,
+) -> None:
+    widgets.run("create table t as select 1 as a", cellId="first")
+    code = "-- @param n: slider(1, 9)\nselect a, :n as n from t"
+    widgets.run(code, cellId="second")
+    widgets.kernel.run("create table t as select 2 as a", cellId="first")
+    widgets.move("n", value=3)
+    widgets.wait(lambda: " a | n \n---+---\n 2 | 3" in widgets.texts[-1])
+
+
 def test_every_kind_of_parameter(widgets: Widgets) -> None:
     code = (
         "-- @param t: text = 'O''Neil'\n-- @param c: checkbox\n-- @param d: date = 2024-02-29\n"

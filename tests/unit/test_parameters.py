@@ -52,6 +52,7 @@ def test_what_is_a_parameter(line: str, kind: str, found: str | None) -> None:
         "-- param a: text",
         "-- @param ä: text",
         "select 1; -- @param a: text",
+        "--\rselect 1;\n-- @param a: text",
         "select 1\n-- @param a: text",
         "/*\n-- @param a: text\n*/",
     ],
@@ -78,6 +79,10 @@ def test_what_is_wrong_is_said(line: str) -> None:
     assert caught.value.start == source.index("-- @param")
     assert caught.value.message.endswith(".")
     assert caught.value.hint.endswith((".", "5", "7.5", "Berlin", "true", "31", ")", "}"))
+
+
+def test_a_comment_ends_where_it_does_for_postgresql() -> None:
+    assert value("-- @param a: text = x\rselect 1") == "x"
 
 
 def test_no_name_is_there_twice() -> None:

@@ -51,6 +51,10 @@ class ExecutionOrder:
         ]
         return Place(cells=(*tail, records.Cell(id="", source="")), head=len(tail))
 
+    def knows(self, identity: str) -> bool:
+        """Whether a cell has a place."""
+        return identity in self._ids
+
     def ran(self, identity: str, source: str | None) -> None:
         """The cell ran and is part of the tail of those below; with None, it left no trace."""
         if source is None:

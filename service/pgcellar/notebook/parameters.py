@@ -31,6 +31,7 @@ MAX_OPTIONS = 1_000
 _MARK = "@param"
 #: What may stand above them, besides comments: the session's name, and the dialect of a tag.
 _HEAD = re.compile(r"[ \t]*(?:%%session\b.*|/\*[ \t]*dialect[ \t]*:[^*\n]*\*/[ \t]*)")
+_BREAK = re.compile(r"[\r\n]")
 _COMMENT = re.compile(r"[ \t]*--")
 _PARAM = re.compile(
     r"[ \t]*(?P<all>--[ \t]*@param[ \t]+(?P<name>[A-Za-z_][A-Za-z0-9_]{0,62})[ \t]*:[ \t]*"
@@ -116,9 +117,10 @@ def parse(source: str) -> tuple[Parameter, ...]:
     if head is not None:
         at = head.end()
     while at < len(source):
-        end = source.find("\n", at)
-        end = len(source) if end < 0 else end
-        line = source[at:end].removesuffix("\r")
+        # Where a comment ends for PostgreSQL.
+        stop = _BREAK.search(source, at)
+        end = len(source) if stop is None else stop.start()
+        line = source[at:end]
         if line.strip() and not _COMMENT.match(line):
             break
         match = _PARAM.match(line)
