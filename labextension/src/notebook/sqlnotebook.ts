@@ -1,6 +1,6 @@
 // A notebook whose kernel is ours: keeps the kernel told, and knows how the cells stand.
 
-import type { Cell, ICellModel } from '@jupyterlab/cells';
+import { type Cell, CodeCell, type ICellModel } from '@jupyterlab/cells';
 import { NotebookActions, type NotebookPanel } from '@jupyterlab/notebook';
 import type { Kernel } from '@jupyterlab/services';
 import type { JSONObject } from '@lumino/coreutils';
@@ -83,12 +83,14 @@ export class SqlNotebook implements ISqlNotebook {
     const conversation = this._converse();
     this._tell(conversation);
     conversation.tell({ send: cell.id, source });
+    this._sent.add(cell.id);
     this._states.pass(cell.id, { status: 'scheduled', reason: '' });
     this._changed.emit();
   }
 
   /** A cell that was sent came to its end, or was given up. */
   finish(cell: ICellModel): void {
+    this._sent.delete(cell.id);
     this._states.pass(cell.id, null);
     this._changed.emit();
     void this._planning.invoke();
@@ -247,6 +249,12 @@ export class SqlNotebook implements ISqlNotebook {
         shared?.updateSource(at, at + was.length, now);
       }
     }
+    const { content, sessionContext } = this.panel;
+    const cell = content.widgets.find(widget => widget.model.id === told.cell);
+    if (cell instanceof CodeCell && !listens(cell) && !this._sent.has(told.cell)) {
+      // Its page was loaded anew, or it was moved: what the kernel shows for it would be lost.
+      void NotebookActions.runCells(content, [cell], sessionContext);
+    }
   }
 
   private _onRan(told: KernelEvent & { event: 'ran' }): void {
@@ -273,9 +281,17 @@ export class SqlNotebook implements ISqlNotebook {
   private readonly _changed = new Signal<this, void>(this);
   private readonly _ran = new Signal<this, string>(this);
   private readonly _errors = new Map<string, SqlError>();
+  /** The cells whose requests are under way. */
+  private readonly _sent = new Set<string>();
   private _conversation: Conversation | null = null;
   private _prepared = '';
   private _disposed = false;
+}
+
+/** Whether a cell still takes what the kernel shows for its last run. */
+function listens(cell: CodeCell): boolean {
+  const future = cell.outputArea.future as { readonly isDisposed: boolean } | null | undefined;
+  return future?.isDisposed === false;
 }
 
 /** What can't be answered now is asked again at the next occasion; anything else is a fault. */
