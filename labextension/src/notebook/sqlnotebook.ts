@@ -84,6 +84,10 @@ export class SqlNotebook implements ISqlNotebook {
     this._tell(conversation);
     conversation.tell({ send: cell.id, source });
     this._sent.add(cell.id);
+    const area = this._widget(cell.id)?.outputArea;
+    if (area) {
+      this._areas.set(cell.id, area);
+    }
     this._states.pass(cell.id, { status: 'scheduled', reason: '' });
     this._changed.emit();
   }
@@ -129,6 +133,11 @@ export class SqlNotebook implements ISqlNotebook {
       }
     }
     return null;
+  }
+
+  private _widget(id: string): CodeCell | null {
+    const found = this.panel.content.widgets.find(cell => cell.model.id === id);
+    return found instanceof CodeCell ? found : null;
   }
 
   /** The comm that is open, or one that is opened now. */
@@ -250,8 +259,8 @@ export class SqlNotebook implements ISqlNotebook {
       }
     }
     const { content, sessionContext } = this.panel;
-    const cell = content.widgets.find(widget => widget.model.id === told.cell);
-    if (cell instanceof CodeCell && !listens(cell) && !this._sent.has(told.cell)) {
+    const cell = this._widget(told.cell);
+    if (cell && this._areas.get(told.cell) !== cell.outputArea && !this._sent.has(told.cell)) {
       // Its page was loaded anew, or it was moved: what the kernel shows for it would be lost.
       void NotebookActions.runCells(content, [cell], sessionContext);
     }
@@ -283,15 +292,11 @@ export class SqlNotebook implements ISqlNotebook {
   private readonly _errors = new Map<string, SqlError>();
   /** The cells whose requests are under way. */
   private readonly _sent = new Set<string>();
+  /** Where the cells' last runs are shown: what comes later for them is shown there or nowhere. */
+  private readonly _areas = new Map<string, CodeCell['outputArea']>();
   private _conversation: Conversation | null = null;
   private _prepared = '';
   private _disposed = false;
-}
-
-/** Whether a cell still takes what the kernel shows for its last run. */
-function listens(cell: CodeCell): boolean {
-  const future = cell.outputArea.future as { readonly isDisposed: boolean } | null | undefined;
-  return future?.isDisposed === false;
 }
 
 /** What can't be answered now is asked again at the next occasion; anything else is a fault. */
