@@ -4,7 +4,8 @@ A message from the front end is a JSON object. One with `order` or `cells` tells
 in the notebook (`order.NotebookOrder.change`); `send` names the cell whose execute request comes
 next, with its `source`; `active` the one that is written in. With `ask` and an `id` of its own it
 asks something, and is answered by `{"id": …, "answer": …}` or `{"id": …, "problem": …}`. Of its own
-accord the kernel tells `{"event": "hello" | "running" | "progress" | "ran", …}`.
+accord the kernel tells `{"event": "hello" | "running" | "progress" | "ran" | "edit", …}`; with
+`edit`, `edits` are pieces of the cell's text that shall be replaced, each as `[was, now]`.
 
 A front end sends its messages in order with its execute requests, on the shell channel. While a
 cell runs, its messages are taken beside it; execute requests wait.
@@ -14,8 +15,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from pgcellar.api import errors, order, problems
@@ -52,6 +54,14 @@ class Page:
         self.active = ""
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Standing:
+    """Where a cell stands in the notebook of a front end, and with which text."""
+
+    page: Page
+    place: order.Place
+
+
 #: Answers a question of a front end.
 Answer = Callable[[Page, Mapping[str, Any]], Awaitable[Mapping[str, Any]]]
 
@@ -74,6 +84,26 @@ class Front:
         comm.on_close(lambda _: self._pages.remove(page))
         comm.send({"event": "hello", "version": VERSION})
         self._receive(page, _data(message))
+
+    @property
+    def any(self) -> bool:
+        """Whether one is there."""
+        return bool(self._pages)
+
+    def standing(self, cell: str, before: Page | None = None) -> Standing | None:
+        """Where a cell stands now in a front end that knows it: the one of before if it is there.
+
+        A page that is loaded anew is another one.
+        """
+        pages = [*(page for page in self._pages if page is before), *reversed(self._pages)]
+        page = next((page for page in pages if page.order.knows(cell)), None)
+        return None if page is None else Standing(page=page, place=page.order.at(cell))
+
+    def edit(self, page: Page, cell: str, edits: Sequence[tuple[str, str]]) -> None:
+        """Have a front end change a cell's text."""
+        if edits:
+            page.order.edit(cell, edits)
+            page.comm.send({"event": "edit", "cell": cell, "edits": [list(each) for each in edits]})
 
     def place(self, cell: str, source: str, tagged: str) -> order.Place | None:
         """Where a cell that is to run stands, if a front end knows it; see `NotebookOrder`."""

@@ -24,6 +24,9 @@ from pgcellar_kernel import (
     completeness,
     display,
     front,
+    interacting,
+    paging,
+    viewers,
 )
 
 logger = logging.getLogger(__name__)
@@ -64,9 +67,20 @@ class PgcellarKernel(Kernel):
         self._max_rows = _max_rows()
         self._announce: Callable[[], None] | None = None
         self._answers = answers.Answers(self._service, self._request, self._comforts)
+        self.turn = asyncio.Lock()
+        self._shown: display.Shown | None = None
+        self._interactions = interacting.Interactions(self)
+        self._viewers = viewers.Viewers()
+        self._pagers = paging.Pagers(
+            self._service,
+            self._request,
+            # A front end of ours has a grid.
+            wanted=lambda: self._viewers.any and not self._front.any,
+        )
         self._front = front.Front(self._answers.by_name(), self._foresee)
         self.comm_manager = comms.manage()
         self.comm_manager.register_target(front.TARGET, self._front.open)
+        self.comm_manager.register_target(viewers.TARGET, self._viewers.open)
         for kind in comms.MESSAGES:
             self.shell_handlers[kind] = getattr(self.comm_manager, kind)
 
@@ -171,33 +185,74 @@ class PgcellarKernel(Kernel):
         return {"status": "error", "execution_count": self.execution_count, **content}
 
     async def _run_place(self, place: order.Place) -> tuple[records.SqlError | None, bool]:
-        """Run the head; the error that ended it, and whether it left a state all the same."""
+        """Run a head that was sent; the error that ended it, and whether it left a state."""
         self._loop = asyncio.get_running_loop()
+        parent = self.get_parent("shell")  # type: ignore[no-untyped-call]  # ipykernel is untyped
+        send = functools.partial(self._send_below, parent)
+        if interacting.MARK in place.cells[place.head].source:
+            return await self._interactions.execute(place, send)
+        async with self.turn:
+            return await self.run(place, display.Display(send, self._pagers.below(place, send)))
+
+    async def run(
+        self, place: order.Place, shown: display.Shown, *, asks: bool = False
+    ) -> tuple[records.SqlError | None, bool]:
+        """Run a head; the error that ended it, and whether it left a state all the same.
+
+        Whoever calls holds `turn`. `asks`: it is no cell of the notebook, but a query of ours.
+        """
         self._interrupted = False
+        self._shown = shown
         service, head = self._service(), place.cells[place.head].id
-        shown = display.Display(self._send)
         try:
             request = self._request(place.cells, place.head)
             async with contextlib.aclosing(service.run(request)) as events:
                 async for event in events:
                     if isinstance(event, records.Started):
                         self._run = event.run
-                        self._front.tell("running", head)
                         if self._interrupted:
                             await service.cancel(event.run)
                     elif isinstance(event, records.Done):
-                        self._answers.ran(head, request)
-                        self._front.tell("ran", head, **records.to_json(event))
+                        if not asks:
+                            self._answers.ran(head, request)
                         # An error in an open transaction is a part of the state.
                         kept = bool(event.cells) and event.cells[-1].state is not None
+                        self._tell(head, event, asks=asks)
                         return event.error, event.error is None or kept
-                    elif isinstance(event, records.Progress):
-                        self._front.tell("progress", head, **_progress(event))
+                    self._tell(head, event, asks=asks)
                     shown.show(event)
         finally:
-            self._run = None
+            self._run = self._shown = None
             shown.clear()
         return None, True
+
+    def _tell(self, head: str, event: records.Event, *, asks: bool) -> None:
+        """Tell the front ends of the notebook how a cell comes along."""
+        if isinstance(event, records.Started) and not asks:
+            self._front.tell("running", head)
+        elif isinstance(event, records.Progress):
+            self._front.tell("progress", head, **_progress(event))
+        elif isinstance(event, records.Done) and not asks:
+            self._front.tell("ran", head, **records.to_json(event))
+
+    def overtake(self, shown: display.Shown) -> None:
+        """Cancel the run that is shown there, if it is under way."""
+        if self._shown is shown:
+            self._interrupt()
+
+    def standing(self, cell: str, before: front.Page | None) -> front.Standing | None:
+        """Where a cell stands now, if a front end knows it; see `front.Front.standing`."""
+        return self._front.standing(cell, before)
+
+    def behind(self, place: order.Place) -> order.Place:
+        """Where a cell that no front end knows stands now, as far as the kernel can tell."""
+        cell = place.cells[place.head]
+        known = self._order.knows(cell.id)
+        return self._order.place(cell.id, cell.source) if known else place
+
+    def edit(self, page: front.Page, cell: str, edits: list[tuple[str, str]]) -> None:
+        """Have a front end change a cell's text."""
+        self._front.edit(page, cell, edits)
 
     def _service(self) -> client.Client:
         if self._client is None:
@@ -225,6 +280,12 @@ class PgcellarKernel(Kernel):
     def _send(self, kind: str, content: dict[str, Any]) -> None:
         self._announced()
         self.send_response(self.iopub_socket, kind, content)  # type: ignore[no-untyped-call]  # as above
+
+    def _send_below(self, parent: dict[str, Any], kind: str, content: dict[str, Any]) -> None:
+        """Send output of the cell that a request was for, also when it has long been answered."""
+        self._announced()
+        assert self.session is not None
+        self.session.send(self.iopub_socket, kind, content, parent)
 
     # --- interrupting ------------------------------------------------------------------------
 
@@ -309,7 +370,14 @@ class PgcellarKernel(Kernel):
 
 
 def _progress(event: records.Progress) -> dict[str, Any]:
-    return {"message": event.message, "at": event.cell, "left": event.left}
+    return {
+        "message": event.message,
+        "at": event.cell,
+        "left": event.left,
+        "what": event.what,
+        "done": event.done,
+        "total": event.total,
+    }
 
 
 def _directory() -> str | None:

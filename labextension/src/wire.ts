@@ -84,6 +84,16 @@ export type KernelEvent =
       readonly message: string;
       readonly at: string | null;
       readonly left: number;
+      /** The command that a long statement is, or `replay`; `done` of `total` where it is known. */
+      readonly what: string | null;
+      readonly done: number | null;
+      readonly total: number | null;
+    }
+  | {
+      readonly event: 'edit';
+      readonly cell: string;
+      /** Pieces of the cell's text to be replaced: as they are, and as they become. */
+      readonly edits: readonly (readonly [string, string])[];
     }
   | {
       readonly event: 'ran';

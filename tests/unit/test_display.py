@@ -87,6 +87,39 @@ def test_progress_never_takes_back_what_was_shown() -> None:
     assert [kind for kind, _ in sent] == ["stream", "display_data"]
 
 
+def advance(done: int | None = None, total: int | None = None) -> records.Progress:
+    return records.Progress(message="COPY: <b>", what="COPY", done=done, total=total)
+
+
+def test_a_bar_shows_how_far_a_statement_is() -> None:
+    ((_, content),) = shown(advance(1, 3))
+    assert content["data"]["text/plain"] == "COPY: <b> 33 %"
+    bar = content["data"]["text/html"]
+    assert bar.startswith('<progress max="3" value="1" aria-label="COPY: &lt;b&gt;"')
+    assert "<b>" not in bar
+    ((_, content),) = shown(advance())
+    assert "progress" not in content["data"]["text/html"]
+
+
+def test_what_stands_above_a_bar_is_kept() -> None:
+    sent = shown(NOTICE, advance(1, 3), advance(2, 3), COLUMNS, ROWS, SELECTED)
+    visible: list[str] = []
+    for kind, content in sent:
+        if kind == "clear_output":
+            assert content["wait"]
+            visible.clear()
+        else:
+            visible.append(content.get("text") or content["data"]["text/plain"])
+    assert len(visible) == 2
+    assert visible[0] == "NOTICE:  hear, hear\n"
+    assert visible[1].startswith(" a ")
+
+
+def test_nothing_long_is_shown_again_for_a_bar() -> None:
+    long = records.Text(statement=0, text="x" * 200_000)
+    assert [kind for kind, _ in shown(long, advance(1, 3))] == ["stream"]
+
+
 CELLS = (
     records.Cell(id="a", source="\n  \n  insert into nowhere\nvalues (1)"),
     records.Cell(id="b", source="select nothing"),

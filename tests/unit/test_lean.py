@@ -15,3 +15,14 @@ def test_the_api_imports_nothing_of_the_idp() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_the_kernel_imports_ipywidgets_when_a_cell_needs_it() -> None:
+    code = (
+        "import sys, pgcellar_kernel.kernel;"
+        "heavy = ('ipywidgets', 'pgcellar_kernel.controls', 'pgcellar_kernel.pager');"
+        "sys.exit(str([m for m in heavy if m in sys.modules]) if set(heavy) & set(sys.modules)"
+        " else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

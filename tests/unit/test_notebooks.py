@@ -235,3 +235,14 @@ def test_a_base_is_named(write: Write, text: str, source: str, name: str | None)
 @pytest.mark.parametrize("text", ["\\baseline", "select 1; \\base x", "\\base x\n\\base y", ""])
 def test_what_names_no_base(text: str) -> None:
     assert documents.base_named(text) is None
+
+
+def test_a_parameter_takes_the_place_of_the_value_in_its_line(write: Write) -> None:
+    sources = ["-- @param a: slider(1, 9) = 2\nselect :a", "-- @param a: slider(bad)", "select 1"]
+    found = notebooks.read(write(notebook(*map(code, sources))))
+    given = notebooks.given(found, {"a": "7"})
+    assert [cell.source for cell in given.cells] == [
+        "-- @param a: slider(1, 9) = 7\nselect :a",
+        *sources[1:],
+    ]
+    assert given.parameters == {"a": "7"}

@@ -155,6 +155,8 @@ def test_text_says_what_is_not_shown() -> None:
     result = table([("a", "integer")], [("1",), ("2",)], row_count=10_000_000, truncated=True)
     assert rendering.as_text(result).endswith("\n(10000000 rows; the first 2 are shown)")
     assert "(10000000 rows; the first 2 are shown)" in rendering.as_html(result)
+    page = dataclasses.replace(result, offset=40)
+    assert rendering.as_text(page).endswith("\n(10000000 rows; rows 41 to 42 are shown)")
 
 
 def test_text_shows_marks_that_reorder() -> None:

@@ -1,6 +1,6 @@
 // A notebook whose kernel is ours: keeps the kernel told, and knows how the cells stand.
 
-import type { Cell, ICellModel } from '@jupyterlab/cells';
+import { type Cell, CodeCell, type ICellModel } from '@jupyterlab/cells';
 import { NotebookActions, type NotebookPanel } from '@jupyterlab/notebook';
 import type { Kernel } from '@jupyterlab/services';
 import type { JSONObject } from '@lumino/coreutils';
@@ -83,12 +83,18 @@ export class SqlNotebook implements ISqlNotebook {
     const conversation = this._converse();
     this._tell(conversation);
     conversation.tell({ send: cell.id, source });
+    this._sent.add(cell.id);
+    const area = this._widget(cell.id)?.outputArea;
+    if (area) {
+      this._areas.set(cell.id, area);
+    }
     this._states.pass(cell.id, { status: 'scheduled', reason: '' });
     this._changed.emit();
   }
 
   /** A cell that was sent came to its end, or was given up. */
   finish(cell: ICellModel): void {
+    this._sent.delete(cell.id);
     this._states.pass(cell.id, null);
     this._changed.emit();
     void this._planning.invoke();
@@ -127,6 +133,11 @@ export class SqlNotebook implements ISqlNotebook {
       }
     }
     return null;
+  }
+
+  private _widget(id: string): CodeCell | null {
+    const found = this.panel.content.widgets.find(cell => cell.model.id === id);
+    return found instanceof CodeCell ? found : null;
   }
 
   /** The comm that is open, or one that is opened now. */
@@ -216,6 +227,9 @@ export class SqlNotebook implements ISqlNotebook {
       case 'ran':
         this._onRan(told);
         break;
+      case 'edit':
+        this._onEdit(told);
+        return;
       default:
         return;
     }
@@ -235,11 +249,30 @@ export class SqlNotebook implements ISqlNotebook {
     this._states.pass(told.cell, { status: 'replaying', reason });
   }
 
+  /** A widget was moved: its value belongs into the text, which may be another by now. */
+  private _onEdit(told: KernelEvent & { event: 'edit' }): void {
+    const shared = this._model(told.cell)?.sharedModel;
+    for (const [was, now] of told.edits) {
+      const at = shared?.getSource().indexOf(was) ?? -1;
+      if (at >= 0) {
+        shared?.updateSource(at, at + was.length, now);
+      }
+    }
+    const { content, sessionContext } = this.panel;
+    const cell = this._widget(told.cell);
+    if (cell && this._areas.get(told.cell) !== cell.outputArea && !this._sent.has(told.cell)) {
+      // Its page was loaded anew, or it was moved: what the kernel shows for it would be lost.
+      void NotebookActions.runCells(content, [cell], sessionContext);
+    }
+  }
+
   private _onRan(told: KernelEvent & { event: 'ran' }): void {
     const model = this._model(told.cell);
     const report = told.cells.at(-1);
     if (model && report?.id === told.cell) {
       this._states.ran(model, report);
+    } else {
+      this._states.pass(told.cell, null);
     }
     for (const { id } of told.cells) {
       this._errors.delete(id);
@@ -257,6 +290,10 @@ export class SqlNotebook implements ISqlNotebook {
   private readonly _changed = new Signal<this, void>(this);
   private readonly _ran = new Signal<this, string>(this);
   private readonly _errors = new Map<string, SqlError>();
+  /** The cells whose requests are under way. */
+  private readonly _sent = new Set<string>();
+  /** Where the cells' last runs are shown: what comes later for them is shown there or nowhere. */
+  private readonly _areas = new Map<string, CodeCell['outputArea']>();
   private _conversation: Conversation | null = null;
   private _prepared = '';
   private _disposed = false;

@@ -9,7 +9,7 @@ former. One that failed keeps its place but leaves no trace, until it succeeds t
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pgcellar.api import documents, errors, records
@@ -51,6 +51,10 @@ class ExecutionOrder:
         ]
         return Place(cells=(*tail, records.Cell(id="", source="")), head=len(tail))
 
+    def knows(self, identity: str) -> bool:
+        """Whether a cell has a place."""
+        return identity in self._ids
+
     def ran(self, identity: str, source: str | None) -> None:
         """The cell ran and is part of the tail of those below; with None, it left no trace."""
         if source is None:
@@ -88,6 +92,19 @@ class NotebookOrder:
                 f"cell {unknown} has no text" if unknown else "`order` names a cell twice"
             )
         self._ids, self._cells = order, {each: known[each] for each in order}
+
+    def knows(self, cell: str) -> bool:
+        """Whether it is a cell of the notebook that takes part."""
+        return self._cells.get(cell) is not None
+
+    def edit(self, cell: str, edits: Sequence[tuple[str, str]]) -> None:
+        """Replace pieces of a cell's text, as its front end is going to."""
+        known = self._cells.get(cell)
+        if known is not None:
+            source = known.source
+            for was, now in edits:
+                source = source.replace(was, now, 1)
+            self._cells[cell] = dataclasses.replace(known, source=source)
 
     def send(self, head: str, source: str) -> None:
         """The cell is going to be sent, and is to run below the cells that are above it now."""

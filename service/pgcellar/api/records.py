@@ -157,12 +157,17 @@ class Started:
 class Progress:
     """Something a person waits for: the sandbox starts, a snapshot is cloned, a cell is replayed.
 
-    `left` is how many tail cells are still to be replayed.
+    `left` is how many tail cells are still to be replayed. `what` is the command that a long
+    statement is (`COPY`, `CREATE INDEX` …), or `replay`; where it is known how much there is,
+    `done` of `total` is, in a unit of the command's own.
     """
 
     message: str
     cell: str | None = None
     left: int = 0
+    what: str | None = None
+    done: int | None = None
+    total: int | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)

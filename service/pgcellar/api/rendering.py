@@ -44,7 +44,10 @@ _NULL = '<span style="opacity:.5;font-style:italic">NULL</span>'
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Result:
-    """One statement's result: rows where it returns any, else its command tag alone."""
+    """One statement's result: rows where it returns any, else its command tag alone.
+
+    With an `offset` they are a page of all its rows.
+    """
 
     command: str
     columns: tuple[records.Column, ...] = ()
@@ -55,6 +58,7 @@ class Result:
     notices: tuple[records.Notice | records.Text, ...] = ()
     tabular: bool = False
     expanded: bool = False
+    offset: int | None = None
     explain: showing.Explain | None = None
     chart: showing.Chart | None = None
 
@@ -262,6 +266,8 @@ def _counted(result: Result) -> list[str]:
 def _footer(result: Result) -> str:
     shown = len(result.rows)
     count = shown if result.row_count is None else result.row_count
+    if result.offset is not None:
+        return f"({count} rows; rows {result.offset + 1} to {result.offset + shown} are shown)"
     if result.truncated:
         return f"({count} rows; the first {shown} are shown)"
     return "(1 row)" if count == 1 else f"({count} rows)"

@@ -10,8 +10,9 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pgcellar.api import documents, errors
+from pgcellar.api import documents, errors, records
 from pgcellar.notebook import dialects
+from pgcellar.notebook import parameters as declared
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,9 +60,13 @@ def given(notebook: NotebookFile, parameters: Mapping[str, str]) -> NotebookFile
     """The notebook with these parameters: set below what the cell tagged `parameters` sets.
 
     Without such a cell they are set above the first one, or below the base, which may set others.
+    A cell that declares one of them by `-- @param` has its value.
     """
     if not parameters:
         return notebook
+    notebook = dataclasses.replace(
+        notebook, cells=tuple(_declaring(cell, parameters) for cell in notebook.cells)
+    )
     lines = "".join(f"\\set {name} {_quoted(value)}\n" for name, value in parameters.items())
     tagged = [
         index
@@ -80,6 +85,15 @@ def given(notebook: NotebookFile, parameters: Mapping[str, str]) -> NotebookFile
         if first is not None:
             cells[first] = dataclasses.replace(cells[first], source=lines + cells[first].source)
     return dataclasses.replace(notebook, cells=tuple(cells))
+
+
+def _declaring(cell: records.Cell, values: Mapping[str, str]) -> records.Cell:
+    try:
+        source = declared.with_values(cell.source, values)
+    except declared.ParameterError:
+        # The runner says what is wrong with it.
+        return cell
+    return dataclasses.replace(cell, source=source)
 
 
 def _is_plain(source: str) -> bool:

@@ -203,7 +203,10 @@ async def plan(arguments: Any) -> int:
 def _progress(event: records.Progress) -> str:
     where = f" {event.cell}" if event.cell else ""
     left = f" ({event.left} left)" if event.left else ""
-    return f"{event.message}{where}{left}"
+    share = ""
+    if event.total and event.done is not None and event.what != "replay":
+        share = f" {event.done * 100 // event.total} %"
+    return f"{event.message}{share}{where}{left}"
 
 
 def interruptible(work: Any) -> int:

@@ -8,7 +8,15 @@ import hashlib
 import re
 from collections.abc import Iterable
 
-from pgcellar.notebook import dialects, effects, psqlscan, scanning, showing, statements
+from pgcellar.notebook import (
+    dialects,
+    effects,
+    parameters,
+    psqlscan,
+    scanning,
+    showing,
+    statements,
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,7 +55,7 @@ class ParsedCell:
     variables and meta-commands (see `scripts`); where they always do, `steps` is empty.
     `session` is the one that its first line names, and `cancels`: what waits there is cancelled.
     `digest` is that of its canonical text: equal for cells that mean the same. `source` is what is
-    run: with a `translation`, what the cell was translated to.
+    run: with its parameters set, or, with a `translation`, what the cell was translated to.
     """
 
     source: str
@@ -76,7 +84,7 @@ _NAMED = re.compile(r"[ \t]+(?P<name>[A-Za-z_]\w{0,30})(?P<cancel>[ \t]+cancel)?
 @functools.lru_cache(maxsize=20_000)
 def parse(source: str) -> ParsedCell:
     """Split and classify a cell. Never raises: what can't be parsed is left to the server, and what
-    can't be translated is a refused step.
+    can't be translated, or is no parameter, is a refused step.
     """
     header = _SESSION.match(source)
     return _in_dialect(source) if header is None else _in_session(source, header)
@@ -86,10 +94,13 @@ def _in_dialect(source: str) -> ParsedCell:
     try:
         translation = dialects.to_postgres(source)
     except dialects.DialectError as failure:
-        return _untranslated(source, failure)
+        return _refused(source, failure)
     if translation is not None:
         return dataclasses.replace(_parse(translation.sql), translation=translation)
-    return _parse(source)
+    try:
+        return _parse(parameters.as_psql(source))
+    except parameters.ParameterError as failure:
+        return _refused(source, failure)
 
 
 def _parse(source: str) -> ParsedCell:
@@ -132,8 +143,8 @@ def _in_session(source: str, header: re.Match[str]) -> ParsedCell:
     )
 
 
-def _untranslated(source: str, failure: dialects.DialectError) -> ParsedCell:
-    """A cell that can't run, for what the translator says."""
+def _refused(source: str, failure: dialects.DialectError | parameters.ParameterError) -> ParsedCell:
+    """A cell that can't run, for what the translator says, or one of its parameters."""
     step = Step(
         statement=statements.Statement(kind="meta", text="", start=failure.start, canonical=source),
         effect=effects.Effect(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import io
 import re
 import secrets
 import time
@@ -71,6 +72,8 @@ class Session:
         self._sent_notices = 0
         self._prepared: set[str] = set()
         self._began: float | None = None
+        #: Bytes of the file that is fed to the statement that runs; None if there is none.
+        self.fed: int | None = None
         #: No PREPARE of the user's can have a name with it.
         self._token = secrets.token_hex(8)
         conn.add_notice_handler(self._note)
@@ -244,7 +247,7 @@ class Session:
             await asyncio.shield(self._settle_cancelled())
             raise
         finally:
-            self._began = None
+            self._began = self.fed = None
 
     # --- protocol ----------------------------------------------------------------------------
 
@@ -324,6 +327,7 @@ class Session:
         if copy is None:
             self._pg.put_copy_end(b"a notebook has nothing to send")
         else:
+            self.fed = _size(copy)
             while block := await asyncio.to_thread(copy.read, COPY_BLOCK):
                 self._pg.put_copy_data(block)
                 await self._flush(ready)
@@ -415,3 +419,11 @@ class Session:
                 f" where oid in ({listed})"
             ):
                 self._types[int(oid or 0)] = name or ""
+
+
+def _size(file: BinaryIO) -> int:
+    """Bytes of a file from where it stands."""
+    here = file.tell()
+    size = file.seek(0, io.SEEK_END) - here
+    file.seek(here)
+    return size

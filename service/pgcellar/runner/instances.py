@@ -97,6 +97,9 @@ class Control(Protocol):
     async def size_at(self, pid: int) -> int | None:
         """Bytes of the database that a server process works in."""
 
+    async def advance_at(self, pid: int) -> Mapping[str, Any] | None:
+        """How far a server process's command is; see `advances.Look`."""
+
     async def ping(self) -> None:
         """Make a new session. Raises SandboxLost."""
 

@@ -13,6 +13,7 @@ from typing import Protocol
 from pgcellar.api import errors, records
 from pgcellar.notebook import cells, states
 from pgcellar.runner import (
+    advances,
     beside,
     executor,
     files,
@@ -57,6 +58,10 @@ class Cancellable(Protocol):
     def running_for(self) -> float:
         """Seconds since the statement that runs there began; 0 if none does."""
 
+    @property
+    def fed(self) -> int | None:
+        """Bytes of the file that is fed to it; None if there is no such file."""
+
     async def cancel(self) -> None:
         """Cancel what runs there."""
 
@@ -92,6 +97,13 @@ class Run:
         self._guard = guarding.Guard(
             limits, session=lambda: self._session, size=space.size_at, cancel=self.cancel
         )
+        self._advances = advances.Advances(
+            session=lambda: self._session,
+            waiting=lambda: self._replays,
+            look=space.advance_at,
+            emit=emit,
+        )
+        self._replays: records.Progress | None = None
         self._task: asyncio.Task[None] | None = None
         self._session: Cancellable | None = None
         self._begin = time.perf_counter()
@@ -103,7 +115,7 @@ class Run:
         self._task = asyncio.current_task()
         error: records.SqlError | None = None
         try:
-            async with self._guard.watching():
+            async with self._guard.watching(), self._advances.told():
                 error = await self._turn()
         except asyncio.CancelledError:
             if not self._cancelled:
@@ -335,12 +347,22 @@ class Run:
         before = instance.mark
         try:
             self._refuse(index, context)
-            left = len(self._cells) - 1 - index
-            async with workspace.patience(self._emit, "Replaying …", cell=cell.id, left=left):
+            tail = len(self._cells) - 1
+            self._replays = records.Progress(
+                message=f"Replaying cell {index + 1} of {tail} …",
+                cell=cell.id,
+                left=tail - index,
+                what="replay",
+                done=index,
+                total=tail,
+            )
+            async with workspace.patience(self._emit, self._replays):
                 done = await self._run_cell(instance, parsed, context, None)
         except results.CellFailed as exc:
             report.error = dataclasses.replace(exc.error, cell=cell.id)
             return report.error
+        finally:
+            self._replays = None
         await self._settle_roles(instance, done)
         self._reports.replayed += 1
         if done.rerolled or (parsed.reads_only and done.mark != before):

@@ -133,6 +133,11 @@ class Sessions:
         """Seconds since a statement that is waited for began; 0 if none runs."""
         return max((self._sessions[name].running_for for name in self._awaited), default=0.0)
 
+    @property
+    def fed(self) -> int | None:
+        """Bytes of the file that is fed to the session whose `pid` this gives."""
+        return self._sessions[next(iter(self._awaited), states.MAIN)].fed
+
     async def cancel(self) -> None:
         """Cancel what is waited for, but nothing that waits itself."""
         for name in sorted(self._awaited):

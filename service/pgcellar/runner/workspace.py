@@ -6,7 +6,14 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Coroutine,
+    Mapping,
+    Sequence,
+)
 from typing import Any
 
 from pgcellar.api import errors, records
@@ -255,6 +262,10 @@ class Workspace:
     async def size_at(self, pid: int) -> int | None:
         """Bytes of the database that a server process works in. Raises SandboxLost."""
         return await self._control.size_at(pid)
+
+    async def advance_at(self, pid: int) -> Mapping[str, Any] | None:
+        """How far a server process's command is; see `advances.Look`. Raises SandboxLost."""
+        return await self._control.advance_at(pid)
 
     def end_session(self, pid: int) -> None:
         """End a server process that does not let itself be cancelled, in the background."""
@@ -513,14 +524,12 @@ class Workspace:
 
 
 @contextlib.asynccontextmanager
-async def patience(
-    emit: outputs.Emit, message: str, *, cell: str | None = None, left: int = 0
-) -> AsyncIterator[None]:
+async def patience(emit: outputs.Emit, waits: str | records.Progress) -> AsyncIterator[None]:
     """Tell the person what is waited for, if it takes long enough to be noticed."""
     telling: list[asyncio.Task[None]] = []
 
     async def tell() -> None:
-        await emit(records.Progress(message=message, cell=cell, left=left))
+        await emit(records.Progress(message=waits) if isinstance(waits, str) else waits)
 
     # A timer, not a task: nearly always there is nothing to tell, and every run comes by here.
     timer = asyncio.get_running_loop().call_later(

@@ -77,6 +77,31 @@ _RESULT_SETTINGS = (
 _RESULT_CATEGORIES = "^(Client Connection|Version and Platform|Query Tuning|Lock|Error|Customized)"
 
 
+#: Blocks come before tuples: an index is built from a table's blocks, then filled with tuples.
+_ADVANCE = """
+select 'COPY' as what, '' as phase, bytes_processed as done, nullif(bytes_total, 0) as total,
+       tuples_processed as rows
+from pg_stat_progress_copy where pid = %(pid)s
+union all
+select command, phase,
+       case when phase ~ 'tuples' then tuples_done else blocks_done end,
+       nullif(case when phase ~ 'tuples' then tuples_total else blocks_total end, 0), null
+from pg_stat_progress_create_index where pid = %(pid)s
+union all
+select 'VACUUM', phase,
+       case when phase = 'vacuuming heap' then heap_blks_vacuumed else heap_blks_scanned end,
+       nullif(heap_blks_total, 0), null
+from pg_stat_progress_vacuum where pid = %(pid)s
+union all
+select command, phase, heap_blks_scanned, nullif(heap_blks_total, 0), null
+from pg_stat_progress_cluster where pid = %(pid)s
+union all
+select 'ANALYZE', phase, sample_blks_scanned, nullif(sample_blks_total, 0), null
+from pg_stat_progress_analyze where pid = %(pid)s
+limit 1
+"""
+
+
 class Server(Protocol):
     """What the driver needs to know of a sandbox's server."""
 
@@ -212,6 +237,14 @@ class DatabaseDriver:
             {"pid": pid},
         )
         return int(rows[0][0]) if rows else None
+
+    async def advance_at(self, pid: int) -> dict[str, Any] | None:
+        """How far a server process's command is, as PostgreSQL says; None if it says nothing."""
+        async with (
+            self._session() as conn,
+            conn.cursor(row_factory=psycopg.rows.dict_row) as cursor,
+        ):
+            return await (await cursor.execute(_ADVANCE, {"pid": pid})).fetchone()
 
     async def waits(self, pids: Collection[int]) -> dict[int, list[int]]:
         """For whom these server processes wait, where it has been too long for a deadlock."""

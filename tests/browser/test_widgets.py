@@ -1,0 +1,129 @@
+"""Parameters as widgets, and bars of what takes long, in a real JupyterLab."""
+
+from __future__ import annotations
+
+import statistics
+
+from tests.fixtures_browser import Front, Lab
+
+FLIGHTS = (
+    "create table flights as select i, i % 12 + 1 as month, chr(65 + i % 3) as carrier"
+    " from generate_series(1, 1200) i"
+)
+PARAMETERS = (
+    "-- @param month: slider(1, 12) = 5\n"
+    "-- @param carrier: dropdown(select distinct carrier from flights)\n"
+    "-- @param since: date = 2024-01-31\n"
+    "-- @param exact: checkbox = true\n"
+    "select :month as month, :'carrier' as carrier, count(*) from flights\n"
+    "where month = :month and (carrier = :'carrier' or not :exact);"
+)
+SLOW = (
+    "create function slow(a int) returns int immutable language plpgsql as"
+    " 'begin perform pg_sleep(0.01); return a; end';\n"
+    "create table t as select a, repeat('x', 1000) as b from generate_series(1, 500) a"
+)
+#: Milliseconds from a key that moves a slider to the frame that shows the result, in the page.
+_WATCH = """
+([cell, key]) => new Promise((resolve, reject) => {
+  const outputs = document.querySelectorAll('.jp-Notebook-cell')[cell - 1]
+    .querySelector('.jp-OutputArea');
+  const handle = outputs.querySelector('.noUi-handle');
+  const begin = performance.now();
+  const text = () => [...outputs.querySelectorAll('table')].map(t => t.innerText).join();
+  const before = text();
+  const observer = new MutationObserver(() => {
+    const now = text();
+    if (now && now !== before) {
+      observer.disconnect();
+      requestAnimationFrame(() => requestAnimationFrame(() => resolve(performance.now() - begin)));
+    }
+  });
+  observer.observe(outputs, { childList: true, subtree: true, characterData: true });
+  setTimeout(() => reject(new Error(before)), 20000);
+  handle.dispatchEvent(new KeyboardEvent('keydown', { key, bubbles: true }));
+})
+"""
+
+
+def _result(front: Front, number: int) -> str:
+    tables = front.cell(number).locator(".jp-OutputArea-output table")
+    return tables.first.inner_text() if tables.count() else ""
+
+
+def _wait(front: Front, number: int, row: str) -> None:
+    """Wait until a cell shows a row."""
+    for _ in range(500):
+        if row in _result(front, number).replace("\t", " "):
+            return
+        front.page.wait_for_timeout(20)
+    raise AssertionError(f"{_result(front, number)!r} has no {row!r}")
+
+
+def test_a_slider_is_moved_by_keyboard(front: Front, lab: Lab) -> None:
+    """The result is another one, in the same place, and the text says so."""
+    front.open(lab.notebook("widgets.ipynb", [FLIGHTS, PARAMETERS, "select :month as below"]))
+    front.command("notebook:run-all-cells")
+    front.wait_ran(3)
+    _wait(front, 2, "5 A 0")
+    handle = front.cell(2).locator(".noUi-handle")
+    handle.focus()
+    front.page.keyboard.press("ArrowRight")
+    _wait(front, 2, "6 A 0")
+    assert front.page.evaluate("document.activeElement.className").startswith("noUi-handle")
+    assert "slider(1, 12) = 6" in front.cell(2).locator(".cm-content").inner_text()
+    front.wait_status(2, "current")
+    front.wait_status(3, "stale")
+    front.run(3)
+    front.wait_ran(3)
+    _wait(front, 3, "6")
+
+    options = front.cell(2).locator(".widget-dropdown select option")
+    assert options.all_inner_texts() == ["A", "B", "C"]
+    front.cell(2).locator(".widget-dropdown select").select_option("C")
+    _wait(front, 2, "6 C 100")
+    assert "flights) = C" in front.cell(2).locator(".cm-content").inner_text()
+    front.cell(2).locator("input[type=checkbox]").uncheck()
+    _wait(front, 2, "6 C 100")
+    front.wait_status(2, "current")
+    front.picture("widgets")
+
+    figures = [
+        front.page.evaluate(_WATCH, [2, "ArrowRight" if n % 2 else "ArrowLeft"]) for n in range(20)
+    ]
+    print(f"slider move to repaint: {statistics.median(figures):.0f} ms of {sorted(figures)}")
+
+
+def test_a_move_is_never_silently_lost(front: Front, lab: Lab) -> None:
+    """A cell that was put elsewhere takes no output of before, so it runs as if by hand."""
+    address = lab.notebook("moved.ipynb", [FLIGHTS, PARAMETERS, "select 1 as one"])
+    front.open(address)
+    front.command("notebook:run-all-cells")
+    front.wait_ran(3)
+    front.select(2)
+    front.command("notebook:move-cell-down")
+    front.page.wait_for_function(
+        "document.querySelectorAll('.jp-Notebook-cell')[2].innerText.includes('@param')"
+    )
+    front.cell(3).locator(".noUi-handle").focus()
+    front.page.keyboard.press("ArrowRight")
+    _wait(front, 3, "6 A 0")
+    assert "slider(1, 12) = 6" in front.cell(3).locator(".cm-content").inner_text()
+    front.wait_status(3, "current")
+
+
+def test_a_bar_shows_how_far_an_index_is(front: Front, lab: Lab) -> None:
+    front.open(lab.notebook("bars.ipynb", [SLOW, "select 1 as one;\ncreate index on t (slow(a))"]))
+    front.run(1)
+    front.wait_ran(1)
+    assert front.page.locator("progress").count() == 0
+    front.run(2)
+    bar = front.cell(2).locator("progress")
+    bar.wait_for(timeout=30_000)
+    assert int(bar.get_attribute("max") or 0) > 10
+    front.page.wait_for_function("document.querySelector('progress')?.value > 10", timeout=30_000)
+    front.picture("bar")
+    front.wait_ran(2)
+    assert bar.count() == 0
+    _wait(front, 2, "1")
+    assert "CREATE INDEX" in front.cell(2).locator(".jp-OutputArea").inner_text()
