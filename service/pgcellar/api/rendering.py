@@ -44,7 +44,10 @@ _NULL = '<span style="opacity:.5;font-style:italic">NULL</span>'
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Result:
-    """One statement's result: rows where it returns any, else its command tag alone."""
+    """One statement's result: rows where it returns any, else its command tag alone.
+
+    `statement` is its number in its cell, from 0 on.
+    """
 
     command: str
     columns: tuple[records.Column, ...] = ()
@@ -57,6 +60,7 @@ class Result:
     expanded: bool = False
     explain: showing.Explain | None = None
     chart: showing.Chart | None = None
+    statement: int = 0
 
 
 class Results:
@@ -89,6 +93,7 @@ class Results:
                 expanded=event.expanded,
                 explain=event.explain,
                 chart=event.chart,
+                statement=event.statement,
             )
             self._columns, self._rows, self._notices = None, [], []
             self._results.append(result)
@@ -163,6 +168,7 @@ def as_json(result: Result) -> dict[str, Any]:
         "row_count": result.row_count,
         "truncated": result.truncated,
         "ms": result.ms,
+        "statement": result.statement,
     }
 
 
