@@ -74,7 +74,8 @@ export class ResultGrid extends Panel {
       }
     });
     this._grid.addClass('pgc-Grid');
-    this._grid.node.dataset.lmSuppressShortcuts = 'true';
+    // On the node that has the focus: shortcuts are looked for from there on.
+    this._grid.viewport.node.dataset.lmSuppressShortcuts = 'true';
     this._grid.dataModel = this._model;
     this._grid.selectionModel = new BasicSelectionModel({ dataModel: this._model });
     this._grid.mouseHandler = new Mouse(this._acts, _options.wheel);
