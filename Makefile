@@ -9,15 +9,18 @@ LINK := $(VENV)/share/jupyter/labextensions/pgcellar-labextension
 
 .PHONY: demo test prometheus chromium extension wheel soak lab bench check format clean
 
+# pip writes into what is linked there, and removes it with the version before.
+INSTALL := rm -rf $(LINK) && $(BIN)/pip install --quiet --editable
+
 $(VENV)/ready: pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit("pgcellar needs Python 3.11 or newer") if sys.version_info < (3, 11) else None'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --upgrade pip
-	$(BIN)/pip install --quiet --editable .
+	$(INSTALL) .
 	touch $@
 
 $(VENV)/ready-test: $(VENV)/ready
-	$(BIN)/pip install --quiet --editable '.[test]'
+	$(INSTALL) '.[test]'
 	touch $@
 
 notebooks/data/flights.csv: $(VENV)/ready
@@ -76,11 +79,13 @@ check: $(VENV)/ready-test notebooks/data/flights.csv extension
 	@if command -v npm > /dev/null; then cd $(LAB) && npm run --silent check; fi
 
 bench: $(VENV)/ready-test notebooks/data/flights.csv
-	$(BIN)/pip install --quiet --editable '.[bench]'
+	$(INSTALL) '.[bench]'
+	@$(MAKE) --no-print-directory extension
 	$(BIN)/python tests/bench/bench.py
 
-lab: $(VENV)/ready notebooks/data/flights.csv extension
-	$(BIN)/pip install --quiet --editable '.[lab]'
+lab: $(VENV)/ready notebooks/data/flights.csv
+	$(INSTALL) '.[lab]'
+	@$(MAKE) --no-print-directory extension
 	$(BIN)/pgcellar kernelspec install
 	$(BIN)/jupyter lab --notebook-dir=notebooks
 

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+import base64
 import contextlib
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
-from pgcellar.api import client, errors, records
+from pgcellar.api import client, columnar, errors, paging, records
 from pgcellar_kernel import comforts, explaining, front
+
+R = TypeVar("R")
+
+#: Of a file that is made for a download; it is in memory, in the browser's too.
+MAX_ROWS = 1_000_000
+MAX_BYTES = 256 * 1024 * 1024
 
 #: Makes the request for a cell at its place, as the kernel would send it.
 MakeRequest = Callable[[tuple[records.Cell, ...], int], records.RunRequest]
@@ -41,6 +49,7 @@ class Answers:
             "inspect": self._inspect,
             "format": self._format,
             "keep": self._keep,
+            "download": self._download,
         }
 
     def ran(self, cell: str, request: records.RunRequest) -> None:
@@ -56,26 +65,54 @@ class Answers:
         return records.to_json(plan)
 
     async def _page(self, page: front.Page, asked: Mapping[str, Any]) -> Mapping[str, Any]:
-        """`page`: some rows of what statement `statement` of cell `cell` gave."""
-        ran = self._ran.get(str(asked.get("cell")))
+        """`page`: some rows of what statement `statement` of cell `cell` gave.
+
+        Sorted and filtered by `order` and `filters` in `view`, as in a `PageRequest`. With
+        `current` the front end knows that what the cell shows is what it would give now, so that
+        its pages can be had of a kernel that has not run it.
+        """
+        return records.to_json(await self._service().page(self._wanted(page, asked)))
+
+    async def _download(self, page: front.Page, asked: Mapping[str, Any]) -> Mapping[str, Any]:
+        """`download`: as `page`, all rows as a file in the form `arrow` or `parquet`, in base64."""
+        form = asked.get("form")
+        if form not in columnar.MEDIA_TYPES:
+            raise errors.BadRequest(f"`form` is one of: {', '.join(columnar.MEDIA_TYPES)}.")
+        # Said at once where it can't be done.
+        columnar.check()
+        found = await paging.whole(
+            self._service(), self._wanted(page, asked), max_rows=MAX_ROWS, max_bytes=MAX_BYTES
+        )
+        file = await asyncio.to_thread(columnar.encode, form, found.columns, found.rows)
+        return {
+            "state": found.state,
+            "media_type": columnar.MEDIA_TYPES[form],
+            "file": base64.b64encode(file).decode(),
+        }
+
+    def _wanted(self, page: front.Page, asked: Mapping[str, Any]) -> records.PageRequest:
+        cell = str(asked.get("cell"))
+        ran = self._ran.get(cell)
+        if ran is None and asked.get("current") is True:
+            place = page.order.at(cell)
+            ran = self._request(place.cells, place.head)
         if ran is None:
             raise errors.Conflict(
                 "This kernel has not run the cell, so it has no more of its rows.",
                 hint="Run the cell again.",
             )
-        found = await self._service().page(
-            records.PageRequest(
-                notebook=ran.notebook,
-                cells=ran.cells,
-                head=ran.head,
-                directory=ran.directory,
-                parameters=ran.parameters,
-                statement=_whole(asked, "statement", 0),
-                offset=_whole(asked, "offset", 0),
-                limit=_whole(asked, "limit", records.DEFAULT_MAX_ROWS),
-            )
+        return records.PageRequest(
+            notebook=ran.notebook,
+            cells=ran.cells,
+            head=ran.head,
+            directory=ran.directory,
+            parameters=ran.parameters,
+            statement=_whole(asked, "statement", 0),
+            offset=_whole(asked, "offset", 0),
+            limit=_whole(asked, "limit", records.DEFAULT_MAX_ROWS),
+            order=_viewed(records.Order, asked, "order"),
+            filters=_viewed(records.Filter, asked, "filters"),
         )
-        return records.to_json(found)
 
     async def _prepare(self, page: front.Page, asked: Mapping[str, Any]) -> Mapping[str, Any]:
         """`prepare`: the cell `cell` is being edited, and will run soon."""
@@ -141,3 +178,12 @@ def _whole(asked: Mapping[str, Any], name: str, default: int) -> int:
     if type(number) is not int:
         raise errors.BadRequest(f"`{name}` must be a whole number.")
     return number
+
+
+def _viewed(cls: type[R], asked: Mapping[str, Any], name: str) -> tuple[R, ...]:
+    try:
+        return tuple(records.from_json(cls, each) for each in asked.get("view", {}).get(name, ()))
+    except (AttributeError, TypeError, ValueError) as exc:
+        raise errors.BadRequest(
+            f"`view` has `{name}`, an array of objects; see `PageRequest`."
+        ) from exc

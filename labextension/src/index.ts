@@ -3,6 +3,7 @@
 import create from './plugins/create';
 import editing from './plugins/editing';
 import errors from './plugins/errors';
+import grid from './plugins/grid';
 import highlighting from './plugins/highlighting';
 import notebooks from './plugins/notebooks';
 import plans from './plugins/plans';
@@ -23,5 +24,6 @@ export default [
   sandbox,
   teaching,
   schema,
-  states
+  states,
+  grid
 ];

@@ -27,6 +27,8 @@ _RECORDS = (
     records.Cell,
     records.RunRequest,
     records.PageRequest,
+    records.Order,
+    records.Filter,
     records.RunInfo,
     records.SqlError,
     records.Plan,
@@ -73,6 +75,8 @@ def components() -> dict[str, Any]:
             if bound in asked:
                 asked[bound]["minimum"] = 0
     made["Cell"]["properties"]["id"]["maxLength"] = 1_000
+    for name in ("Order", "Filter"):
+        made[name]["properties"]["column"]["minimum"] = 0
     made["RunRequest"]["properties"]["deadline"] = {
         "type": ["number", "null"],
         "exclusiveMinimum": 0,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import uuid
 from collections.abc import Iterator
 from typing import Any
@@ -215,3 +217,35 @@ def test_a_state_is_kept_on_request(kernel: Kernel) -> None:
     assert problem["status"] == 409
     assert "nowhere" in problem["detail"]
     assert page.ask("keep", cell="none")["problem"]["status"] == 404
+
+
+def test_pages_are_sorted_and_filtered(kernel: Kernel) -> None:
+    """Of what a cell gave; or would give, where the front end knows that to be the same."""
+    source = "select g, 'x' || g as t from generate_series(1, 3000) g"
+    page = Page(kernel, {**CELLS, "d": source})
+    view = {
+        "order": [{"column": 0, "descending": True}],
+        "filters": [{"column": 1, "operator": "contains", "value": "X29"}],
+    }
+    assert page.ask("page", cell="d", view=view)["problem"]["status"] == 409
+    found = page.ask("page", cell="d", view=view, current=True, limit=2)["answer"]
+    assert found["rows"] == [["2999", "x2999"], ["2998", "x2998"]]
+    assert found["row_count"] == 111
+    page.run("d", source)
+    assert page.ask("page", cell="d", view=view, limit=2)["answer"] == found
+    for wrong in ({"order": 1}, {"filters": [{}]}, {"order": ["g"]}, [], "x"):
+        assert page.ask("page", cell="d", view=wrong)["problem"]["status"] == 400
+
+
+def test_all_rows_as_a_file(kernel: Kernel) -> None:
+    """By as many pages as it takes."""
+    parquet = pytest.importorskip("pyarrow.parquet")
+    source = "select g from generate_series(1, 25000) g"
+    page = Page(kernel, {"d": source})
+    page.run("d", source)
+    view = {"order": [{"column": 0, "descending": True}]}
+    answer = page.ask("download", cell="d", form="parquet", view=view)["answer"]
+    table = parquet.read_table(io.BytesIO(base64.b64decode(answer["file"])))
+    assert table.column("g").to_pylist() == list(range(25_000, 0, -1))
+    assert answer["media_type"] == "application/vnd.apache.parquet"
+    assert page.ask("download", cell="d", form="xlsx")["problem"]["status"] == 400

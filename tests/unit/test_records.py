@@ -22,7 +22,7 @@ EVENTS: tuple[type[Any], ...] = typing.get_args(records.Event)
 OTHERS: tuple[type[Any], ...] = (
     *(records.Cell, records.RunRequest, records.Column, records.SqlError, records.CellReport),
     *(records.Totals, records.SandboxInfo, records.PlanStep, records.Plan, records.StateInfo),
-    *(records.PageRequest, records.Page),
+    *(records.PageRequest, records.Page, records.Order, records.Filter),
 )
 
 

@@ -226,6 +226,7 @@ def test_json_round_trips() -> None:
         "row_count": 2,
         "truncated": False,
         "ms": 1.5,
+        "statement": 0,
     }
 
 
@@ -357,7 +358,7 @@ def test_events_become_one_result_per_statement() -> None:
         )
     ]
     first = table([("a", "integer")], [("1",), ("2",), (None,)], ms=2.0)
-    second = rendering.Result(command="DO", notices=(notice,), ms=1.0)
+    second = rendering.Result(command="DO", notices=(notice,), ms=1.0, statement=1)
     assert [result for result in taken if result] == results.results() == [first, second]
 
 

@@ -63,6 +63,11 @@ def encode(form: Form, columns: Sequence[records.Column], rows: _Rows) -> bytes:
     return out.getvalue()
 
 
+def check() -> None:
+    """Raise Unsupported where pyarrow is not installed."""
+    _pyarrow()
+
+
 def _pyarrow() -> Any:
     try:
         import pyarrow

@@ -280,6 +280,32 @@ class Plan:
     planning_ms: float
 
 
+#: How a filter compares: with SQL's operators, or whether the text has the value in it, upper and
+#: lower case alike; the last two need no value.
+Operator = Literal["eq", "ne", "lt", "le", "gt", "ge", "contains", "null", "not_null"]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Order:
+    """Sort by a column, which counts from 0. `nulls`: where they come, PostgreSQL's way if None."""
+
+    column: int
+    descending: bool = False
+    nulls: Literal["first", "last"] | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Filter:
+    """Rows for which this holds of a column, which counts from 0; `value` is of its type, as text.
+
+    As in SQL, no comparison holds of null.
+    """
+
+    column: int
+    operator: Operator
+    value: str | None = None
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class PageRequest:
     """Rows `offset`, `offset` + 1, … of what a statement of the head gives; both count from 0.
@@ -287,6 +313,8 @@ class PageRequest:
     `notebook`, `cells`, `head`, `directory` and `parameters` are as in a `RunRequest`. A page has
     at most `limit` rows, and no more than `MAX_PAGE_ROWS` or about `max_bytes` of text, but at
     least one row where there is one: the next page begins at `offset` + its number of rows.
+    `order`, the first of them first, and `filters`, all of which must hold, are applied to all
+    rows of the result; `row_count` and the like then count what is left.
     """
 
     notebook: str
@@ -298,6 +326,8 @@ class PageRequest:
     offset: int = 0
     limit: int = DEFAULT_MAX_ROWS
     max_bytes: int = DEFAULT_MAX_BYTES
+    order: tuple[Order, ...] = ()
+    filters: tuple[Filter, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)

@@ -46,7 +46,8 @@ _NULL = '<span style="opacity:.5;font-style:italic">NULL</span>'
 class Result:
     """One statement's result: rows where it returns any, else its command tag alone.
 
-    With an `offset` they are a page of all its rows.
+    With an `offset` they are a page of all its rows. `statement` is its number in its cell, from 0
+    on.
     """
 
     command: str
@@ -61,6 +62,7 @@ class Result:
     offset: int | None = None
     explain: showing.Explain | None = None
     chart: showing.Chart | None = None
+    statement: int = 0
 
 
 class Results:
@@ -93,6 +95,7 @@ class Results:
                 expanded=event.expanded,
                 explain=event.explain,
                 chart=event.chart,
+                statement=event.statement,
             )
             self._columns, self._rows, self._notices = None, [], []
             self._results.append(result)
@@ -167,6 +170,7 @@ def as_json(result: Result) -> dict[str, Any]:
         "row_count": result.row_count,
         "truncated": result.truncated,
         "ms": result.ms,
+        "statement": result.statement,
     }
 
 

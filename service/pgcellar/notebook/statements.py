@@ -8,6 +8,7 @@ gets to say what is wrong with it; nothing is ever dropped.
 from __future__ import annotations
 
 import dataclasses
+import json
 import re
 from typing import Literal
 
@@ -69,6 +70,15 @@ def readable(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def is_query(text: str) -> bool:
+    """Whether a text is one query that may stand in parentheses: SELECT, VALUES, TABLE, WITH."""
+    try:
+        found = json.loads(parser.parse_sql_json(text))["stmts"]
+    except error.Error:
+        return False
+    return len(found) == 1 and [*found[0]["stmt"]] == ["SelectStmt"]
 
 
 def canonical(text: str) -> str:

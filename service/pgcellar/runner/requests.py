@@ -9,6 +9,7 @@ from typing import Any
 
 from pgcellar.api import errors, records
 from pgcellar.notebook import cells, dialects, statements
+from pgcellar.runner import views
 
 #: Characters; parsing takes about a second for ten million of them.
 LONG_CELL = 200_000
@@ -38,6 +39,7 @@ def check_page(request: records.PageRequest) -> records.RunRequest:
         )
     if not isinstance(request.head, int):
         raise errors.BadRequest("`head` is a whole number from 0 on.")
+    views.check(request)
     wanted = records.RunRequest(
         notebook=request.notebook,
         cells=request.cells,

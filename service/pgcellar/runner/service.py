@@ -27,6 +27,7 @@ from pgcellar.runner import (
     requests,
     run,
     slices,
+    views,
     workspace,
 )
 
@@ -318,7 +319,19 @@ class Runner:
             expanded = await self._expand(wanted)
             parsed = await requests.parse(expanded.request)
             requests.check_statement(request.statement, parsed[-1])
-            return await self._pages.page(request, _Head(self, owner, expanded, parsed))
+            head = _Head(self, owner, expanded, parsed)
+            if not request.order and not request.filters:
+                return await self._pages.page(request, head)
+            described = head.showing(views.described(parsed[-1], request.statement))
+            columns = (
+                await self._pages.page(dataclasses.replace(request, offset=0), described)
+            ).columns
+            view = head.showing(views.applied(parsed[-1], request, columns))
+            try:
+                page = await self._pages.page(request, view)
+            except errors.NoPages as exc:
+                raise views.refused(exc) from exc
+            return dataclasses.replace(page, columns=columns)
         finally:
             self.active -= 1
 
@@ -454,6 +467,16 @@ class _Head:
         self._owner = owner
         self._expanded = expanded
         self._parsed = parsed
+
+    def showing(self, parsed: cells.ParsedCell) -> _Head:
+        """The same head, with another text."""
+        asked = self._expanded.request
+        cell = dataclasses.replace(asked.cells[asked.head], source=parsed.source)
+        changed = (*asked.cells[: asked.head], cell)
+        expanded = dataclasses.replace(
+            self._expanded, request=dataclasses.replace(asked, cells=changed)
+        )
+        return _Head(self._runner, self._owner, expanded, [*self._parsed[:-1], parsed])
 
     async def standing(self) -> gates.Standing | None:
         return await self._runner.standing(self._owner, self._expanded.request, self._parsed)

@@ -1,0 +1,115 @@
+// Where pages of a result come from: the cell that it stands in, if its kernel is ours.
+
+import { CodeCell } from '@jupyterlab/cells';
+import { NotebookPanel } from '@jupyterlab/notebook';
+import type { TranslationBundle } from '@jupyterlab/translation';
+import type { Widget } from '@lumino/widgets';
+
+import type { ISqlNotebook, ISqlNotebooks, Status } from '../tokens';
+import type { Column, Page } from '../wire';
+import type { Result } from './result';
+import type { Source } from './rows';
+import { isPlain, type View } from './view';
+
+const BUSY: readonly Status[] = ['scheduled', 'running', 'replaying'];
+/** Where `CellStates` keeps with the notebook what its last run was. */
+const KEY = 'pgcellar';
+
+export class CellSource implements Source {
+  constructor(
+    private readonly _widget: Widget,
+    private readonly _result: Result,
+    private readonly _notebooks: ISqlNotebooks,
+    private readonly _trans: TranslationBundle
+  ) {}
+
+  async page(view: View, offset: number, limit: number): Promise<Page> {
+    const page = await this.ask<Page>('page', view, { offset, limit });
+    if (
+      !sameColumns(page.columns, this._result.columns) ||
+      (isPlain(view) &&
+        this._result.row_count !== null &&
+        this._result.row_count !== page.row_count)
+    ) {
+      throw this._other();
+    }
+    return page;
+  }
+
+  /** Ask the kernel something about the result, in the state that it was made in. */
+  async ask<T extends { state: string }>(
+    question: string,
+    view: View,
+    about: Record<string, unknown>
+  ): Promise<T> {
+    const { notebook, cell } = this._find();
+    const { model } = cell;
+    await settled(notebook, model.id);
+    const { status, report } = notebook.stateOf(model.id);
+    const answer = await notebook.ask<T>(question, {
+      ...about,
+      cell: model.id,
+      statement: this._result.statement ?? 0,
+      view,
+      current: status === 'current'
+    });
+    const kept = model.getMetadata(KEY) as { state?: unknown } | undefined;
+    const state = report?.state ?? kept?.state;
+    if (typeof state === 'string' && state !== answer.state) {
+      throw this._other();
+    }
+    return answer;
+  }
+
+  private _find(): { notebook: ISqlNotebook; cell: CodeCell } {
+    let cell: CodeCell | null = null;
+    for (let widget = this._widget.parent; widget; widget = widget.parent) {
+      if (widget instanceof CodeCell) {
+        cell = widget;
+      }
+      if (widget instanceof NotebookPanel) {
+        const notebook = this._notebooks.of(widget);
+        if (cell && notebook) {
+          return { notebook, cell };
+        }
+      }
+    }
+    throw new Error(this._trans.__('The other rows come from the kernel, and there is none here.'));
+  }
+
+  private _other(): Error {
+    return new Error(
+      this._trans.__(
+        'The cell gives another result now, so there are no more rows of this one. Run it again.'
+      )
+    );
+  }
+}
+
+function sameColumns(one: readonly Column[], other: readonly Column[]): boolean {
+  return (
+    one.length === other.length &&
+    one.every((column, index) => {
+      const { name, type } = other[index] ?? { name: '', type: '' };
+      return column.name === name && column.type === type;
+    })
+  );
+}
+
+/** Waits until a cell does not run, and it is known how one that did not run here stands. */
+function settled(notebook: ISqlNotebook, cell: string): Promise<void> {
+  const isSettled = (): boolean => {
+    const { status, report } = notebook.stateOf(cell);
+    return notebook.isDisposed || (!BUSY.includes(status) && (status !== 'checking' || !!report));
+  };
+  return new Promise(resolve => {
+    const look = (): void => {
+      if (isSettled()) {
+        notebook.changed.disconnect(look);
+        resolve();
+      }
+    };
+    notebook.changed.connect(look);
+    look();
+  });
+}
