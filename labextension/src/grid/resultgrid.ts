@@ -102,6 +102,18 @@ export class ResultGrid extends Panel {
     this._footer.refresh();
     this._size();
     this._observer.observe(this.node);
+    // A saved output may be attached without the message on which the grid begins to listen.
+    for (const type of [
+      'keydown',
+      'mousedown',
+      'mousemove',
+      'mouseleave',
+      'dblclick',
+      'contextmenu'
+    ]) {
+      this._grid.viewport.node.addEventListener(type, this._grid);
+    }
+    this._grid.node.addEventListener('wheel', this._grid);
     this._grid.node.addEventListener('contextmenu', event => {
       // With Shift comes the browser's own, as elsewhere in JupyterLab.
       if (!event.shiftKey) {
