@@ -356,3 +356,23 @@ def test_a_notebook_opened_again(front: Front, lab: Lab) -> None:
     front.select(2)
     grid.press("Control+Home", "PageDown", "Control+End")
     expect(grid.footer).to_contain_text("1,000 of 5,000 rows")
+
+
+def test_rows_are_drawn_by_a_button(front: Front, lab: Lab) -> None:
+    """The chart is in the cell's text, so that a run from the top draws it, too."""
+    source = 'select g as "the x", g * g as squared from generate_series(1, 9) g -- rows'
+    front.open(lab.notebook("draw.ipynb", [source]))
+    front.run(1)
+    front.wait_ran(1)
+    cell = front.cell(1)
+    for kind in ("bar", "line"):
+        cell.get_by_role("button", name="Draw a chart").click()
+        front.page.locator(".pgc-ChartForm select").first.select_option(kind)
+        front.picture(f"chart-form-{kind}")
+        front.page.get_by_role("button", name="Draw", exact=True).click()
+        expect(cell.locator(".cm-content")).to_contain_text(f'\\chart {kind} x="the x" y=squared')
+        front.wait_ran(1)
+        expect(cell.locator(".vega-embed")).to_be_visible(timeout=60_000)
+    assert cell.locator(".cm-content").inner_text().count("\\chart") == 1
+    expect(cell.locator(".pgc-Grid")).to_be_visible()
+    front.picture("chart-of-grid")

@@ -1,7 +1,7 @@
 // Below a grid: how many rows there are, what is wrong, and what can be done.
 
 import type { TranslationBundle } from '@jupyterlab/translation';
-import { closeIcon, copyIcon, downloadIcon, type LabIcon } from '@jupyterlab/ui-components';
+import { closeIcon, copyIcon, downloadIcon, LabIcon } from '@jupyterlab/ui-components';
 import { Widget } from '@lumino/widgets';
 
 import { duration } from '../status/marks';
@@ -12,9 +12,17 @@ import type { Rows } from './rows';
 import { oneLine } from './text';
 import { filterBy, isPlain, PLAIN, type View } from './view';
 
+const chartIcon = new LabIcon({
+  name: 'pgcellar:chart',
+  svgstr:
+    '<svg xmlns="http://www.w3.org/2000/svg" width="16" viewBox="0 0 24 24">' +
+    '<path class="jp-icon3" fill="#616161" d="M4 20V10h4v10zm6 0V4h4v16zm6 0v-7h4v7z"/></svg>'
+});
+
 export interface FooterActs {
   copy(): void;
   download(at: HTMLElement): void;
+  chart(): void;
   show(view: View): void;
 }
 
@@ -39,7 +47,8 @@ export class Footer extends Widget {
       _acts.download(download)
     );
     download.setAttribute('aria-haspopup', 'menu');
-    tools.append(copy, download);
+    const chart = tool(_trans.__('Draw a chart'), chartIcon, () => _acts.chart());
+    tools.append(copy, download, chart);
     this.node.append(this._count, this._about, this._chips, this._said, tools);
     this.update();
   }

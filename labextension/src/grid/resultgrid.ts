@@ -6,6 +6,7 @@ import { BasicSelectionModel, DataGrid } from '@lumino/datagrid';
 import { MessageLoop } from '@lumino/messaging';
 import { Panel, Widget } from '@lumino/widgets';
 
+import { askForChart } from './charting';
 import { openFilter } from './filterbox';
 import { Footer } from './footer';
 import { type Acts, Keys, Mouse, type Wheel } from './handlers';
@@ -86,6 +87,7 @@ export class ResultGrid extends Panel {
       {
         copy: () => void this.copy('tsv'),
         download: _options.downloads,
+        chart: () => void this.chart(),
         show: view => void this._show(view)
       },
       trans
@@ -191,6 +193,20 @@ export class ResultGrid extends Panel {
       await toClipboard(texts.join('\n'));
       this._footer.say(trans._n('%2 row copied', '%2 rows copied', count, count.toLocaleString()));
     });
+  }
+
+  /** Have the rows drawn, below the grid. */
+  async chart(): Promise<void> {
+    const { source, trans } = this._options;
+    const chart = source && (await askForChart(this._result.columns, trans));
+    if (!chart) {
+      return;
+    }
+    try {
+      await source.draw(chart);
+    } catch (reason) {
+      this._footer.say((reason as Error).message, 'error');
+    }
   }
 
   /** Have all rows, as they are sorted and filtered, as a file. */

@@ -1,13 +1,14 @@
 // Where pages of a result come from: the cell that it stands in, if its kernel is ours.
 
 import { CodeCell } from '@jupyterlab/cells';
-import { NotebookPanel } from '@jupyterlab/notebook';
+import { NotebookActions, NotebookPanel } from '@jupyterlab/notebook';
 import type { TranslationBundle } from '@jupyterlab/translation';
 import type { Widget } from '@lumino/widgets';
 
 import type { ISqlNotebook, ISqlNotebooks, Status } from '../tokens';
 import type { Column, Page } from '../wire';
-import type { Result } from './result';
+import { charted } from './charting';
+import { MIME, type Result, resultOf } from './result';
 import type { Source } from './rows';
 import { isPlain, type View } from './view';
 
@@ -59,6 +60,25 @@ export class CellSource implements Source {
       throw this._other();
     }
     return answer;
+  }
+
+  /** Have the cell draw its last query's rows; it says so in its text, and runs. */
+  async draw(chart: string): Promise<void> {
+    const { notebook, cell } = this._find();
+    const { outputs, sharedModel } = cell.model;
+    for (let index = 0; index < outputs.length; index++) {
+      const other = resultOf(outputs.get(index).data[MIME]);
+      if ((other?.statement ?? 0) > (this._result.statement ?? 0)) {
+        throw new Error(
+          this._trans.__(
+            'Only the last query of a cell can be drawn: put this one in a cell of its own.'
+          )
+        );
+      }
+    }
+    sharedModel.setSource(charted(sharedModel.getSource(), chart));
+    const { content, sessionContext } = notebook.panel;
+    await NotebookActions.runCells(content, [cell], sessionContext);
   }
 
   private _find(): { notebook: ISqlNotebook; cell: CodeCell } {
