@@ -5,10 +5,8 @@ import {
   caretDownIcon,
   caretRightIcon,
   type LabIcon,
-  refreshIcon,
-  VDomRenderer
+  refreshIcon
 } from '@jupyterlab/ui-components';
-import type { Message } from '@lumino/messaging';
 import * as React from 'react';
 
 import type { RelationInfo } from '../catalogs';
@@ -25,43 +23,21 @@ import {
   tableIcon,
   viewIcon
 } from '../states/icons';
-import { focusIn, IconButton, Words } from '../states/parts';
+import { IconButton, Words } from '../states/parts';
+import { SidePanel } from '../states/sidepanel';
 import type { Actions } from './actions';
 import type { SchemaModel } from './model';
 import type { Line, Thing } from './tree';
 
 /** See the module. */
-export class SchemaPanel extends VDomRenderer<SchemaModel> {
+export class SchemaPanel extends SidePanel<SchemaModel> {
   constructor(
     model: SchemaModel,
     private readonly _actions: Actions,
     private readonly _trans: TranslationBundle
   ) {
     super(model);
-    this.addClass('pgc-Panel');
     this.addClass('pgc-Schema');
-  }
-
-  protected override onAfterAttach(message: Message): void {
-    super.onAfterAttach(message);
-    // A panel that is restored with the layout is not shown again.
-    this.model.shown = this.isVisible;
-  }
-
-  protected override onAfterShow(message: Message): void {
-    super.onAfterShow(message);
-    this.model.shown = true;
-    this.update();
-  }
-
-  protected override onActivateRequest(message: Message): void {
-    super.onActivateRequest(message);
-    focusIn(this.node);
-  }
-
-  protected override onAfterHide(message: Message): void {
-    super.onAfterHide(message);
-    this.model.shown = false;
   }
 
   protected override render(): React.JSX.Element {

@@ -2,8 +2,7 @@
 
 import { Dialog, InputDialog, showDialog } from '@jupyterlab/apputils';
 import type { TranslationBundle } from '@jupyterlab/translation';
-import { closeIcon, HTMLSelect, refreshIcon, VDomRenderer } from '@jupyterlab/ui-components';
-import type { Message } from '@lumino/messaging';
+import { closeIcon, HTMLSelect, refreshIcon } from '@jupyterlab/ui-components';
 import * as React from 'react';
 
 import type { StateInfo } from '../catalogs';
@@ -12,42 +11,20 @@ import type { End } from './comparing';
 import { duration, short, size } from './format';
 import { deltaIcon, keepIcon, labelIcon, pinIcon } from './icons';
 import type { StatesModel } from './model';
-import { focusIn, IconButton, Words } from './parts';
+import { IconButton, Words } from './parts';
+import { SidePanel } from './sidepanel';
 
 /** What the gateway takes as a tag. */
 const TAG = '^[A-Za-z0-9][A-Za-z0-9._\\-]{0,63}$';
 
 /** See the module. */
-export class StatesPanel extends VDomRenderer<StatesModel> {
+export class StatesPanel extends SidePanel<StatesModel> {
   constructor(
     model: StatesModel,
     private readonly _trans: TranslationBundle
   ) {
     super(model);
-    this.addClass('pgc-Panel');
     this.addClass('pgc-States');
-  }
-
-  protected override onAfterAttach(message: Message): void {
-    super.onAfterAttach(message);
-    // A panel that is restored with the layout is not shown again.
-    this.model.shown = this.isVisible;
-  }
-
-  protected override onAfterShow(message: Message): void {
-    super.onAfterShow(message);
-    this.model.shown = true;
-    this.update();
-  }
-
-  protected override onActivateRequest(message: Message): void {
-    super.onActivateRequest(message);
-    focusIn(this.node);
-  }
-
-  protected override onAfterHide(message: Message): void {
-    super.onAfterHide(message);
-    this.model.shown = false;
   }
 
   protected override render(): React.JSX.Element {
