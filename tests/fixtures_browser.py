@@ -41,6 +41,12 @@ _SETTINGS = {
 }
 _EXTENSIONS = ("pgcellar_server", "jupyterlab", "notebook")
 START_SECONDS = 90.0
+_ROWS = """index => {
+  const { content } = window.jupyterapp.shell.currentWidget;
+  const outputs = content.model.cells.get(index).outputs.toJSON();
+  const shown = outputs.map(output => output.data?.["application/vnd.pgcellar.result+json"]);
+  return shown.find(result => result)?.rows ?? [];
+}"""
 _KERNEL = "window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel"
 
 
@@ -185,6 +191,11 @@ class Front:
         """Run a cell, and stay on it."""
         self.select(number)
         self.page.keyboard.press("Control+Enter")
+
+    def rows(self, number: int) -> list[list[str | None]]:
+        """The rows of a cell's first result: a grid draws them, so they are no text of the page."""
+        found: list[list[str | None]] = self.page.evaluate(_ROWS, number - 1)
+        return found
 
     def status(self, number: int) -> str | None:
         """How a cell stands, as its mark shows."""

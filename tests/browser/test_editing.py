@@ -87,7 +87,7 @@ def test_meta_commands_and_variables_are_marked(front: Front, lab: Lab) -> None:
 def test_plans_are_shown_and_compared(front: Front, lab: Lab) -> None:
     front.open(lab.notebook("plan.ipynb", CELLS))
     front.select(3)
-    front.page.keyboard.press("Control+Shift+E")
+    front.page.keyboard.press("Alt+Shift+E")
     view = front.page.locator(".pgc-PlanView")
     expect(view).to_contain_text("city", timeout=60_000)
     front.page.get_by_role("button", name="Analyze").click()

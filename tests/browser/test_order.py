@@ -20,16 +20,12 @@ CELLS = [
 ]
 
 
-def _value(front: Front, number: int) -> str:
-    return front.cell(number).locator(".jp-OutputArea-output").first.inner_text()
-
-
 def test_an_edit_above_is_used_and_what_depends_on_it_is_marked(front: Front, lab: Lab) -> None:
     front.open(lab.notebook("order.ipynb", CELLS))
     front.command("notebook:run-all-cells")
     for number in range(1, 11):
         front.wait_ran(number)
-    assert "26" in _value(front, 7)
+    assert front.rows(7) == [["26"]]
     front.picture("order-run")
 
     front.type(3, "insert into t values (20)")
@@ -41,15 +37,15 @@ def test_an_edit_above_is_used_and_what_depends_on_it_is_marked(front: Front, la
 
     front.run(7)
     front.wait_ran(7)
-    assert "46" in _value(front, 7)
+    assert front.rows(7) == [["46"]]
     assert [front.status(n) for n in (3, 4, 5, 6)] == ["stale"] * 4
     front.picture("order-seven")
 
     front.command("pgcellar:run-stale")
     for number in range(1, 11):
         front.wait_ran(number)
-    assert "23" in _value(front, 4)
-    assert "123" in _value(front, 9)
+    assert front.rows(4) == [["23"]]
+    assert front.rows(9) == [["123"]]
 
 
 def test_a_notebook_that_is_opened_again_knows_how_it_stands(front: Front, lab: Lab) -> None:

@@ -30,7 +30,7 @@ _WATCH = """
     .querySelector('.jp-OutputArea');
   const handle = outputs.querySelector('.noUi-handle');
   const begin = performance.now();
-  const text = () => [...outputs.querySelectorAll('table')].map(t => t.innerText).join();
+  const text = () => [...outputs.querySelectorAll('.pgc-Result')].map(t => t.textContent).join();
   const before = text();
   const observer = new MutationObserver(() => {
     const now = text();
@@ -47,14 +47,13 @@ _WATCH = """
 
 
 def _result(front: Front, number: int) -> str:
-    tables = front.cell(number).locator(".jp-OutputArea-output table")
-    return tables.first.inner_text() if tables.count() else ""
+    return "\n".join(" ".join(map(str, row)) for row in front.rows(number))
 
 
 def _wait(front: Front, number: int, row: str) -> None:
     """Wait until a cell shows a row."""
     for _ in range(500):
-        if row in _result(front, number).replace("\t", " "):
+        if row in _result(front, number):
             return
         front.page.wait_for_timeout(20)
     raise AssertionError(f"{_result(front, number)!r} has no {row!r}")
