@@ -30,17 +30,17 @@ _WATCH = """
     .querySelector('.jp-OutputArea');
   const handle = outputs.querySelector('.noUi-handle');
   const begin = performance.now();
-  const text = () => [...outputs.querySelectorAll('.pgc-Result')].map(t => t.textContent).join();
-  const before = text();
+  const grid = () => outputs.querySelector('.pgc-Result');
+  const before = grid();
   const observer = new MutationObserver(() => {
-    const now = text();
+    const now = grid();
     if (now && now !== before) {
       observer.disconnect();
       requestAnimationFrame(() => requestAnimationFrame(() => resolve(performance.now() - begin)));
     }
   });
   observer.observe(outputs, { childList: true, subtree: true, characterData: true });
-  setTimeout(() => reject(new Error(before)), 20000);
+  setTimeout(() => reject(new Error('nothing new is shown')), 20000);
   handle.dispatchEvent(new KeyboardEvent('keydown', { key, bubbles: true }));
 })
 """
