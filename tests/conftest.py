@@ -9,6 +9,7 @@ import signal
 import tempfile
 from collections.abc import Iterator
 
+import hypothesis
 import pytest
 
 pytest_plugins = [
@@ -20,6 +21,10 @@ pytest_plugins = [
     "tests.fixtures_identity",
     "tests.fixtures_browser",
 ]
+
+# How long an example takes says more of the machine than of the code.
+hypothesis.settings.register_profile("pgcellar", deadline=None)
+hypothesis.settings.load_profile("pgcellar")
 
 # A shell's background job ignores it, and so would all that the tests start and interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
