@@ -23,7 +23,7 @@ pytest_plugins = [
 ]
 
 # How long an example takes says more of the machine than of the code.
-hypothesis.settings.register_profile("pgcellar", deadline=None)
+hypothesis.settings.register_profile("pgcellar", hypothesis.settings.default, deadline=None)
 hypothesis.settings.load_profile("pgcellar")
 
 # A shell's background job ignores it, and so would all that the tests start and interrupt.
