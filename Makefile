@@ -82,6 +82,7 @@ bench: $(VENV)/ready-test notebooks/data/flights.csv
 	$(INSTALL) '.[bench]'
 	@$(MAKE) --no-print-directory extension
 	$(BIN)/python tests/bench/bench.py
+	$(BIN)/python -m tests.bench.browser
 
 lab: $(VENV)/ready notebooks/data/flights.csv
 	$(INSTALL) '.[lab]'

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import os
 import pathlib
+import statistics
 import tempfile
 from collections.abc import Iterator, Sequence
 
 from playwright.sync_api import sync_playwright
 from tests import fixtures_browser as browsers
 from tests import fixtures_service as services
-from tests.bench import measure
 
 RESULTS = "a result in JupyterLab, from Shift-Enter to painted"
 ROUNDS = 7
@@ -99,14 +99,12 @@ def measured(front: browsers.Front, lab: browsers.Lab) -> Iterator[tuple[str, Se
         yield name, [front.page.evaluate("window.painted")]
 
 
-def into(table: measure.Table, front: browsers.Front, lab: browsers.Lab) -> None:
-    """Add what was measured to a table."""
-    for name, took in measured(front, lab):
-        table.add(RESULTS, name, took)
-
-
 def main() -> None:
     """Measure, and print."""
+    if browsers.CHROMIUM is None or not browsers.EXTENSION.exists():
+        print("There is no Chromium, or the extension is not built: the browser is left out.")
+        return
+    print(RESULTS)
     with (
         tempfile.TemporaryDirectory(prefix="cellar-") as folder,
         services.command_line(pathlib.Path(folder)) as cli,
@@ -124,7 +122,7 @@ def main() -> None:
             )
             page = browser.new_page(viewport={"width": 1400, "height": 900})
             for name, took in measured(browsers.Front(page), lab):
-                print(f"{name}: {', '.join(f'{each:.0f}' for each in sorted(took))} ms")
+                print(f"  {name:45}  {statistics.median(took):5.0f} ms, {len(took)} times")
             browser.close()
     print(f"scripts of the extension: {bundle() / 1024:.0f} KiB")
 
