@@ -23,7 +23,7 @@ import {
   tableIcon,
   viewIcon
 } from '../states/icons';
-import { IconButton, Words } from '../states/parts';
+import { IconButton, Unstarted, Words } from '../states/parts';
 import { SidePanel } from '../states/sidepanel';
 import type { Actions } from './actions';
 import type { SchemaModel } from './model';
@@ -88,22 +88,8 @@ function Body({ model, actions, trans }: Props): React.JSX.Element | null {
       </Words>
     );
   }
-  if (!kept.known) {
-    return kept.fault === null ? <Words busy>{trans.__('Looking …')}</Words> : null;
-  }
-  if (!kept.started) {
-    return (
-      <Words>
-        {trans.__('Your sandbox has not started. It starts when you run a cell; its states stay.')}{' '}
-        <button
-          className="pgc-TextButton"
-          type="button"
-          onClick={() => void kept.refresh({ start: true })}
-        >
-          {trans.__('Start it now')}
-        </button>
-      </Words>
-    );
+  if (!kept.known || !kept.started) {
+    return <Unstarted kept={kept} trans={trans} />;
   }
   if (!place) {
     return <Words>{trans.__('No state of this notebook is kept. Run a cell that writes.')}</Words>;

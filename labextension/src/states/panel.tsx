@@ -11,7 +11,7 @@ import type { End } from './comparing';
 import { duration, short, size } from './format';
 import { deltaIcon, keepIcon, labelIcon, pinIcon } from './icons';
 import type { StatesModel } from './model';
-import { IconButton, Words } from './parts';
+import { IconButton, Unstarted, Words } from './parts';
 import { SidePanel } from './sidepanel';
 
 /** What the gateway takes as a tag. */
@@ -67,22 +67,8 @@ function Body({ model, trans }: Props): React.JSX.Element | null {
       </Words>
     );
   }
-  if (!kept.known) {
-    return kept.fault === null ? <Words busy>{trans.__('Looking …')}</Words> : null;
-  }
-  if (!kept.started) {
-    return (
-      <Words>
-        {trans.__('Your sandbox has not started. It starts when you run a cell; its states stay.')}{' '}
-        <button
-          className="pgc-TextButton"
-          type="button"
-          onClick={() => void kept.refresh({ start: true })}
-        >
-          {trans.__('Start it now')}
-        </button>
-      </Words>
-    );
+  if (!kept.known || !kept.started) {
+    return <Unstarted kept={kept} trans={trans} />;
   }
   return (
     <div className="pgc-Panel-body">

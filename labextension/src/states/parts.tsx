@@ -1,9 +1,11 @@
 // Small parts that the panels are made of.
 
+import type { TranslationBundle } from '@jupyterlab/translation';
 import type { LabIcon } from '@jupyterlab/ui-components';
 import * as React from 'react';
 
 import { AskError } from '../tokens';
+import type { KeptStates } from './kept';
 
 interface ButtonProps {
   readonly icon: LabIcon;
@@ -46,6 +48,31 @@ export function Words({
     <p className={`pgc-Words${kind}`} role={error ? 'alert' : 'status'}>
       {children}
     </p>
+  );
+}
+
+/** What is said while no states are known, since they are asked for, or there is no sandbox yet. */
+export function Unstarted({
+  kept,
+  trans
+}: {
+  readonly kept: KeptStates;
+  readonly trans: TranslationBundle;
+}): React.JSX.Element | null {
+  if (!kept.known) {
+    return kept.fault === null ? <Words busy>{trans.__('Looking …')}</Words> : null;
+  }
+  return (
+    <Words>
+      {trans.__('Your sandbox has not started. It starts when you run a cell; its states stay.')}{' '}
+      <button
+        className="pgc-TextButton"
+        type="button"
+        onClick={() => void kept.refresh({ start: true })}
+      >
+        {trans.__('Start it now')}
+      </button>
+    </Words>
   );
 }
 
