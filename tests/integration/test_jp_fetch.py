@@ -39,9 +39,12 @@ def ask(jp_fetch: Fetch, jp_asyncio_loop: asyncio.AbstractEventLoop) -> Callable
 
     def send(*path: str, method: str = "GET", body: object = None, **more: Any) -> tuple[int, Any]:
         sent = None if body is None else json.dumps(body)
-        answer = jp_asyncio_loop.run_until_complete(
-            jp_fetch(*API, *path, method=method, body=sent, raise_error=False, **more)
-        )
+
+        async def fetch() -> tornado.httpclient.HTTPResponse:
+            # Called where its loop runs: it takes the current one.
+            return await jp_fetch(*API, *path, method=method, body=sent, raise_error=False, **more)
+
+        answer = jp_asyncio_loop.run_until_complete(fetch())
         kind = answer.headers.get("Content-Type", "")
         return answer.code, json.loads(answer.body) if kind in _JSON else answer.body.decode()
 
