@@ -239,9 +239,9 @@ class Front:
             self.page.screenshot(path=PICTURES / f"{name}-{'dark' if dark else 'light'}.png")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Debian's Chromium."""
+    """Debian's Chromium. Not for the session: Playwright's event loop runs as long as it does."""
     if CHROMIUM is None:
         pytest.skip("Chromium is not installed")
     if not (EXTENSION / "package.json").exists():
