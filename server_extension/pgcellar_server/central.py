@@ -302,6 +302,7 @@ class Operation(operating.Operating, _Handler):
             if self._is_large():
                 where = addresses.bucket(self.address)
                 self._sending.enter_context(self.strangers_bodies.held(f"from {where}"))
+        # Tornado's types know only what is common to connections; those of its server have this.
         self.request.connection.set_max_body_size(operating.MAX_BODY + 1)  # type: ignore[union-attr]
         if subject is not None:
             # However many tokens they have.
