@@ -113,13 +113,14 @@ class ServiceApp(traitlets.config.Application):
     async def serve(self) -> None:
         """Run until stopped, idle, or already running elsewhere."""
         folders.private_folder(self._paths.socket.parent)
-        with self._paths.lock.open("w") as lock:
+        with self._paths.lock.open("a") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 logger.info("another service is running")
                 return
-            lock.write(str(os.getpid()))
+            lock.truncate(0)
+            lock.write(f"{os.getpid()}\n{self._paths.socket}\n")
             lock.flush()
             loop = asyncio.get_running_loop()
             for number in (signal.SIGTERM, signal.SIGINT):
@@ -228,6 +229,11 @@ class ServiceApp(traitlets.config.Application):
                 self._used = time.monotonic()
             elif time.monotonic() - self._used > self.idle_timeout:
                 logger.info("idle for %.0f s", self.idle_timeout)
+                return
+            if not self._paths.socket.exists():
+                # As after the last log-out, which takes the runtime folder away. The lock would
+                # keep the next service from starting.
+                logger.warning("the socket %s is gone", self._paths.socket)
                 return
 
     def stop(self) -> None:

@@ -256,12 +256,11 @@ async def _kill(plan: Plan, seen: Seen, central: fixtures_central.Central) -> No
             await asyncio.to_thread(central.kill)
             seen.killed += 1
             continue
-        runtime = pathlib.Path(central.cli.environment["PGCELLAR_RUNTIME"])
-        for path in runtime.glob("*/service/lock"):
-            # One that does not run yet is not killed.
-            with contextlib.suppress(ValueError, ProcessLookupError):
-                os.kill(int(path.read_text()), signal.SIGKILL)
-                seen.killed += 1
+        lock = pathlib.Path(central.cli.environment["PGCELLAR_HOME"]) / "service.lock"
+        # One that does not run yet is not killed.
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            os.kill(int(lock.read_text().split()[0]), signal.SIGKILL)
+            seen.killed += 1
 
 
 def _memory(cli: CommandLine) -> tuple[int, int]:

@@ -157,20 +157,20 @@ def test_an_error_there_is_told_here(cellar: cellars.Cellar, folder: pathlib.Pat
         assert error.context == "cell 2 (c2) of load.ipynb"
 
 
-def test_the_command_line_knows_it(cli: CommandLine) -> None:
+def test_the_command_line_knows_it(fresh_cli: CommandLine) -> None:
     """Tagged or not; every cell is shown by its own number; parameters are set below it."""
-    (cli.home / "more.csv").write_text("10\n11\n")
-    write(cli.home / "load.ipynb", LOAD)
-    path = cli.home / "student.ipynb"
+    (fresh_cli.home / "more.csv").write_text("10\n11\n")
+    write(fresh_cli.home / "load.ipynb", LOAD)
+    path = fresh_cli.home / "student.ipynb"
     write(path, ["load.ipynb", "select count(*) + :more from t"], ["base"])
-    done = cli.json("run", str(path), "-P", "more=1")
+    done = fresh_cli.json("run", str(path), "-P", "more=1")
     assert [cell["id"] for cell in done["cells"]] == ["c1", "c2"]
     assert done["cells"][1]["results"][0]["rows"] == [["12"]]
-    assert cli("plan", str(path)).returncode == 0
+    assert fresh_cli("plan", str(path)).returncode == 0
     write(path, ["-- empty", "select count(*) from t"], ["base"])
-    assert cli.json("run", str(path))["error"]["sqlstate"] == "42P01"
+    assert fresh_cli.json("run", str(path))["error"]["sqlstate"] == "42P01"
     write(path, ["no.ipynb", "select 1"], ["base"])
-    done = cli.json("run", str(path))
+    done = fresh_cli.json("run", str(path))
     assert done["error"]["cell"] == "c1"
     assert len(done["cells"]) == 1
-    assert "Traceback" not in cli("plan", str(path)).stderr
+    assert "Traceback" not in fresh_cli("plan", str(path)).stderr

@@ -142,29 +142,29 @@ def test_what_has_no_counterpart(
         assert error.position == (None if at is None else source.index(at) + 1)
 
 
-def test_the_command_line(cli: CommandLine) -> None:
+def test_the_command_line(fresh_cli: CommandLine) -> None:
     """A tag tells the dialect; what was run is shown, in the outputs and in JSON."""
     sources = ["create table t (a int)", "insert into `t` values (:n)", "select `b` from t"]
-    path = cli.notebook(sources)
+    path = fresh_cli.notebook(sources)
     content = json.loads(path.read_text())
     for cell in content["cells"][1:]:
         cell["metadata"]["tags"] = ["dialect:mysql"]
     # Without a cell tagged `parameters` they are set above the first.
     path.write_text(json.dumps(content))
-    ran = cli("run", str(path), "-P", "n=3")
+    ran = fresh_cli("run", str(path), "-P", "n=3")
     assert 'Run as PostgreSQL:\nINSERT INTO "t" VALUES (:n)\n' in ran.stdout
     assert 'LINE 1: SELECT "b" FROM t' in ran.stderr
     assert "in cell c3" in ran.stderr
     assert ran.returncode == 1
-    done = json.loads(cli("run", str(path), "-P", "n=3", "--json").stdout)
+    done = json.loads(fresh_cli("run", str(path), "-P", "n=3", "--json").stdout)
     assert [cell["translated"] for cell in done["cells"]] == [
         None, 'INSERT INTO "t" VALUES (:n)', 'SELECT "b" FROM t',
     ]  # fmt: skip
-    graph = cli.json("plan", str(path), "--graph")["graph"]
+    graph = fresh_cli.json("plan", str(path), "--graph")["graph"]
     assert graph["cells"][2]["reads"] == ["t"]
     content["cells"][1]["metadata"]["tags"] = ["dialect:mysq"]
     path.write_text(json.dumps(content))
-    wrong = cli("run", str(path))
+    wrong = fresh_cli("run", str(path))
     assert "Did you mean mysql" in wrong.stderr
     assert "in cell c2" in wrong.stderr
     assert "Traceback" not in wrong.stderr

@@ -106,13 +106,38 @@ async def test_no_second_process_while_one_is_ending(
     """It would come up when nobody wants it any more."""
     place = where(fresh_cli)
     paths.make_home(place)
-    place.lock.parent.mkdir(parents=True, mode=0o700)
     monkeypatch.setattr(launcher, "START_TIMEOUT", 0.5)
     with place.lock.open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         with pytest.raises(errors.ServiceUnavailable, match="did not answer"):
             await launcher.start(place)
     assert not place.log.exists()
+
+
+def test_a_home_has_one_service(fresh_cli: CommandLine, tmp_path: pathlib.Path) -> None:
+    """Whatever the environment: a desktop's session has another runtime folder than su's."""
+    (usual := tmp_path / "run").mkdir(mode=0o700)
+    bare = {name: text for name, text in fresh_cli.environment.items() if "RUNTIME" not in name}
+    desktop = dataclasses.replace(fresh_cli, environment={**bare, "XDG_RUNTIME_DIR": str(usual)})
+    first = fresh_cli.json("service", "start")
+    assert desktop.json("service", "status")["pid"] == first["pid"]
+    assert desktop.run([*CELLS, COUNT])["cells"][2]["results"][0]["rows"] == [["5"]]
+    other = fresh_cli("service", "start", PGCELLAR_RUNTIME=str(usual))
+    assert other.returncode == 2
+    assert "listens at" in other.stderr
+    assert f"PGCELLAR_RUNTIME={fresh_cli.home / 'run'}" in other.stderr
+    assert fresh_cli.json("service", "status")["pid"] == first["pid"]
+
+
+def test_a_service_whose_socket_is_gone_ends(fresh_cli: CommandLine) -> None:
+    """And the next one finds its states."""
+    first = fresh_cli.json("service", "start")
+    fresh_cli.run(CELLS)
+    where(fresh_cli).socket.unlink()
+    again = fresh_cli.run([*CELLS, COUNT], "--head", "3")
+    assert again["error"] is None
+    assert again["totals"]["replayed"] == 0
+    assert fresh_cli.json("service", "status")["pid"] != first["pid"]
 
 
 @pytest.mark.parametrize("moment", ["idle", "running", "keeping"])

@@ -38,7 +38,10 @@ async def start(where: paths.Paths) -> None:
             raise _failed(where, f"it ended with status {process.returncode}")
         # Whoever holds the lock is starting, or ending. Another beside it would end at once, or
         # worse, come up when nobody wants it any more.
-        if (process is None or process.poll() is not None) and not _held(where):
+        held = _held(where)
+        if held:
+            _check_runtime(where)
+        elif process is None or process.poll() is not None:
             process = _spawn(where)
         if time.monotonic() > deadline:
             raise _failed(where, f"its socket did not answer within {START_TIMEOUT:.0f} s")
@@ -82,6 +85,17 @@ def _held(where: paths.Paths) -> bool:
     except FileNotFoundError:
         pass
     return False
+
+
+def _check_runtime(where: paths.Paths) -> None:
+    """Refuse to wait for a service whose socket is elsewhere."""
+    socket = paths.served(where)
+    if socket is not None and socket != where.socket:
+        base = socket.parent.parent.parent
+        raise errors.ServiceUnavailable(
+            f"The service of {where.home} runs already, and listens at {socket}.",
+            hint=f"Set PGCELLAR_RUNTIME={base}, or stop it with `pgcellar service stop` there.",
+        )
 
 
 def _spawn(where: paths.Paths) -> detached.Detached:

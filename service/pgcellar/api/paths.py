@@ -17,7 +17,7 @@ ROOT_HOME = pathlib.Path("/var/lib/pgcellar")
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Paths:
-    """The folders of one installation. `home` holds data, `runtime` only sockets and locks."""
+    """The folders of one installation. `home` holds data, `runtime` only sockets."""
 
     home: pathlib.Path
     runtime: pathlib.Path
@@ -29,8 +29,8 @@ class Paths:
 
     @property
     def lock(self) -> pathlib.Path:
-        """Held by the one service process for as long as it lives."""
-        return self.runtime / "service" / "lock"
+        """Held by the home's one service process while it lives; it names that and its socket."""
+        return self.home / "service.lock"
 
     @property
     def log(self) -> pathlib.Path:
@@ -60,8 +60,30 @@ def current() -> Paths:
         home = pathlib.Path(platformdirs.user_data_dir("pgcellar"))
     digest = hashlib.sha256(os.fsencode(home)).hexdigest()[:10]
     base = os.environ.get("PGCELLAR_RUNTIME")
-    parent = pathlib.Path(base) if base else _runtime_parent()
-    return Paths(home=home, runtime=parent / digest)
+    if base:
+        return Paths(home=home, runtime=pathlib.Path(base) / digest)
+    usual = Paths(home=home, runtime=_runtime_parent() / digest)
+    return dataclasses.replace(usual, runtime=_running(usual) or usual.runtime)
+
+
+def _running(usual: Paths) -> pathlib.Path | None:
+    """Where a service that was started from another environment has its sockets.
+
+    A session of cron, su or a desktop has an `$XDG_RUNTIME_DIR` or not, and the home is the same.
+    """
+    socket = served(usual)
+    if socket is None or socket == usual.socket or not socket.is_socket():
+        return None
+    return socket.parent.parent
+
+
+def served(where: Paths) -> pathlib.Path | None:
+    """The socket of the home's service, as the last one that was started wrote it down."""
+    try:
+        _, socket = where.lock.read_text().splitlines()
+    except (OSError, ValueError):
+        return None
+    return pathlib.Path(socket)
 
 
 def _runtime_parent() -> pathlib.Path:
