@@ -59,7 +59,7 @@ class _Planner:
         parsed = [cells.parse(text) for text in notebook]
         links = self._chain.walk(_BASE, parsed, {})
         tail = links[: len(notebook) - 1]
-        known = planning.marks(states.Mark(state=_BASE), tail)
+        known = planning.Marks(states.Mark(state=_BASE), tail)
         start = planning.choose(
             known,
             tail,

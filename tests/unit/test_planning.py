@@ -50,7 +50,7 @@ def choose(
     alive = {known[index].state: whole for index, whole in (live or {}).items()}
     snapshots = {"0": CLONE_MS} | {known[index].state: ms for index, ms in (kept or {}).items()}
     return planning.choose(
-        known,
+        planning.Marks(known[0], links),
         links,
         needs_base=needs_base,
         live=lambda mark, base: mark.state in alive and (alive[mark.state] or not base),
@@ -65,10 +65,15 @@ def start(index: int, replay_ms: float = 0.0, *, live: bool = False) -> planning
 
 def test_marks() -> None:
     known, links = chain("wrw")
-    assert planning.marks(states.Mark(state="0"), links) == known
+    base = states.Mark(state="0")
     ended = states.Link(before=known[-1], after=None, effect="read", runs=True)
-    assert planning.marks(states.Mark(state="0"), [*links, ended]) == known
-    assert planning.marks(states.Mark(state="0"), []) == [states.Mark(state="0")]
+    for some, wanted in ((links, known), ([*links, ended], known), ([], [base])):
+        found = planning.Marks(base, some)
+        assert list(found) == wanted
+        assert len(found) == len(wanted)
+        assert found[-1] == wanted[-1]
+        with pytest.raises(IndexError):
+            found[len(wanted)]
 
 
 def test_without_anything_kept_all_is_replayed_from_the_base() -> None:
@@ -146,7 +151,7 @@ def test_no_start_is_cheaper(data: st.DataObject) -> None:
         return float("inf")
 
     found = planning.choose(
-        known,
+        planning.Marks(known[0], chain(kinds)[1]),
         chain(kinds)[1],
         needs_base=needs_base,
         live=lambda mark, base: mark.state in alive and (alive[mark.state] or not base),

@@ -442,6 +442,56 @@ def test_memory_knows_files_and_sessions_apart() -> None:
     assert chain.link(free, cell, {}).after != chain.link(pinned, cell, {}).after
 
 
+_MIXED = (
+    WRITE,
+    READ,
+    "\\copy t from 'f'",
+    "\\copy t from 'g'",
+    "\\set n 1",
+    "\\set n 2",
+    "insert into t values (:n)",
+    "\\unset n",
+    "create temp table p (a int)",
+)
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.lists(st.sampled_from(_MIXED), max_size=8),
+            st.dictionaries(st.sampled_from(_MIXED[2:4]), st.sampled_from("12")),
+        ),
+        max_size=6,
+    )
+)
+def test_memory_of_the_last_walk_changes_nothing(
+    walks: list[tuple[list[str], dict[str, str]]],
+) -> None:
+    """Whatever was edited, and whatever became of the files and variables."""
+    chain = states.Chain(Known())
+    for sources, digests in walks:
+        for _ in range(2):
+            found = walk(sources, digests=digests, chain=chain)
+            fresh = walk(sources, digests=digests)
+            assert found == fresh
+            # They are not compared with the marks.
+            assert [one.after.variables if one.after else () for one in found] == [
+                one.after.variables if one.after else () for one in fresh
+            ]
+
+
+def test_memory_of_the_last_walk_knows_parameters() -> None:
+    chain = states.Chain(Known())
+    notebook = [cells.parse("insert into t values (:n)"), cells.parse(WRITE)]
+    one, other, again = (
+        [link.after for link in chain.walk(BASE, notebook, {}, None, (("n", value),))]
+        for value in "121"
+    )
+    assert one == again
+    assert one[0] != other[0]
+    assert one[1] != other[1]
+
+
 def test_unknown_ends_are_not_remembered() -> None:
     known = Known()
     chain = states.Chain(known)

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import itertools
 import json
+import operator
 from collections.abc import Mapping, Sequence
 from typing import Literal, Protocol
 
@@ -330,12 +332,37 @@ def _digest(statement: statements.Statement, digests: Mapping[str, str]) -> str:
     return digests.get(statement.text, "") if statement.kind == "meta" and statement.text else ""
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class _Walked:
+    """A walk as far as its links are known, and which of them are loose: not told by text."""
+
+    begin: Mark
+    notebook: Sequence[cells.ParsedCell]
+    links: Sequence[Link]
+    loose: Sequence[int]
+
+
+def _read_anew(before: Mark, cell: cells.ParsedCell) -> bool:
+    """Whether what the cell means depends on variables, or on files that it names by them."""
+    return cell.scanned == "always" or bool(before.variables)
+
+
+def _same(one: Mark | None, other: Mark | None) -> bool:
+    """Whether marks are equal with the variables, which say something of the cells below."""
+    return one == other and (one is None or other is None or one.variables == other.variables)
+
+
+def _told_by_text(before: Mark, cell: cells.ParsedCell) -> bool:
+    """Whether where a cell leads depends on nothing but its text and the mark before it."""
+    return not cell.files and not _read_anew(before, cell)
+
+
 class Chain:
     """Walks notebooks' chains, remembering every link that is known for good.
 
     A link whose end is known changes only when a volatile statement is rolled again: facts and
     learned outcomes belong to a state, and a state's content does not change. So it is kept, and
-    planning a long notebook costs a look-up per cell.
+    planning a long notebook costs a look-up per cell; hardly that where the last walk came by too.
     """
 
     #: About 200 bytes each.
@@ -344,10 +371,12 @@ class Chain:
     def __init__(self, knowledge: Knowledge) -> None:
         self._knowledge = knowledge
         self._links: dict[tuple[Mark, str, str], Link] = {}
+        self._last: _Walked | None = None
 
     def forget(self) -> None:
         """Links may be no more true: a read taken for certain wrote, or a roll was drawn anew."""
         self._links.clear()
+        self._last = None
 
     def walk(
         self,
@@ -358,15 +387,45 @@ class Chain:
         variables: scripts.Variables = (),
     ) -> list[Link]:
         """The links from the base on, up to and including the first whose end is unknown."""
-        mark = Mark(state=base, variables=variables)
-        out = []
-        for cell in notebook:
-            found = self.link(mark, cell, digests, include)
-            out.append(found)
-            if found.after is None:
+        begin = Mark(state=base, variables=variables)
+        out, loose = self._common(begin, notebook, digests, include)
+        mark = out[-1].after if out else begin
+        for index in range(len(out), len(notebook)):
+            if mark is None:
                 break
+            if not _told_by_text(mark, notebook[index]):
+                loose.append(index)
+            found = self.link(mark, notebook[index], digests, include)
+            out.append(found)
             mark = found.after
+        known = len(out) if mark is not None else len(out) - 1
+        self._last = _Walked(
+            begin=begin, notebook=notebook[:known], links=out[:known], loose=tuple(loose)
+        )
         return out
+
+    def _common(
+        self,
+        begin: Mark,
+        notebook: Sequence[cells.ParsedCell],
+        digests: Mapping[str, str],
+        include: scripts.Include | None,
+    ) -> tuple[list[Link], list[int]]:
+        """The links that the last walk has in common with this one, and the loose ones of them."""
+        last = self._last
+        if last is None or not _same(last.begin, begin):
+            return [], []
+        differs = map(operator.is_not, last.notebook, notebook)
+        most = min(len(last.notebook), len(notebook))
+        count = next(itertools.compress(itertools.count(), differs), most)
+        out = [*last.links[:count]]
+        loose = [index for index in last.loose if index < count]
+        for index in loose:
+            found = self.link(out[index].before, notebook[index], digests, include)
+            if not _same(found.after, out[index].after):
+                return [*out[:index], found], [other for other in loose if other <= index]
+            out[index] = found
+        return out, loose
 
     def link(
         self,
@@ -376,8 +435,7 @@ class Chain:
         include: scripts.Include | None = None,
     ) -> Link:
         """One link, from memory where it is known."""
-        if cell.scanned == "always" or before.variables:
-            # What it means depends on variables and files; it is read anew.
+        if _read_anew(before, cell):
             return link(before, cell, digests, self._knowledge, include)
         files = " ".join(digests.get(name, "") for name in cell.files) if cell.files else ""
         key = (before, cell.digest, files)

@@ -81,7 +81,7 @@ class Planner:
         """The nearest state above the head that is kept, and how many cells are between them."""
         links, _ = self.walk(await self.context())
         tail = len(self._cells) - 1
-        known = planning.marks(self.base(), links[:tail])
+        known = planning.Marks(self.base(), links[:tail])
         for index in range(len(known) - 1, 0, -1):
             if self._space.snapshots.find(known[index].state) is not None:
                 return known[index].state, tail - index
@@ -146,7 +146,7 @@ class Planner:
             # Where it leads now is no more where it will.
             links = [*links[:rolled], dataclasses.replace(links[rolled], after=None)]
         tail = links[: len(self._cells) - 1]
-        known = planning.marks(self.base(), tail)
+        known = planning.Marks(self.base(), tail)
         start = planning.choose(
             known,
             tail,
@@ -166,7 +166,7 @@ class Planner:
         self, links: Sequence[states.Link], start: planning.Start
     ) -> tuple[states.Mark, instances.Instance | None, switching.RoleSet]:
         """The mark where a plan starts, the instance that stands there, if one does, its roles."""
-        mark = planning.marks(self.base(), links)[start.index]
+        mark = planning.Marks(self.base(), links)[start.index]
         if start.live:
             needs_base = any(link.needs_base for link in links[start.index :])
             found = self._notebook.live(mark, needs_base) or self._notebook.live(mark, False)

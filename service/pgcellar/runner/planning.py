@@ -21,13 +21,29 @@ class Start:
     replay_ms: float
 
 
-def marks(base: states.Mark, links: Sequence[states.Link]) -> list[states.Mark]:
-    """The known marks of a chain: before the first cell, and after each one."""
-    return [base, *(link.after for link in links if link.after is not None)]
+class Marks:
+    """The known marks of a chain: before the first cell, and after each one.
+
+    No list, since a plan looks at a few of thousands. Only the last link's end may be unknown.
+    """
+
+    def __init__(self, base: states.Mark, links: Sequence[states.Link]) -> None:
+        self._base = base
+        self._links = links
+        self._count = 1 + len(links) - (1 if links and links[-1].after is None else 0)
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, index: int) -> states.Mark:
+        index = range(self._count)[index]
+        after = self._links[index - 1].after if index else self._base
+        assert after is not None
+        return after
 
 
 def choose(
-    known: Sequence[states.Mark],
+    known: Marks,
     links: Sequence[states.Link],
     *,
     needs_base: bool,

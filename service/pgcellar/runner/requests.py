@@ -69,11 +69,12 @@ def check(request: records.RunRequest) -> None:
     _check_types(request)
     if not request.notebook:
         raise errors.BadRequest("The request names no notebook.")
-    if len(request.notebook) > MAX_NOTEBOOK or any(len(c.id) > MAX_ID for c in request.cells):
+    ids = [cell.id for cell in request.cells]
+    if len(request.notebook) > MAX_NOTEBOOK or max(map(len, ids), default=0) > MAX_ID:
         raise errors.BadRequest(
             f"A notebook's name has at most {MAX_NOTEBOOK} characters, a cell's id {MAX_ID}."
         )
-    if not statements.readable("".join((request.notebook, *(cell.id for cell in request.cells)))):
+    if not statements.readable("".join((request.notebook, *ids))):
         raise errors.BadRequest(
             "The notebook's name, or a cell's id, has characters that PostgreSQL can't keep.",
             hint="Leave out zero bytes and lone surrogates.",

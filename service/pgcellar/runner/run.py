@@ -482,7 +482,7 @@ class Run:
         context = await self._planner.context()
         links, start = self._planner.walk(context)
         tail = links[: len(self._cells) - 1]
-        known = planning.marks(self._planner.base(), tail)
+        known = planning.Marks(self._planner.base(), tail)
         if len(known) < len(self._cells) or start.live or links[-1].needs_base:
             return
         session = known[-1].binding != "free" or known[-1].sessions
@@ -493,7 +493,7 @@ class Run:
                 await self._stand(known, start, context)
 
     async def _stand(
-        self, known: Sequence[states.Mark], start: planning.Start, context: running.Context
+        self, known: planning.Marks, start: planning.Start, context: running.Context
     ) -> None:
         """Make an instance, and replay the tail on it."""
         instance = await self._space.make(self._notebook, known[start.index])
