@@ -13,11 +13,10 @@ import traitlets
 from jupyter_server.extension.application import ExtensionApp
 from jupyter_server.utils import url_path_join
 
-from pgcellar.api import client
+from pgcellar.api import client, rates
 from pgcellar_server import (
     elsewhere,
     handlers,
-    limits,
     notifying,
     people_routes,
     people_schemas,
@@ -54,7 +53,7 @@ class Gateway(ExtensionApp):
         self._services = client.Client()
         self._central: elsewhere.Elsewhere | None = None
         notifying.register(self.serverapp.event_logger)
-        limiter = limits.RateLimiter(self.requests_per_minute, self.burst)
+        limiter = rates.RateLimiter(self.requests_per_minute, self.burst)
         root = url_path_join(self.serverapp.base_url, ROOT)
         served: tuple[routes.Route, ...] = routes.ROUTES
         named: dict[str, Any] = {}
@@ -78,7 +77,7 @@ class Gateway(ExtensionApp):
             ]
         )
 
-    def _classes(self, limiter: limits.RateLimiter) -> list[Any]:
+    def _classes(self, limiter: rates.RateLimiter) -> list[Any]:
         """The routes of classes, which the central gateway answers."""
         assert self.serverapp is not None
         self._central = elsewhere.Elsewhere(

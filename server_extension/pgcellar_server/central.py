@@ -26,7 +26,7 @@ import tornado.web
 import traitlets
 import traitlets.config
 
-from pgcellar.api import client, errors, identities
+from pgcellar.api import client, errors, identities, rates
 from pgcellar_server import (
     addresses,
     counting,
@@ -169,8 +169,8 @@ class Gateway(traitlets.config.Application):
         strangers = max(self.burst, int(self.strangers_per_minute / 10))
         given = {
             "services": services,
-            "known": limits.RateLimiter(self.requests_per_minute, self.burst),
-            "strangers": limits.RateLimiter(self.strangers_per_minute, strangers),
+            "known": rates.RateLimiter(self.requests_per_minute, self.burst),
+            "strangers": rates.RateLimiter(self.strangers_per_minute, strangers),
             "taken": limits.Known(),
             "known_open": known_open,
             "strangers_open": strangers_open,
@@ -254,8 +254,8 @@ class Operation(operating.Operating, _Handler):
     def initialize(
         self,
         services: forwarding.Services,
-        known: limits.RateLimiter,
-        strangers: limits.RateLimiter,
+        known: rates.RateLimiter,
+        strangers: rates.RateLimiter,
         taken: limits.Known,
         known_open: limits.Ceiling,
         strangers_open: limits.Ceiling,

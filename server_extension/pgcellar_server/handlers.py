@@ -12,8 +12,8 @@ import tornado.web
 from jupyter_server.auth.decorator import authorized
 from jupyter_server.base import handlers as jupyter
 
-from pgcellar.api import errors, identities
-from pgcellar_server import forwarding, limits, notifying, openapi, operating, routes
+from pgcellar.api import errors, identities, rates
+from pgcellar_server import forwarding, notifying, openapi, operating, routes
 
 
 class _Handler(operating.Problems, jupyter.APIHandler):
@@ -68,7 +68,7 @@ class Operation(operating.Operating, _Handler):
     def initialize(
         self,
         services: forwarding.Services,
-        limiter: limits.RateLimiter,
+        limiter: rates.RateLimiter,
         operations: Mapping[str, routes.Route],
     ) -> None:
         """See `app.Gateway.initialize_handlers`."""

@@ -1,7 +1,6 @@
-"""How much each caller may ask, and whose tokens are known to be good.
+"""How much each caller may have open, and whose tokens are known to be good.
 
-The rate limiter is a token bucket for each caller (a generic cell rate algorithm, ITU-T I.371).
-All of this is of this process alone: what must hold over replicas is the profiles' matter.
+All of this is of this process alone. What must hold over several gateways the service counts.
 """
 
 from __future__ import annotations
@@ -13,42 +12,12 @@ from collections.abc import Callable, Iterator
 
 from pgcellar.api import errors
 
-#: Callers remembered; those that asked longest ago are forgotten, which is to their good.
-_CALLERS = 10_000
+#: Tokens remembered; those that were taken longest ago are forgotten.
+_TOKENS = 10_000
 #: Seconds after which somebody with too many open requests may try again.
 _OPEN_SECONDS = 1.0
 #: Seconds for which a token that was good is known to have been.
 _KNOWN_SECONDS = 900.0
-
-
-class RateLimiter:
-    """So many requests a minute for each caller, with bursts of as many as `burst` at once."""
-
-    def __init__(
-        self, per_minute: float, burst: int, *, clock: Callable[[], float] = time.monotonic
-    ) -> None:
-        self._interval = 60.0 / per_minute if per_minute > 0 else 0.0
-        self._burst = burst
-        self._clock = clock
-        #: When each caller's bucket will be full again.
-        self._full: collections.OrderedDict[str, float] = collections.OrderedDict()
-
-    def admit(self, caller: str) -> None:
-        """Count a request. Raises LimitExceeded."""
-        if not self._interval:
-            return
-        now = self._clock()
-        full = max(self._full.pop(caller, now), now) + self._interval
-        wait = full - now - self._burst * self._interval
-        self._full[caller] = full - self._interval if wait > 0 else full
-        while len(self._full) > _CALLERS:
-            self._full.popitem(last=False)
-        if wait > 0:
-            raise errors.LimitExceeded(
-                f"More than {60.0 / self._interval:g} requests a minute.",
-                hint=f"Come again in {wait:.1f} s.",
-                retry_after=wait,
-            )
 
 
 class Ceiling:
@@ -103,5 +72,5 @@ class Known:
         elif subject is not None:
             self._known[digest] = self._clock() + _KNOWN_SECONDS, subject
             self._known.move_to_end(digest)
-            if len(self._known) > _CALLERS:
+            if len(self._known) > _TOKENS:
                 self._known.popitem(last=False)

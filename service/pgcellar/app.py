@@ -345,6 +345,7 @@ class ServiceApp(traitlets.config.Application):
             log_function=lambda handler: self.touch(),
             pgcellar_authentication=self._people.authentication(),
             pgcellar_quotas=self._people.allowances,
+            pgcellar_pace=self._people.pace,
         )
 
     def _classroom(self) -> classroom.Classroom:

@@ -21,7 +21,7 @@ import traitlets.config
 
 from pgcellar.api import auditing, client, errors, identities, paths, quotas, teaching
 from pgcellar.control import database
-from pgcellar.web import authentication, base
+from pgcellar.web import authentication, base, pacing
 
 logger = logging.getLogger(__name__)
 
@@ -71,6 +71,15 @@ class Identity(traitlets.config.Configurable):
         min=0,
         help="Anonymous identities there may be; they end after half a day. 0 for any number.",
     ).tag(config=True)
+    requests_per_minute = traitlets.Float(
+        1200.0,
+        min=0,
+        help="Requests that one person may make in a minute, by all gateways together; 0 for any"
+        " number.",
+    ).tag(config=True)
+    strangers_per_minute = traitlets.Float(
+        6000.0, min=0, help="The same, of one address without a token that is taken."
+    ).tag(config=True)
 
 
 class People(Protocol):
@@ -83,6 +92,10 @@ class People(Protocol):
     @property
     def allowances(self) -> quotas.Quotas:
         """What they may use."""
+
+    @property
+    def pace(self) -> pacing.Pace:
+        """How often they may ask."""
 
     def authentication(self) -> authentication.Authentication:
         """How their requests are told apart."""
@@ -124,6 +137,7 @@ class Owner:
 
     others = False
     allowances: quotas.Quotas = quotas.Unlimited()
+    pace = pacing.Pace()
 
     def authentication(self) -> authentication.Authentication:
         """See `People`."""
@@ -197,6 +211,9 @@ class _Everybody:
         self._presence = presence.Presence(self._identity.sessions, self._identity.accounts)
         self._profiles = profiles.compose(control, audit, registry=self)
         self.allowances: quotas.Quotas = self._profiles.profiles
+        self.pace = pacing.Pace(
+            people=settings.requests_per_minute, strangers=settings.strangers_per_minute
+        )
         self._kinds: collections.OrderedDict[str, tuple[float, identities.Identity]] = (
             collections.OrderedDict()
         )

@@ -24,7 +24,7 @@ from pgcellar.control import database
 from pgcellar.identity import composing, oidc, passwords, providers, sealing
 from pgcellar.identity import handlers as identity_handlers
 from pgcellar.profiles import handlers as profile_handlers
-from pgcellar.web import authentication, base
+from pgcellar.web import authentication, base, pacing
 
 KEY = fernet.Fernet.generate_key().decode()
 AT = "/api"
@@ -76,6 +76,7 @@ class Served:
             default_handler_class=base.Missing,
             log_function=lambda handler: None,
             pgcellar_authentication=authentication.Authentication(verifier=self.parts.sessions),
+            pgcellar_pace=pacing.Pace(),
         )
         self.server = tornado.httpserver.HTTPServer(app)
         self.server.add_socket(socket)

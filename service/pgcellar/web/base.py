@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import tornado.web
 
 from pgcellar.api import errors, identities, problems, quotas, records
-from pgcellar.web import authentication, calls
+from pgcellar.web import authentication, calls, pacing
 
 logger = logging.getLogger(__name__)
 
@@ -27,12 +27,20 @@ class BaseHandler(tornado.web.RequestHandler):
     identity: identities.Identity
 
     async def prepare(self) -> None:
-        """Find out who asks. Raises Unauthenticated or Forbidden."""
+        """Find out who asks. Raises Unauthenticated, LimitExceeded or Forbidden."""
+        paced: pacing.Pace = self.settings["pgcellar_pace"]
         if self.public:
+            paced.stranger(self.request)
             return
         how: authentication.Authentication = self.settings["pgcellar_authentication"]
-        self.identity = await how.identify(self.request)
+        try:
+            self.identity = await how.identify(self.request)
+        except errors.Unauthenticated:
+            # Perhaps one of many guesses.
+            paced.stranger(self.request)
+            raise
         self._name_subject()
+        paced.person(self.request, self.identity)
         calls.begin(self.request, self.identity)
         # Where a scope has no part of its own, reading is one.
         reads = self.request.method in ("GET", "HEAD") and ":" not in self.scope

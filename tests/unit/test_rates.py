@@ -1,0 +1,26 @@
+"""pgcellar.api.rates: how often each caller may ask."""
+
+from __future__ import annotations
+
+import pytest
+
+from pgcellar.api import errors, rates
+
+
+def test_bursts_and_then_a_rate() -> None:
+    now = [0.0]
+    limiter = rates.RateLimiter(60, 2, clock=lambda: now[0])
+    limiter.admit("a")
+    limiter.admit("a")
+    with pytest.raises(errors.LimitExceeded) as refused:
+        limiter.admit("a")
+    assert 0 < refused.value.retry_after <= 1.0
+    limiter.admit("b")
+    now[0] += 1.0
+    limiter.admit("a")
+
+
+def test_who_has_no_limit_is_not_counted() -> None:
+    limiter = rates.RateLimiter(0, 1)
+    for _ in range(1_000):
+        limiter.admit("a")
