@@ -9,16 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
-import hashlib
 import ipaddress
-import json
 import logging
 import signal
 import ssl
-from collections.abc import Mapping, Sequence
-from http import cookies
-from typing import Any
+from collections.abc import Sequence
 
 import tornado.httpserver
 import tornado.netutil
@@ -26,35 +21,29 @@ import tornado.web
 import traitlets
 import traitlets.config
 
-from pgcellar.api import client, errors, identities, rates
+from pgcellar.api import client, rates
 from pgcellar_server import (
-    addresses,
+    central_handlers,
     counting,
     forwarding,
     limits,
-    openapi,
     operating,
     people_routes,
-    people_schemas,
     routes,
 )
 
 logger = logging.getLogger(__name__)
 
-ROOT = "/pgcellar/api/v1"
-#: The cookie of a login at another server that has been begun.
-_FLOW = "pgcellar_flow"
+#: What is counted by its own name.
+_NAMED = (central_handlers.Document, central_handlers.Page, central_handlers.Health)
 #: Seconds for the whole of a request's headers, and for its body.
 _HEADER_SECONDS = 30.0
 _BODY_SECONDS = 300.0
 _MAX_HEADERS = 32 * 1024
-#: Bytes of the body of a request without a token: addresses and passwords.
-_SMALL_BODY = 64 * 1024
 #: Larger bodies that one address may send at once with tokens that are not known to be good.
 _STRANGERS_BODIES = 8
 #: Seconds that requests get to end when the gateway stops.
 _GRACE = 10.0
-_METHODS = "GET, POST, PUT, PATCH, DELETE, OPTIONS"
 
 
 class Gateway(traitlets.config.Application):
@@ -135,7 +124,7 @@ class Gateway(traitlets.config.Application):
         server = tornado.httpserver.HTTPServer(
             self.application(services, *ceilings, counts),
             ssl_options=self._tls(),
-            max_body_size=_SMALL_BODY,
+            max_body_size=central_handlers.SMALL_BODY,
             max_buffer_size=operating.MAX_BODY + _MAX_HEADERS + 1,
             max_header_size=_MAX_HEADERS,
             idle_connection_timeout=_HEADER_SECONDS,
@@ -146,7 +135,7 @@ class Gateway(traitlets.config.Application):
         scheme = "https" if self.certfile else "http"
         at = sockets[0].getsockname()[1]
         monitored = counts.listen(self.metrics_port, self.metrics_ip) if self.metrics_port else None
-        print(f"serving at {scheme}://{self.ip}:{at}{ROOT}", flush=True)
+        print(f"serving at {scheme}://{self.ip}:{at}{central_handlers.ROOT}", flush=True)
         await stopping.wait()
         server.stop()
         if monitored is not None:
@@ -183,15 +172,19 @@ class Gateway(traitlets.config.Application):
 
         return tornado.web.Application(
             [
-                ("/healthz", Health),
-                (f"{ROOT}/openapi.json", Document),
-                (f"{ROOT}/?", Page),
+                ("/healthz", central_handlers.Health),
+                (f"{central_handlers.ROOT}/openapi.json", central_handlers.Document),
+                (f"{central_handlers.ROOT}/?", central_handlers.Page),
                 *(
-                    (ROOT + pattern, Operation, {**given, "operations": operations})
+                    (
+                        central_handlers.ROOT + pattern,
+                        central_handlers.Operation,
+                        {**given, "operations": operations},
+                    )
                     for pattern, operations in routes.table(people_routes.ALL).items()
                 ),
             ],
-            default_handler_class=Missing,
+            default_handler_class=central_handlers.Missing,
             log_function=answered,
             pgcellar_origins=origins,
             pgcellar_proxies=proxies,
@@ -205,234 +198,13 @@ class Gateway(traitlets.config.Application):
         return context
 
 
-class _Handler(operating.Problems):
-    def set_default_headers(self) -> None:
-        """Pages of other origins get at it where the settings say so; nothing is sniffed."""
-        self.set_header("X-Content-Type-Options", "nosniff")
-        self.clear_header("Server")
-        origin = self.request.headers.get("Origin")
-        if origin is not None and origin in self.settings["pgcellar_origins"]:
-            self.set_header("Access-Control-Allow-Origin", origin)
-            self.set_header("Vary", "Origin")
-            self.set_header("Access-Control-Expose-Headers", ", ".join(forwarding.RETURNED))
-
-    def options(self, **_: str) -> None:
-        """What a browser asks before it lets a page of another origin call."""
-        if "Access-Control-Allow-Origin" in self._headers:
-            self.set_header("Access-Control-Allow-Methods", _METHODS)
-            allowed = ", ".join((*forwarding.PASSED, "Authorization"))
-            self.set_header("Access-Control-Allow-Headers", allowed)
-            self.set_header("Access-Control-Max-Age", "600")
-        self.set_status(204)
-        self.finish()
-
-    def log_exception(self, *info: Any) -> None:
-        """Errors of ours are answers; only what nobody foresaw is logged, without the query."""
-        if not isinstance(info[1], (errors.PgcellarError, tornado.web.HTTPError)):
-            logger.error("%s %s", self.request.method, self.request.path, exc_info=info[1])
-
-    @property
-    def address(self) -> str:
-        """Where the request is from; what proxies say of it is taken from those we trust."""
-        return addresses.caller(
-            self.request.remote_ip or "",
-            self.request.headers.get("X-Forwarded-For", ""),
-            self.settings["pgcellar_proxies"],
-        )
-
-
-@tornado.web.stream_request_body
-class Operation(operating.Operating, _Handler):
-    """The routes of one path.
-
-    Who asks is looked at when the headers are there: strangers send no large bodies, and what is
-    refused is told when a body has been read, or its sender would not hear it.
-    """
-
-    _refusal: errors.PgcellarError | None = None
-
-    def initialize(
-        self,
-        services: forwarding.Services,
-        known: rates.RateLimiter,
-        strangers: rates.RateLimiter,
-        taken: limits.Known,
-        known_open: limits.Ceiling,
-        strangers_open: limits.Ceiling,
-        strangers_bodies: limits.Ceiling,
-        operations: Mapping[str, routes.Route],
-    ) -> None:
-        """See `Gateway.application`."""
-        self._body_parts: list[bytes] = []
-        self._sending = contextlib.ExitStack()
-        self.strangers_bodies = strangers_bodies
-        self.services = services
-        self.known_open = known_open
-        self.strangers_open = strangers_open
-        self.known = known
-        self.strangers = strangers
-        self.taken = taken
-        self.operations = operations
-
-    def prepare(self) -> None:
-        """Count the request, and say how long its body may be."""
-        if self.request.method == "OPTIONS":
-            return
-        try:
-            self._admit()
-        except errors.PgcellarError as exc:
-            self._refusal = exc
-
-    def _admit(self) -> None:
-        """Raises Unauthenticated, LimitExceeded."""
-        route = self.operations.get(self.request.method or "")
-        shown = self.request.headers.get_list("Authorization")
-        if len(shown) != 1:
-            self._admit_stranger()
-            if route is not None and not route.public:
-                raise errors.Unauthenticated(
-                    "This request shows no access token.",
-                    hint="Send `Authorization: Bearer TOKEN`.",
-                )
-            return
-        subject = self.taken.subject(_digest(shown[0]))
-        if subject is None:
-            # Perhaps one of many guesses.
-            self._admit_stranger()
-            if self._is_large():
-                where = addresses.bucket(self.address)
-                self._sending.enter_context(self.strangers_bodies.held(f"from {where}"))
-        # Tornado's types know only what is common to connections; those of its server have this.
-        self.request.connection.set_max_body_size(operating.MAX_BODY + 1)  # type: ignore[union-attr]
-        if subject is not None:
-            # However many tokens they have.
-            self.known.admit(f"of {subject}")
-
-    def _is_large(self) -> bool:
-        """Whether the body is too long for a stranger, or may be."""
-        length = self.request.headers.get("Content-Length", "0")
-        return "Transfer-Encoding" in self.request.headers or not (
-            length.isdecimal() and int(length) <= _SMALL_BODY
-        )
-
-    def data_received(self, chunk: bytes) -> None:
-        """A part of the body."""
-        self._body_parts.append(chunk)
-
-    def on_finish(self) -> None:
-        """The answer is given."""
-        self._sending.close()
-
-    def on_connection_close(self) -> None:
-        """Nobody sends or reads any more."""
-        self._sending.close()
-        super().on_connection_close()
-
-    def _admit_stranger(self) -> None:
-        self.strangers.admit(f"from {addresses.bucket(self.address)}")
-
-    def _start(self, status: int, headers: Mapping[str, str]) -> None:
-        """What the services answer says whether they took the token."""
-        route = self.operations.get(self.request.method or "")
-        shown = self.request.headers.get_list("Authorization")
-        if len(shown) == 1 and route is not None and not route.public:
-            subject = headers.get(identities.SUBJECT)
-            self.taken.answered(_digest(shown[0]), status, subject)
-        super()._start(status, headers)
-
-    def _open(self) -> contextlib.AbstractContextManager[None]:
-        """Hold a place among the requests that this caller may have open."""
-        shown = self.request.headers.get_list("Authorization")
-        subject = self.taken.subject(_digest(shown[0])) if len(shown) == 1 else None
-        if subject is not None:
-            return self.known_open.held(f"of {subject}")
-        return self.strangers_open.held(f"from {addresses.bucket(self.address)}")
-
-    async def _operate(self, **parameters: str) -> None:
-        if self._refusal is not None:
-            raise self._refusal
-        self.request.body = b"".join(self._body_parts)
-        self._body_parts.clear()
-        with self._open():
-            await self.operate(parameters)
-
-    get = post = put = patch = delete = _operate
-
-    def said(self) -> Mapping[str, str]:
-        """See `operating.Operating`."""
-        found = {identities.STRANGER: "1", identities.ADDRESS: self.address}
-        if "Authorization" in self.request.headers:
-            found["Authorization"] = self.request.headers["Authorization"]
-        route = self.operations[self.request.method or ""]
-        flow = self.get_cookie(_FLOW) if route.cookies else None
-        if flow is not None:
-            found[forwarding.COOKIE] = f"{_FLOW}={flow}"
-        return found
-
-    def cookie(self, value: str) -> None:
-        """Pass the services' cookie on; over TLS it comes back over TLS alone."""
-        if self.operations[self.request.method or ""].cookies:
-            made = cookies.SimpleCookie(value)
-            for morsel in made.values():
-                morsel["secure"] = self.request.protocol == "https"
-                self.add_header("Set-Cookie", morsel.OutputString())
-
-
-class Document(_Handler):
-    """The OpenAPI document."""
-
-    def get(self) -> None:
-        """As JSON."""
-        self.write(_document())
-        self.conclude("application/json")
-
-
-class Page(_Handler):
-    """The same for people."""
-
-    def get(self) -> None:
-        """As a page without scripts."""
-        policy = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
-        self.set_header("Content-Security-Policy", policy)
-        self.write(openapi.page(ROOT, people_routes.ALL))
-        self.conclude("text/html; charset=utf-8")
-
-
-class Health(_Handler):
-    """For whoever keeps it running."""
-
-    def get(self) -> None:
-        """200 while the gateway runs."""
-        self.write('{"status": "ok"}')
-        self.conclude("application/json")
-
-
-class Missing(_Handler):
-    """Every path that is no route."""
-
-    def prepare(self) -> None:
-        """Answer 404, as a problem document."""
-        if self.request.method != "OPTIONS":
-            raise errors.NotFound(f"There is nothing at {self.request.path}.")
-
-
-@functools.cache
-def _document() -> str:
-    """Made once: strangers may ask for it as often as they like."""
-    return json.dumps(openapi.document(ROOT, people_routes.ALL, people_schemas.ALL))
-
-
-def _digest(shown: str) -> str:
-    return hashlib.sha256(shown.encode("utf-8", "replace")).hexdigest()
-
-
 def _count(counts: counting.Counts, handler: tornado.web.RequestHandler) -> None:
     """By the route's template, since a path is whatever somebody asks for."""
     request, route = handler.request, counting.OTHER
     method = request.method or ""
-    if isinstance(handler, Operation) and method in handler.operations:
+    if isinstance(handler, central_handlers.Operation) and method in handler.operations:
         route = handler.operations[method].path
-    elif isinstance(handler, Document | Page | Health):
+    elif isinstance(handler, _NAMED):
         route = type(handler).__name__.lower()
     counts.answered(method, route, handler.get_status(), request.request_time())
 

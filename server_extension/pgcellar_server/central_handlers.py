@@ -1,0 +1,256 @@
+"""The central gateway's handlers: whose request it is, how much of it is read, what comes back."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+import json
+import logging
+from collections.abc import Mapping
+from http import cookies
+from typing import Any
+
+import tornado.web
+
+from pgcellar.api import errors, identities, rates
+from pgcellar_server import (
+    addresses,
+    forwarding,
+    limits,
+    openapi,
+    operating,
+    people_routes,
+    people_schemas,
+    routes,
+)
+
+logger = logging.getLogger(__name__)
+
+ROOT = "/pgcellar/api/v1"
+#: Bytes of the body of a request without a token: addresses and passwords.
+SMALL_BODY = 64 * 1024
+#: The cookie of a login at another server that has been begun.
+_FLOW = "pgcellar_flow"
+_METHODS = "GET, POST, PUT, PATCH, DELETE, OPTIONS"
+
+
+class _Handler(operating.Problems):
+    def set_default_headers(self) -> None:
+        """Pages of other origins get at it where the settings say so; nothing is sniffed."""
+        self.set_header("X-Content-Type-Options", "nosniff")
+        self.clear_header("Server")
+        origin = self.request.headers.get("Origin")
+        if origin is not None and origin in self.settings["pgcellar_origins"]:
+            self.set_header("Access-Control-Allow-Origin", origin)
+            self.set_header("Vary", "Origin")
+            self.set_header("Access-Control-Expose-Headers", ", ".join(forwarding.RETURNED))
+
+    def options(self, **_: str) -> None:
+        """What a browser asks before it lets a page of another origin call."""
+        if "Access-Control-Allow-Origin" in self._headers:
+            self.set_header("Access-Control-Allow-Methods", _METHODS)
+            allowed = ", ".join((*forwarding.PASSED, "Authorization"))
+            self.set_header("Access-Control-Allow-Headers", allowed)
+            self.set_header("Access-Control-Max-Age", "600")
+        self.set_status(204)
+        self.finish()
+
+    def log_exception(self, *info: Any) -> None:
+        """Errors of ours are answers; only what nobody foresaw is logged, without the query."""
+        if not isinstance(info[1], (errors.PgcellarError, tornado.web.HTTPError)):
+            logger.error("%s %s", self.request.method, self.request.path, exc_info=info[1])
+
+    @property
+    def address(self) -> str:
+        """Where the request is from; what proxies say of it is taken from those we trust."""
+        return addresses.caller(
+            self.request.remote_ip or "",
+            self.request.headers.get("X-Forwarded-For", ""),
+            self.settings["pgcellar_proxies"],
+        )
+
+
+@tornado.web.stream_request_body
+class Operation(operating.Operating, _Handler):
+    """The routes of one path.
+
+    Who asks is looked at when the headers are there: strangers send no large bodies, and what is
+    refused is told when a body has been read, or its sender would not hear it.
+    """
+
+    _refusal: errors.PgcellarError | None = None
+
+    def initialize(
+        self,
+        services: forwarding.Services,
+        known: rates.RateLimiter,
+        strangers: rates.RateLimiter,
+        taken: limits.Known,
+        known_open: limits.Ceiling,
+        strangers_open: limits.Ceiling,
+        strangers_bodies: limits.Ceiling,
+        operations: Mapping[str, routes.Route],
+    ) -> None:
+        """See `central.Gateway.application`."""
+        self._body_parts: list[bytes] = []
+        self._sending = contextlib.ExitStack()
+        self.strangers_bodies = strangers_bodies
+        self.services = services
+        self.known_open = known_open
+        self.strangers_open = strangers_open
+        self.known = known
+        self.strangers = strangers
+        self.taken = taken
+        self.operations = operations
+
+    def prepare(self) -> None:
+        """Count the request, and say how long its body may be."""
+        if self.request.method == "OPTIONS":
+            return
+        try:
+            self._admit()
+        except errors.PgcellarError as exc:
+            self._refusal = exc
+
+    def _admit(self) -> None:
+        """Raises Unauthenticated, LimitExceeded."""
+        route = self.operations.get(self.request.method or "")
+        shown = self.request.headers.get_list("Authorization")
+        if len(shown) != 1:
+            self._admit_stranger()
+            if route is not None and not route.public:
+                raise errors.Unauthenticated(
+                    "This request shows no access token.",
+                    hint="Send `Authorization: Bearer TOKEN`.",
+                )
+            return
+        subject = self.taken.subject(_digest(shown[0]))
+        if subject is None:
+            # Perhaps one of many guesses.
+            self._admit_stranger()
+            if self._is_large():
+                where = addresses.bucket(self.address)
+                self._sending.enter_context(self.strangers_bodies.held(f"from {where}"))
+        # Tornado's types know only what is common to connections; those of its server have this.
+        self.request.connection.set_max_body_size(operating.MAX_BODY + 1)  # type: ignore[union-attr]
+        if subject is not None:
+            # However many tokens they have.
+            self.known.admit(f"of {subject}")
+
+    def _is_large(self) -> bool:
+        """Whether the body is too long for a stranger, or may be."""
+        length = self.request.headers.get("Content-Length", "0")
+        return "Transfer-Encoding" in self.request.headers or not (
+            length.isdecimal() and int(length) <= SMALL_BODY
+        )
+
+    def data_received(self, chunk: bytes) -> None:
+        """A part of the body."""
+        self._body_parts.append(chunk)
+
+    def on_finish(self) -> None:
+        """The answer is given."""
+        self._sending.close()
+
+    def on_connection_close(self) -> None:
+        """Nobody sends or reads any more."""
+        self._sending.close()
+        super().on_connection_close()
+
+    def _admit_stranger(self) -> None:
+        self.strangers.admit(f"from {addresses.bucket(self.address)}")
+
+    def _start(self, status: int, headers: Mapping[str, str]) -> None:
+        """What the services answer says whether they took the token."""
+        route = self.operations.get(self.request.method or "")
+        shown = self.request.headers.get_list("Authorization")
+        if len(shown) == 1 and route is not None and not route.public:
+            subject = headers.get(identities.SUBJECT)
+            self.taken.answered(_digest(shown[0]), status, subject)
+        super()._start(status, headers)
+
+    def _open(self) -> contextlib.AbstractContextManager[None]:
+        """Hold a place among the requests that this caller may have open."""
+        shown = self.request.headers.get_list("Authorization")
+        subject = self.taken.subject(_digest(shown[0])) if len(shown) == 1 else None
+        if subject is not None:
+            return self.known_open.held(f"of {subject}")
+        return self.strangers_open.held(f"from {addresses.bucket(self.address)}")
+
+    async def _operate(self, **parameters: str) -> None:
+        if self._refusal is not None:
+            raise self._refusal
+        self.request.body = b"".join(self._body_parts)
+        self._body_parts.clear()
+        with self._open():
+            await self.operate(parameters)
+
+    get = post = put = patch = delete = _operate
+
+    def said(self) -> Mapping[str, str]:
+        """See `operating.Operating`."""
+        found = {identities.STRANGER: "1", identities.ADDRESS: self.address}
+        if "Authorization" in self.request.headers:
+            found["Authorization"] = self.request.headers["Authorization"]
+        route = self.operations[self.request.method or ""]
+        flow = self.get_cookie(_FLOW) if route.cookies else None
+        if flow is not None:
+            found[forwarding.COOKIE] = f"{_FLOW}={flow}"
+        return found
+
+    def cookie(self, value: str) -> None:
+        """Pass the services' cookie on; over TLS it comes back over TLS alone."""
+        if self.operations[self.request.method or ""].cookies:
+            made = cookies.SimpleCookie(value)
+            for morsel in made.values():
+                morsel["secure"] = self.request.protocol == "https"
+                self.add_header("Set-Cookie", morsel.OutputString())
+
+
+class Document(_Handler):
+    """The OpenAPI document."""
+
+    def get(self) -> None:
+        """As JSON."""
+        self.write(_document())
+        self.conclude("application/json")
+
+
+class Page(_Handler):
+    """The same for people."""
+
+    def get(self) -> None:
+        """As a page without scripts."""
+        policy = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
+        self.set_header("Content-Security-Policy", policy)
+        self.write(openapi.page(ROOT, people_routes.ALL))
+        self.conclude("text/html; charset=utf-8")
+
+
+class Health(_Handler):
+    """For whoever keeps it running."""
+
+    def get(self) -> None:
+        """200 while the gateway runs."""
+        self.write('{"status": "ok"}')
+        self.conclude("application/json")
+
+
+class Missing(_Handler):
+    """Every path that is no route."""
+
+    def prepare(self) -> None:
+        """Answer 404, as a problem document."""
+        if self.request.method != "OPTIONS":
+            raise errors.NotFound(f"There is nothing at {self.request.path}.")
+
+
+@functools.cache
+def _document() -> str:
+    """Made once: strangers may ask for it as often as they like."""
+    return json.dumps(openapi.document(ROOT, people_routes.ALL, people_schemas.ALL))
+
+
+def _digest(shown: str) -> str:
+    return hashlib.sha256(shown.encode("utf-8", "replace")).hexdigest()
