@@ -19,7 +19,7 @@ from tests.fixtures_service import CommandLine, command_line
 
 ADMINISTRATOR = "boss@example.org"
 PASSWORD = "correct horse battery staple"
-_CONFIG = f"""\
+CONFIG = f"""\
 c = get_config()
 c.Identity.enabled = True
 c.Identity.anonymous = True
@@ -79,7 +79,7 @@ def central_gateway(
     home = pathlib.Path(cli.environment["PGCELLAR_HOME"])
     home.mkdir(exist_ok=True)
     home.chmod(0o711)
-    (home / "pgcellar_config.py").write_text(_CONFIG + config)
+    (home / "pgcellar_config.py").write_text(CONFIG + config)
     log = cli.home / "gateway.log"
     process = _Process(cli, options, log)
     tls: Any = True if certificate is None else ssl.create_default_context(cafile=certificate)

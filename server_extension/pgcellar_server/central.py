@@ -13,6 +13,7 @@ import ipaddress
 import logging
 import signal
 import ssl
+import sys
 from collections.abc import Sequence
 
 import tornado.httpserver
@@ -21,10 +22,11 @@ import tornado.web
 import traitlets
 import traitlets.config
 
-from pgcellar.api import client, rates
+from pgcellar.api import client, errors, rates
 from pgcellar_server import (
     central_handlers,
     counting,
+    distant,
     forwarding,
     limits,
     operating,
@@ -84,6 +86,18 @@ class Gateway(traitlets.config.Application):
     strangers_open = traitlets.Int(
         500, min=0, help="The same, of one address without a token that is known to be good."
     ).tag(config=True)
+    service_url = traitlets.Unicode(
+        "",
+        help="The service's port, `https://HOST:PORT`, where the gateway runs on another machine or"
+        " as another user; empty for its own user's.",
+    ).tag(config=True)
+    service_authority = traitlets.Unicode(
+        "", help="The authority of the service's certificate, and of the gateway's."
+    ).tag(config=True)
+    service_certfile = traitlets.Unicode(
+        "", help="The certificate that the gateway shows the service."
+    ).tag(config=True)
+    service_keyfile = traitlets.Unicode("", help="Its key.").tag(config=True)
     metrics_port = traitlets.Int(
         0, min=0, max=65535, help="TCP port that answers /metrics alone; 0 for none."
     ).tag(config=True)
@@ -109,8 +123,11 @@ class Gateway(traitlets.config.Application):
         self.update_config(given)
 
     def start(self) -> None:
-        """Serve until stopped."""
-        asyncio.run(self.serve())
+        """Serve until stopped. Settings that can't be are told, and end it."""
+        try:
+            asyncio.run(self.serve())
+        except errors.PgcellarError as exc:
+            sys.exit(exc.message if exc.hint is None else f"{exc.message}\n{exc.hint}")
 
     async def serve(self) -> None:
         """See `start`."""
@@ -118,7 +135,7 @@ class Gateway(traitlets.config.Application):
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stopping.set)
-        services = client.Client()
+        services = self._services()
         ceilings = limits.Ceiling(self.open_requests), limits.Ceiling(self.strangers_open)
         counts = counting.Counts(lambda: sum(each.total for each in ceilings))
         server = tornado.httpserver.HTTPServer(
@@ -190,11 +207,27 @@ class Gateway(traitlets.config.Application):
             pgcellar_proxies=proxies,
         )
 
+    def _services(self) -> client.Client | distant.Distant:
+        if not self.service_url:
+            return client.Client()
+        return distant.Distant(
+            self.service_url,
+            authority=self.service_authority,
+            certfile=self.service_certfile,
+            keyfile=self.service_keyfile,
+        )
+
     def _tls(self) -> ssl.SSLContext | None:
         if not self.certfile:
             return None
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        context.load_cert_chain(self.certfile, self.keyfile or None)
+        try:
+            context.load_cert_chain(self.certfile, self.keyfile or None)
+        except OSError as exc:
+            raise errors.BadRequest(
+                f"The gateway's certificate can't be read: {exc}",
+                hint="c.Gateway.certfile and keyfile name files in PEM.",
+            ) from exc
         return context
 
 

@@ -24,7 +24,7 @@ import traitlets
 import traitlets.config
 
 import pgcellar
-from pgcellar import classroom, housekeeping, observing, people, routing, tending
+from pgcellar import classroom, housekeeping, listening, observing, people, routing, tending
 from pgcellar.api import paths, records
 from pgcellar.control import database
 from pgcellar.environments import local, spawner
@@ -126,14 +126,12 @@ class ServiceApp(traitlets.config.Application):
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.add_signal_handler(number, self._stopping.set)
             async with self.services():
-                server = self._listen()
-                monitored = self._observing.listen()
+                servers = self._listen()
                 logger.info("serving at %s", self._paths.socket)
                 await self._until_done()
                 logger.info("stopping")
-                server.stop()
-                if monitored is not None:
-                    monitored.stop()
+                for server in servers:
+                    server.stop()
                 self._paths.socket.unlink(missing_ok=True)
 
     @contextlib.asynccontextmanager
@@ -148,6 +146,7 @@ class ServiceApp(traitlets.config.Application):
         await stack.enter_async_context(db)
         self._db = db
         identity = people.Identity(parent=self)
+        self._listening = listening.Listening(parent=self)
         self._observing = observing.Observing(
             self._paths,
             observing.Audit(parent=self),
@@ -210,7 +209,7 @@ class ServiceApp(traitlets.config.Application):
             self.housekeeping = housekeeping.Housekeeping(self._people, self._erase)
             await stack.enter_async_context(self.housekeeping.kept())
 
-    def _listen(self) -> tornado.httpserver.HTTPServer:
+    def _listen(self) -> list[tornado.httpserver.HTTPServer]:
         routes = self._routes()
         self._observing.mount(routes, self._gauges(), self.touch)
         server = tornado.httpserver.HTTPServer(
@@ -219,13 +218,16 @@ class ServiceApp(traitlets.config.Application):
         socket = self._paths.socket
         socket.unlink(missing_ok=True)
         server.add_socket(tornado.netutil.bind_unix_socket(str(socket), mode=0o600))
-        return server
+        elsewhere = self._listening.listen(routes, max_body=MAX_BODY)
+        monitored = self._observing.listen()
+        return [each for each in (server, elsewhere, monitored) if each is not None]
 
     async def _until_done(self) -> None:
         while not self._stopping.is_set():
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), _WATCH_INTERVAL)
-            if self._runner.active or self._ledger.active:
+            if self._runner.active or self._ledger.active or self._listening.port:
+                # Whoever comes by the port could start no other.
                 self._used = time.monotonic()
             elif time.monotonic() - self._used > self.idle_timeout:
                 logger.info("idle for %.0f s", self.idle_timeout)

@@ -6,8 +6,10 @@ Tornado's client makes a connection per request, which costs more than a short q
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 import ssl
+import struct
 from collections.abc import Awaitable, Callable, Mapping
 
 import tornado.http1connection
@@ -22,6 +24,8 @@ from pgcellar.api import errors
 MAX_BODY = 1024 * 1024 * 1024
 _MAX_IDLE = 4
 CONNECT_SECONDS = 10.0
+#: struct ucred: pid, uid, gid.
+_PEER = struct.Struct("iII")
 
 OnChunk = Callable[[bytes], Awaitable[None]]
 OnStart = Callable[[int, tornado.httputil.HTTPHeaders], None]
@@ -36,16 +40,30 @@ Dial = Callable[[], Awaitable[tornado.iostream.IOStream]]
 
 
 def unix(path: str) -> Dial:
-    """To a Unix socket."""
+    """To a Unix socket of our own account's, or root's. Raises ServiceUnavailable for another's."""
 
     async def dial() -> tornado.iostream.IOStream:
-        stream = tornado.iostream.IOStream(
-            socket.socket(socket.AF_UNIX, socket.SOCK_STREAM), max_buffer_size=MAX_BODY
-        )
+        made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        stream = tornado.iostream.IOStream(made, max_buffer_size=MAX_BODY)
         await stream.connect(path)
+        uid = peer(made)
+        if uid not in (None, 0, os.getuid()):
+            stream.close()
+            raise errors.ServiceUnavailable(
+                f"Whoever listens at {path} is another user.",
+                hint="Remove it; the next request starts the service.",
+            )
         return stream
 
     return dial
+
+
+def peer(connected: socket.socket) -> int | None:
+    """The account at the other end of a Unix socket; None where that is not told, or no such."""
+    if connected.family != socket.AF_UNIX or not hasattr(socket, "SO_PEERCRED"):
+        return None
+    raw = connected.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size)
+    return int(_PEER.unpack(raw)[1])
 
 
 def tcp(host: str, port: int, tls: ssl.SSLContext | None) -> Dial:

@@ -5,21 +5,17 @@ from __future__ import annotations
 import dataclasses
 import ipaddress
 import os
-import socket
-import struct
 from typing import Any
 
 import tornado.httputil
 
-from pgcellar.api import errors, identities, paths
+from pgcellar.api import errors, identities, paths, transport
 
 #: The audience of tokens that the services take.
 AUDIENCE = "pgcellar"
 #: What a subject looks like in a path.
 SUBJECT = "([A-Za-z0-9_.:@-]{1,80})"
 _MAX_ADDRESS = 100
-#: struct ucred: pid, uid, gid.
-_PEER = struct.Struct("iII")
 _BEARER = "bearer "
 
 
@@ -28,8 +24,8 @@ class Authentication:
     """How the requests of one application are told apart.
 
     Over the Unix socket, whose permissions admit its owner only, a request without a token is the
-    owner's own. A gateway, which is the owner too, shows the token of whom it speaks for, and says
-    where they are.
+    owner's own. A gateway, which is the owner too, or has shown a certificate at a port, shows the
+    token of whom it speaks for, and says where they are.
     """
 
     verifier: identities.Verifier | None = None
@@ -61,8 +57,10 @@ def address(request: tornado.httputil.HTTPServerRequest) -> str:
     """Where a request is from; empty for the owner's own programs.
 
     A Unix socket's peer has no address, and what it says is taken: nobody but the owner gets there.
+    So is what a gateway says that has shown its certificate.
     """
-    if _peer_uid(request) is None:
+    certified = request.protocol == "https" and bool(request.get_ssl_certificate())
+    if _peer_uid(request) is None and not certified:
         return request.remote_ip or ""
     return request.headers.get(identities.ADDRESS, "")[:_MAX_ADDRESS]
 
@@ -91,8 +89,4 @@ def owner() -> identities.Identity:
 def _peer_uid(request: tornado.httputil.HTTPServerRequest) -> int | None:
     """The account at the other end of a Unix socket; None for other connections."""
     connection: Any = request.connection
-    peer = connection.stream.socket
-    if peer.family != socket.AF_UNIX or not hasattr(socket, "SO_PEERCRED"):
-        return None
-    raw = peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size)
-    return int(_PEER.unpack(raw)[1])
+    return transport.peer(connection.stream.socket)

@@ -1,0 +1,31 @@
+"""Certificates of a gateway and its service, made by the commands that the docs give."""
+
+from __future__ import annotations
+
+import pathlib
+import re
+import subprocess
+
+_PAGE = (pathlib.Path(__file__).parents[1] / "docs" / "identity.md").read_text()
+_NAME = "sql-service.example.org"
+
+
+def make(folder: pathlib.Path) -> pathlib.Path:
+    """An authority, and both certificates, in a new folder; the service's is for `localhost`."""
+    folder.mkdir()
+    commands = re.findall(r"^    (openssl req .*)$", _PAGE, re.MULTILINE)
+    assert len(commands) == 3
+    for command in commands:
+        run(command.replace(_NAME, "localhost"), folder)
+    return folder
+
+
+def run(command: str, folder: pathlib.Path) -> None:
+    """One of the commands, in a folder."""
+    subprocess.run(command.split(), cwd=folder, check=True, capture_output=True)
+
+
+def command(name: str) -> str:
+    """The command that makes one of the two certificates."""
+    (found,) = re.findall(rf"^    (openssl req .* -out {name}\.pem)$", _PAGE, re.MULTILINE)
+    return str(found).replace(_NAME, "localhost")
