@@ -10,11 +10,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ipaddress
-import logging
+import os
 import signal
 import ssl
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 import tornado.httpserver
 import tornado.netutil
@@ -22,7 +23,7 @@ import tornado.web
 import traitlets
 import traitlets.config
 
-from pgcellar.api import client, errors, rates
+from pgcellar.api import client, errors, loglines, rates
 from pgcellar_server import (
     central_handlers,
     counting,
@@ -32,12 +33,9 @@ from pgcellar_server import (
     operating,
     people_routes,
     routes,
+    watching,
 )
 
-logger = logging.getLogger(__name__)
-
-#: What is counted by its own name.
-_NAMED = (central_handlers.Document, central_handlers.Page, central_handlers.Health)
 #: Seconds for the whole of a request's headers, and for its body.
 _HEADER_SECONDS = 30.0
 _BODY_SECONDS = 300.0
@@ -102,6 +100,9 @@ class Gateway(traitlets.config.Application):
         0, min=0, max=65535, help="TCP port that answers /metrics alone; 0 for none."
     ).tag(config=True)
     metrics_ip = traitlets.Unicode("127.0.0.1", help="The address of that port.").tag(config=True)
+    log_lines = traitlets.Enum(["text", "json"], "text", help="The form of the gateway's log.").tag(
+        config=True
+    )
     config_file = traitlets.Unicode(
         "pgcellar_gateway_config.py", help="The configuration file."
     ).tag(config=True)
@@ -124,6 +125,8 @@ class Gateway(traitlets.config.Application):
 
     def start(self) -> None:
         """Serve until stopped. Settings that can't be are told, and end it."""
+        form: Any = self.log_lines
+        loglines.configure(form, os.environ.get("PGCELLAR_LOG", "INFO"), dict)
         try:
             asyncio.run(self.serve())
         except errors.PgcellarError as exc:
@@ -183,10 +186,6 @@ class Gateway(traitlets.config.Application):
             "strangers_bodies": limits.Ceiling(_STRANGERS_BODIES),
         }
 
-        def answered(handler: tornado.web.RequestHandler) -> None:
-            _count(counts, handler)
-            _log(handler)
-
         return tornado.web.Application(
             [
                 ("/healthz", central_handlers.Health),
@@ -202,7 +201,7 @@ class Gateway(traitlets.config.Application):
                 ),
             ],
             default_handler_class=central_handlers.Missing,
-            log_function=answered,
+            log_function=watching.Watching(counts).answered,
             pgcellar_origins=origins,
             pgcellar_proxies=proxies,
         )
@@ -229,29 +228,6 @@ class Gateway(traitlets.config.Application):
                 hint="c.Gateway.certfile and keyfile name files in PEM.",
             ) from exc
         return context
-
-
-def _count(counts: counting.Counts, handler: tornado.web.RequestHandler) -> None:
-    """By the route's template, since a path is whatever somebody asks for."""
-    request, route = handler.request, counting.OTHER
-    method = request.method or ""
-    if isinstance(handler, central_handlers.Operation) and method in handler.operations:
-        route = handler.operations[method].path
-    elif isinstance(handler, _NAMED):
-        route = type(handler).__name__.lower()
-    counts.answered(method, route, handler.get_status(), request.request_time())
-
-
-def _log(handler: tornado.web.RequestHandler) -> None:
-    """One line for a request: never its query nor its headers, which may have secrets."""
-    request = handler.request
-    logger.info(
-        "%s %s %s %.1f ms",
-        request.method,
-        request.path,
-        handler.get_status(),
-        request.request_time() * 1000,
-    )
 
 
 def main() -> None:

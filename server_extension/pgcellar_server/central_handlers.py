@@ -13,9 +13,10 @@ from typing import Any
 
 import tornado.web
 
-from pgcellar.api import errors, identities, rates
+from pgcellar.api import errors, identities, loglines, rates
 from pgcellar_server import (
     addresses,
+    counting,
     forwarding,
     limits,
     openapi,
@@ -35,7 +36,12 @@ _FLOW = "pgcellar_flow"
 _METHODS = "GET, POST, PUT, PATCH, DELETE, OPTIONS"
 
 
-class _Handler(operating.Problems):
+class Handler(operating.Problems):
+    """What all handlers of the central gateway share."""
+
+    #: By which requests are counted: a short name, or a route's template.
+    route = counting.OTHER
+
     def set_default_headers(self) -> None:
         """Pages of other origins get at it where the settings say so; nothing is sniffed."""
         self.set_header("X-Content-Type-Options", "nosniff")
@@ -59,7 +65,20 @@ class _Handler(operating.Problems):
     def log_exception(self, *info: Any) -> None:
         """Errors of ours are answers; only what nobody foresaw is logged, without the query."""
         if not isinstance(info[1], (errors.PgcellarError, tornado.web.HTTPError)):
-            logger.error("%s %s", self.request.method, self.request.path, exc_info=info[1])
+            logger.error(
+                "%s %s",
+                self.request.method,
+                self.request.path,
+                exc_info=info[1],
+                extra={loglines.ABOUT: self.about()},
+            )
+
+    def about(self) -> dict[str, str]:
+        """What a line of the log has besides: the run and the trace that the request is about."""
+        made = self._headers.get("Location", "").rpartition("/")[2]
+        run = getattr(self, "path_kwargs", {}).get("run") or made
+        found = {"run": run, "trace": loglines.trace(self.request.headers.get("Traceparent"))}
+        return {name: value for name, value in found.items() if value}
 
     @property
     def address(self) -> str:
@@ -72,7 +91,7 @@ class _Handler(operating.Problems):
 
 
 @tornado.web.stream_request_body
-class Operation(operating.Operating, _Handler):
+class Operation(operating.Operating, Handler):
     """The routes of one path.
 
     Who asks is looked at when the headers are there: strangers send no large bodies, and what is
@@ -103,6 +122,9 @@ class Operation(operating.Operating, _Handler):
         self.strangers = strangers
         self.taken = taken
         self.operations = operations
+        found = operations.get(self.request.method or "")
+        if found is not None:
+            self.route = found.path
 
     def prepare(self) -> None:
         """Count the request, and say how long its body may be."""
@@ -208,8 +230,10 @@ class Operation(operating.Operating, _Handler):
                 self.add_header("Set-Cookie", morsel.OutputString())
 
 
-class Document(_Handler):
+class Document(Handler):
     """The OpenAPI document."""
+
+    route = "document"
 
     def get(self) -> None:
         """As JSON."""
@@ -217,8 +241,10 @@ class Document(_Handler):
         self.conclude("application/json")
 
 
-class Page(_Handler):
+class Page(Handler):
     """The same for people."""
+
+    route = "page"
 
     def get(self) -> None:
         """As a page without scripts."""
@@ -228,8 +254,10 @@ class Page(_Handler):
         self.conclude("text/html; charset=utf-8")
 
 
-class Health(_Handler):
+class Health(Handler):
     """For whoever keeps it running."""
+
+    route = "health"
 
     def get(self) -> None:
         """200 while the gateway runs."""
@@ -237,7 +265,7 @@ class Health(_Handler):
         self.conclude("application/json")
 
 
-class Missing(_Handler):
+class Missing(Handler):
     """Every path that is no route."""
 
     def prepare(self) -> None:

@@ -21,7 +21,7 @@ from opentelemetry.sdk.trace import export
 from opentelemetry.sdk.trace.export import in_memory_span_exporter
 from opentelemetry.trace import SpanKind, StatusCode
 
-from pgcellar.api import errors, identities, records
+from pgcellar.api import errors, identities, loglines, records
 from pgcellar.telemetry import gauges, logs, metrics, routes, tracing
 from pgcellar.web import calls
 
@@ -219,6 +219,21 @@ def test_text_logs_can_not_be_forged(root: logging.Logger) -> None:
     (line,) = out.getvalue().splitlines()
     assert line.endswith("run=abc")
     assert SECRET not in line
+    out.truncate(0)
+    try:
+        raise ValueError(f"\n2026-01-01 forged \x1b[31m password={SECRET}")
+    except ValueError:
+        logging.getLogger("a").exception("\x1b[31m\x85\u2028x")
+    first, *rest = out.getvalue().lstrip("\0").split("\n")
+    assert first.endswith(r"\x1b[31m\x85\u2028x")
+    assert all(line.startswith("    ") for line in rest[:-1])
+    assert SECRET not in out.getvalue()
+
+
+@pytest.mark.parametrize("said", [TRACEPARENT[:-1], TRACEPARENT.upper(), "x" * 55, "00-\n-a-b"])
+def test_what_is_no_trace_is_in_no_line(root: logging.Logger, said: str) -> None:
+    assert loglines.trace(said) is None
+    assert loglines.trace(TRACEPARENT) == TRACE
 
 
 # --- traces ------------------------------------------------------------------------------------
