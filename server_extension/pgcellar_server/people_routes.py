@@ -467,6 +467,14 @@ ADMINISTRATION = (
     ),
 )
 
+_RECORDS = (
+    _query("subject", "Whose."),
+    _query("action", "What was done; `run.*`, say."),
+    _query("target", "What to."),
+    _query("outcome", "`done`, `failed` or `denied`."),
+    _query("since", "A time in ISO 8601."),
+    _query("until", "A time in ISO 8601."),
+)
 AUDIT = (
     Route(
         method="GET",
@@ -475,16 +483,32 @@ AUDIT = (
         summary="Audit records: your own, and everybody's for an administrator",
         tag="administration",
         query=(
-            _query("subject", "Whose."),
-            _query("action", "What was done; `run.*`, say."),
-            _query("target", "What to."),
-            _query("outcome", "`done`, `failed` or `denied`."),
-            _query("since", "A time in ISO 8601."),
-            _query("until", "A time in ISO 8601."),
+            *_RECORDS,
             _query("limit", "Records on a page, up to 1,000."),
             _query("after", "`next` of the page before."),
         ),
         answers=_json(schemas.ref("AuditPage")),
+    ),
+    Route(
+        method="GET",
+        path="/audit/export",
+        service="/audit/export",
+        summary="All of them that fit, oldest first, as NDJSON or CSV",
+        tag="administration",
+        query=(*_RECORDS, _query("format", "`ndjson` or `csv`.")),
+        answers={
+            "application/x-ndjson": {"type": "string", "description": "A record a line."},
+            "text/csv": {"type": "string"},
+        },
+    ),
+    Route(
+        method="GET",
+        path="/audit/verify",
+        service="/audit/verify",
+        summary="Whether the audit log's chain holds, and where it does not",
+        tag="administration",
+        query=(_query("from", "The first day."), _query("to", "The last one.")),
+        answers=_json(schemas.ref("AuditVerdict")),
     ),
 )
 

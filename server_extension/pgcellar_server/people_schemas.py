@@ -163,6 +163,18 @@ AUDIT: Mapping[str, Any] = {
         "description": "An act, chained to the one before by its hash.",
     },
     "AuditPage": members(records=listed(ref("AuditRecord")), next=_NEXT),
+    "AuditVerdict": {
+        **members(
+            ok=_TRUTH,
+            anchored=_TRUTH,
+            days=_WHOLE,
+            records=_WHOLE,
+            expired=_WHOLE,
+            findings=listed(members(day=TEXT, seq=nullable(_WHOLE), problem=TEXT, message=TEXT)),
+            last=TEXT,
+        ),
+        "description": "What was looked at, what was found, and the chain's end.",
+    },
 }
 
 ALL: Mapping[str, Any] = {**IDENTITY, **PROFILES, **AUDIT}

@@ -156,7 +156,7 @@ class ServiceApp(traitlets.config.Application):
         )
         await stack.enter_async_context(self._observing.open(db))
         self._people = await stack.enter_async_context(
-            people.open(identity, self._paths, db, self._observing.log)
+            people.open(identity, self._paths, db, self._observing.acts)
         )
         self._steps: progress.Progress | None = None
         if identity.enabled:

@@ -18,13 +18,13 @@ import traitlets
 import traitlets.config
 
 from pgcellar.api import auditing, client, errors, paths, records
-from pgcellar.audit import anchor, runs, service, spool, statements, store
+from pgcellar.audit import anchor, runs, service, spool, statements, store, thinning
 from pgcellar.audit import handlers as audit_handlers
 from pgcellar.control import database
 from pgcellar.runner import requests
 from pgcellar.runner import service as runner
 from pgcellar.telemetry import gauges, handlers, logs, metrics, routes, tracing
-from pgcellar.web import calls
+from pgcellar.web import base, calls
 
 logger = logging.getLogger(__name__)
 
@@ -91,6 +91,8 @@ class Observing:
         self.metrics = metrics.Metrics()
         self.tracing: tracing.Tracing = tracing.Off()
         self.log: service.Log
+        #: The same for whoever may be refused again and again.
+        self.acts: thinning.Thinned
         self._runs: runs.Runs
         self._records: store.AuditStore
 
@@ -122,6 +124,8 @@ class Observing:
             )
             await self.log.open()
             stack.push_async_callback(self.log.close)
+            self.acts = thinning.Thinned(self.log)
+            stack.push_async_callback(self.acts.close)
             self._runs = runs.Runs(
                 self.log,
                 statements.Statements(policy=texts),
@@ -171,7 +175,7 @@ class Observing:
         """
         self.metrics.add(now)
         self._gauges = now
-        records = {"records": self._records, "noted": self._anchor}
+        records = {"records": self._records, "noted": self._anchor, "log": self.log}
         at = client.PREFIX
         ours: list[Any] = [
             (METRICS, handlers.Metrics, {"counted": self.metrics, "now": now}),
@@ -191,11 +195,25 @@ class Observing:
         routed.settings["log_function"] = answered
 
     def _answered(self, handler: tornado.web.RequestHandler) -> str:
-        """Count a request; its route."""
+        """Count a request, and write down that it was refused; its route."""
         request, status = handler.request, handler.get_status()
         route = self._templates.of(request.path)
         self.metrics.request(request.method or "", route, status, request.request_time())
+        if status == 403 and isinstance(handler, base.BaseHandler):
+            self._refused(handler)
         return route
+
+    def _refused(self, handler: base.BaseHandler) -> None:
+        """Somebody who is known was kept from something."""
+        call = calls.current.get()
+        if call is not None and handler.problem is not None:
+            act = _who(call.identity.subject, call).act(
+                "request.deny",
+                f"{handler.request.method} {handler.request.path}",
+                "denied",
+                details={"reason": handler.problem.detail},
+            )
+            self.acts.note(act)
 
     def listen(self) -> tornado.httpserver.HTTPServer | None:
         """The port for Prometheus, if one is wanted."""

@@ -15,6 +15,7 @@ import tornado.httpclient
 import tornado.httpserver
 import tornado.testing
 import tornado.web
+from tests.fixtures_identity import Acts
 
 from pgcellar.api import auditing, identities, paths
 from pgcellar.audit import chain, handlers, store
@@ -38,7 +39,7 @@ def identified(cls: type[Any]) -> type[Any]:
 
 
 @pytest.fixture
-async def get(control_dsn: str, tmp_path: pathlib.Path) -> AsyncIterator[Get]:
+async def get(control_dsn: str, tmp_path: pathlib.Path, acts: Acts) -> AsyncIterator[Get]:
     """Ask a server that knows five records of ann's and one of bob's."""
     where = paths.Paths(home=tmp_path, runtime=tmp_path)
     async with database.ControlDatabase(where, dsn=control_dsn) as db:
@@ -54,7 +55,7 @@ async def get(control_dsn: str, tmp_path: pathlib.Path) -> AsyncIterator[Get]:
                 details={"a": 'b,\n"c"'},
             )
             await records.append([chain.entry(act, datetime.datetime.now(datetime.UTC))])
-        made = {"records": records, "noted": tmp_path / "anchor.json"}
+        made = {"records": records, "noted": tmp_path / "anchor.json", "log": acts}
         application = tornado.web.Application(
             [
                 ("/audit", identified(handlers.Records), made),
@@ -143,6 +144,19 @@ async def test_exports(get: Get, monkeypatch: pytest.MonkeyPatch) -> None:
     assert (row["subject"], row["name"], row["target"]) == ("bob", "'=1+1", "'=n5")
     assert json.loads(row["details"]) == {"a": 'b,\n"c"'}
     assert (await get("bob", "/audit/export?format=xml")).code == 400
+
+
+async def test_who_exports_others_records_is_written_down(get: Get, acts: Acts) -> None:
+    for path in ("/audit", "/audit/export?subject=root", "/audit/verify"):
+        await get("root", path)
+    await get("ann", "/audit/export")
+    await get("bob", "/audit/export?subject=ann")
+    assert acts.acts == []
+    await get("root", "/audit/export?action=run.*")
+    await get("root", "/audit/export?subject=ann")
+    first, second = acts.named("audit.export")
+    assert (first.subject, first.target, first.details) == ("root", "all", {"action": "run.*"})
+    assert (second.target, second.outcome) == ("ann", "done")
 
 
 async def test_an_export_can_be_verified_by_anybody(get: Get) -> None:

@@ -66,9 +66,10 @@ class School:
 @pytest.fixture(scope="module")
 def school(cellar_home_module: pathlib.Path) -> Iterator[School]:
     options = ("--Gateway.requests_per_minute=0", "--Gateway.strangers_per_minute=0")
+    config = "c.Identity.requests_per_minute = 0\nc.Identity.strangers_per_minute = 0\n"
     with (
         command_line(cellar_home_module) as cli,
-        central_gateway(cli, *options) as central,
+        central_gateway(cli, *options, config=config) as central,
         central.registered(ADMINISTRATOR) as boss,
     ):
         document = boss.get("/openapi.json").json()

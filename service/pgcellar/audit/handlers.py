@@ -7,9 +7,9 @@ import datetime
 import json
 import pathlib
 
-from pgcellar.api import errors
+from pgcellar.api import auditing, errors
 from pgcellar.audit import anchor, exporting, store, verifying
-from pgcellar.web import base
+from pgcellar.web import authentication, base
 
 _MOST = 1_000
 _DEFAULT = 100
@@ -21,10 +21,13 @@ class _AuditHandler(base.BaseHandler):
 
     scope = "audit"
 
-    def initialize(self, records: store.AuditStore, noted: pathlib.Path) -> None:
+    def initialize(
+        self, records: store.AuditStore, noted: pathlib.Path, log: auditing.AuditLog
+    ) -> None:
         """See the routes in `pgcellar.observing`. `noted` is the anchor's file."""
         self.records = records
         self.noted = noted
+        self.log = log
 
     def filters(self) -> store.Filters:
         """What is asked for, within what may be seen. Raises BadRequest or Forbidden."""
@@ -91,6 +94,8 @@ class Export(_AuditHandler):
         form = self.get_query_argument("format", "ndjson")
         if form not in ("ndjson", "csv"):
             raise errors.BadRequest("`format` is ndjson or csv.")
+        if filters.subject != self.identity.subject:
+            await self._write_down(filters)
         kind = "text/csv; charset=utf-8" if form == "csv" else "application/x-ndjson"
         self.set_header("Content-Type", kind)
         self.set_header("Content-Disposition", f'attachment; filename="audit.{form}"')
@@ -105,6 +110,24 @@ class Export(_AuditHandler):
                 break
             await self.flush()
             after = (page[-1].day, page[-1].seq)
+
+    async def _write_down(self, filters: store.Filters) -> None:
+        """Who takes others' records away is in them."""
+        who = self.identity
+        given = {name: getattr(filters, name) for name in _TEXTS}
+        await self.log.write(
+            auditing.Act(
+                subject=who.subject,
+                name=who.name,
+                kind=who.kind,
+                action="audit.export",
+                target=filters.subject or "all",
+                outcome="done",
+                address=authentication.address(self.request),
+                token=who.token,
+                details={name: value for name, value in given.items() if value is not None},
+            )
+        )
 
 
 class Verify(_AuditHandler):

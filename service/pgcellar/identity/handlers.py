@@ -8,7 +8,7 @@ from typing import Any
 
 from pgcellar.api import errors, identities
 from pgcellar.identity import composing, providers
-from pgcellar.web import authentication, base
+from pgcellar.web import authentication, base, calls
 
 #: Logins begun at another server are bound to this browser by it.
 COOKIE = "pgcellar_flow"
@@ -66,6 +66,7 @@ class Login(_Public):
         """Only a service's word for somebody else is taken. Raises Forbidden."""
         how: authentication.Authentication = self.settings["pgcellar_authentication"]
         self.identity = await how.identify(self.request)
+        calls.begin(self.request, self.identity)
         self.allow("identity:vouch")
         if self.identity.kind not in ("service", "os"):
             raise errors.Forbidden("Only a service may say who somebody is.")

@@ -25,6 +25,8 @@ class BaseHandler(tornado.web.RequestHandler):
     scope = "service"
 
     identity: identities.Identity
+    #: What was answered in place of what was asked for.
+    problem: problems.Problem | None = None
 
     async def prepare(self) -> None:
         """Find out who asks. Raises Unauthenticated, LimitExceeded or Forbidden."""
@@ -123,6 +125,7 @@ class BaseHandler(tornado.web.RequestHandler):
             problem = problems.unforeseen()
         else:
             problem = problems.plain(status_code)
+        self.problem = problem
         self.set_status(problem.status)
         self._name_subject()
         for name, value in problem.headers:
