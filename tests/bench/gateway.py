@@ -55,7 +55,8 @@ def authentication(table: measure.Table, home: pathlib.Path, rounds: int) -> Non
     options = ("--Gateway.requests_per_minute=0",)
     with contextlib.ExitStack() as stack:
         cli = stack.enter_context(command_line(folder))
-        central = stack.enter_context(central_gateway(cli, *options))
+        config = "c.Identity.requests_per_minute = 0\n"
+        central = stack.enter_context(central_gateway(cli, *options, config=config))
         boss = stack.enter_context(central.registered(ADMINISTRATOR))
         subject = boss.get("/me").json()["subject"]
         unlimited = {"runs_per_minute": 1_000_000}

@@ -310,6 +310,7 @@ def run(plan: Plan, home: pathlib.Path, *, sandboxes: int) -> tuple[Seen, float]
         f"c.ServiceApp.max_sandboxes = {sandboxes}\n"
         "c.ServiceApp.sandbox_patience = 600.0\n"
         "c.Identity.anonymous_per_hour = 1_000_000\n"
+        "c.Identity.strangers_per_minute = 0\n"
     )
     with (
         command_line(home) as cli,
