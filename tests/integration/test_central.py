@@ -206,9 +206,12 @@ def test_guessed_tokens_count_against_where_they_come_from(fresh_cli: CommandLin
     with central_gateway(fresh_cli, *options) as central, central.anonymous() as ann:
         assert ann.get("/me").status_code == 200
         seen = []
-        for guess in range(14):
+        # A slow machine is let pass one more every two seconds.
+        for guess in range(60):
             with central.client(f"pgc_{guess}") as guesser:
                 seen.append(guesser.get("/me"))
+            if seen[-1].status_code == 429:
+                break
         assert {answer.status_code for answer in seen} == {401, 429}
         last = seen[-1]
         assert last.status_code == 429
