@@ -144,8 +144,9 @@ class Gateway(traitlets.config.Application):
         server = tornado.httpserver.HTTPServer(
             self.application(services, *ceilings, counts),
             ssl_options=self._tls(),
-            max_body_size=central_handlers.SMALL_BODY,
             max_buffer_size=operating.MAX_BODY + _MAX_HEADERS + 1,
+            # Until a handler has seen the headers.
+            max_body_size=central_handlers.SMALL_BODY,
             max_header_size=_MAX_HEADERS,
             idle_connection_timeout=_HEADER_SECONDS,
             body_timeout=_BODY_SECONDS,

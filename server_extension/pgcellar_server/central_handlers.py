@@ -31,16 +31,52 @@ logger = logging.getLogger(__name__)
 ROOT = "/pgcellar/api/v1"
 #: Bytes of the body of a request without a token: addresses and passwords.
 SMALL_BODY = 64 * 1024
+#: For Tornado: we look ourselves. And digits of a length that are looked at.
+_ANY = 1 << 62
+_DIGITS = 18
 #: The cookie of a login at another server that has been begun.
 _FLOW = "pgcellar_flow"
 _METHODS = "GET, POST, PUT, PATCH, DELETE, OPTIONS"
 
 
+@tornado.web.stream_request_body
 class Handler(operating.Problems):
-    """What all handlers of the central gateway share."""
+    """What all handlers of the central gateway share.
+
+    How long a body may be is looked at when the headers are there, and again as it comes: what is
+    too long is answered before it is read, and the connection closed. Tornado itself would answer
+    without a word of why.
+    """
 
     #: By which requests are counted: a short name, or a route's template.
     route = counting.OTHER
+    #: Bytes that the body may have, and those that came.
+    most = SMALL_BODY
+    _came = 0
+
+    def prepare(self) -> None:
+        """Raises HTTPError 413."""
+        # Tornado's types know only what is common to connections; those of its server have this.
+        self.request.connection.set_max_body_size(_ANY)  # type: ignore[union-attr]
+        length = self.request.headers.get("Content-Length", "")
+        if length.isdecimal() and (len(length) > _DIGITS or int(length) > self.most):
+            raise self._too_large()
+
+    def data_received(self, chunk: bytes) -> None:
+        """A part of the body. One that did not say its length may be cut off."""
+        self._came += len(chunk)
+        if self._came <= self.most:
+            self.take(chunk)
+        elif not self._finished:
+            refused = self._too_large()
+            self.send_error(413, exc_info=(type(refused), refused, None))
+
+    def take(self, chunk: bytes) -> None:
+        """A part of a body that is not too long; most handlers want none."""
+
+    def _too_large(self) -> tornado.web.HTTPError:
+        without = " without a token that is known" if self.most == SMALL_BODY else ""
+        return tornado.web.HTTPError(413, f"A request{without} has at most {self.most} bytes.")
 
     def set_default_headers(self) -> None:
         """Pages of other origins get at it where the settings say so; nothing is sniffed."""
@@ -90,12 +126,12 @@ class Handler(operating.Problems):
         )
 
 
-@tornado.web.stream_request_body
 class Operation(operating.Operating, Handler):
     """The routes of one path.
 
-    Who asks is looked at when the headers are there: strangers send no large bodies, and what is
-    refused is told when a body has been read, or its sender would not hear it.
+    Who asks is looked at when the headers are there: strangers send no large bodies. What is
+    refused is told when a small body has been read, so that the connection stays, and at once
+    instead of reading a large one.
     """
 
     _refusal: errors.PgcellarError | None = None
@@ -127,16 +163,18 @@ class Operation(operating.Operating, Handler):
             self.route = found.path
 
     def prepare(self) -> None:
-        """Count the request, and say how long its body may be."""
-        if self.request.method == "OPTIONS":
-            return
-        try:
-            self._admit()
-        except errors.PgcellarError as exc:
-            self._refusal = exc
+        """Count the request, and say how long its body may be. Raises HTTPError 413."""
+        if self.request.method != "OPTIONS":
+            try:
+                self._admit()
+            except errors.PgcellarError as exc:
+                if self._is_large():
+                    raise
+                self._refusal = exc
+        super().prepare()
 
     def _admit(self) -> None:
-        """Raises Unauthenticated, LimitExceeded."""
+        """Find out how much may be sent. Raises Unauthenticated, LimitExceeded."""
         route = self.operations.get(self.request.method or "")
         shown = self.request.headers.get_list("Authorization")
         if len(shown) != 1:
@@ -154,8 +192,7 @@ class Operation(operating.Operating, Handler):
             if self._is_large():
                 where = addresses.bucket(self.address)
                 self._sending.enter_context(self.strangers_bodies.held(f"from {where}"))
-        # Tornado's types know only what is common to connections; those of its server have this.
-        self.request.connection.set_max_body_size(operating.MAX_BODY + 1)  # type: ignore[union-attr]
+        self.most = operating.MAX_BODY
         if subject is not None:
             # However many tokens they have.
             self.known.admit(f"of {subject}")
@@ -167,8 +204,8 @@ class Operation(operating.Operating, Handler):
             length.isdecimal() and int(length) <= SMALL_BODY
         )
 
-    def data_received(self, chunk: bytes) -> None:
-        """A part of the body."""
+    def take(self, chunk: bytes) -> None:
+        """See `Handler`."""
         self._body_parts.append(chunk)
 
     def on_finish(self) -> None:
@@ -268,10 +305,11 @@ class Health(Handler):
 class Missing(Handler):
     """Every path that is no route."""
 
-    def prepare(self) -> None:
-        """Answer 404, as a problem document."""
-        if self.request.method != "OPTIONS":
-            raise errors.NotFound(f"There is nothing at {self.request.path}.")
+    def get(self) -> None:
+        """Raises NotFound."""
+        raise errors.NotFound(f"There is nothing at {self.request.path}.")
+
+    head = post = put = patch = delete = get
 
 
 @functools.cache

@@ -145,6 +145,7 @@ class Operating(Problems):
         await self.flush()
 
     def on_connection_close(self) -> None:
-        """Nobody reads any more."""
+        """Nobody sends or reads any more."""
         if self._task is not None:
             self._task.cancel()
+        super().on_connection_close()
