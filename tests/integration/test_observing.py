@@ -68,7 +68,9 @@ def test_runs_are_written_down_and_the_chain_holds(fresh_cli: CommandLine) -> No
     shown = fresh_cli("audit", "show", "--action", "run.*", "--limit", "1")
     assert len(shown.stdout.splitlines()) == 1
     rows = list(csv.DictReader(io.StringIO(fresh_cli("audit", "export", "--csv").stdout)))
-    assert [row["hash"] for row in rows] == [record["hash"] for record in found]
+    *before, export = rows
+    assert [row["hash"] for row in before] == [record["hash"] for record in found]
+    assert (export["action"], export["target"]) == ("audit.export", "all")
     refused = fresh_cli("audit", "verify", "--from", "yesterday")
     assert refused.returncode == 2
     assert "is a date" in refused.stderr
