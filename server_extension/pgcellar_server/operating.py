@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import secrets
 from collections.abc import Mapping
 from typing import Any
 from urllib import parse
@@ -72,7 +73,7 @@ class Operating(Problems):
             method=route.method,
             path=self._path(route, parameters),
             body=self._body(route),
-            headers={**forwarding.headers(self.request), **self.said()},
+            headers={**self._unique(route), **forwarding.headers(self.request), **self.said()},
         )
         self._task = asyncio.ensure_future(
             forwarding.forward(self.services, request, self._start, self._take)
@@ -90,6 +91,12 @@ class Operating(Problems):
             return
         if not self._finished:
             self.conclude(self._kind)
+
+    def _unique(self, route: routes.Route) -> Mapping[str, str]:
+        """A name for a run that has none: asked for again, as when the service has ended before
+        it answered, it must not become two."""
+        named = routes.KEY in {each["name"] for each in route.headers}
+        return {routes.KEY: secrets.token_hex(16)} if named else {}
 
     def _path(self, route: routes.Route, parameters: Mapping[str, str]) -> str:
         quoted = {name: parse.quote(value, safe="/") for name, value in parameters.items()}

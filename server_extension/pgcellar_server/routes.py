@@ -111,8 +111,10 @@ _AFTER = {
     "description": "`next` of the page before.",
     "schema": {"type": "string", "maxLength": 300},
 }
+#: The header by which a request has a name.
+KEY = "Idempotency-Key"
 _KEY = {
-    "name": "Idempotency-Key",
+    "name": KEY,
     "in": "header",
     "description": "A name of this request's own: sent again with it, it makes no second run.",
     "schema": {"type": "string", "pattern": "^[!-~]{1,255}$"},

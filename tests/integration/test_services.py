@@ -326,6 +326,68 @@ def test_settings_that_lead_nowhere_say_so(fresh_cli: CommandLine, given: str, n
     assert named in done.stderr
 
 
+class Cutting:
+    """A way to a port that is cut, once it is told to be, when the next answer comes."""
+
+    def __init__(self, port: int) -> None:
+        self._to = port
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self.port = int(self._listening.getsockname()[1])
+        self.armed = threading.Event()
+        self.cuts = 0
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    def _listen(self) -> None:
+        while True:
+            try:
+                one, _ = self._listening.accept()
+            except OSError:
+                return
+            other = socket.create_connection(("127.0.0.1", self._to))
+            for source, sink, answers in ((one, other, False), (other, one, True)):
+                threading.Thread(
+                    target=self._pass, args=(source, sink, answers), daemon=True
+                ).start()
+
+    def _pass(self, source: socket.socket, sink: socket.socket, answers: bool) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                if answers and self.armed.is_set():
+                    self.armed.clear()
+                    self.cuts += 1
+                    break
+                sink.sendall(data)
+        for each in (source, sink):
+            with contextlib.suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+        source.close()
+
+    def close(self) -> None:
+        """Listen no more."""
+        self._listening.close()
+
+
+def test_a_run_whose_answer_was_lost_is_one_run(apart: Apart, fresh_cli: CommandLine) -> None:
+    """The gateway asks again, of a service that has it already; the caller gave no key."""
+    way = Cutting(apart.port)
+    try:
+        with (
+            central_gateway(fresh_cli, *options(apart.folder, way.port)) as central,
+            central.anonymous() as ann,
+        ):
+            assert ann.get("/me").status_code == 200
+            way.armed.set()
+            answer = ann.post("/runs", json=RUN)
+            assert answer.status_code in (200, 202), answer.text
+            assert way.cuts == 1
+            assert [each["id"] for each in ann.get("/runs").json()["runs"]] == [answer.json()["id"]]
+            # Two requests without a key are two runs, as ever.
+            ann.post("/runs", json=RUN)
+            assert len(ann.get("/runs").json()["runs"]) == 2
+    finally:
+        way.close()
+
+
 # --- on one machine --------------------------------------------------------------------------
 
 
