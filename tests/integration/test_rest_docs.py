@@ -1,20 +1,24 @@
-"""One notebook through the kernel's client, REST with curl as documented, and Python: the same."""
+"""One notebook through the kernel, REST with curl as documented, and Python: the same."""
 
 from __future__ import annotations
 
+import datetime
 import json
 import os
 import pathlib
 import re
 import shutil
 import subprocess
+import time
 from typing import Any
 
 import httpx
+import nbclient
+import nbformat
 import pytest
-from tests.fixtures_service import CommandLine
+from tests.fixtures_service import CommandLine, notebook_json
 
-from pgcellar.api import errors, scripting
+from pgcellar.api import errors, rendering, scripting
 
 PAGE = (pathlib.Path(__file__).parents[2] / "docs" / "rest.md").read_text()
 CELLS = ["create table t as select generate_series(1, 5) as a", "select sum(a) from t"]
@@ -58,6 +62,40 @@ def test_curl_as_documented(address: tuple[str, str]) -> None:
         run = cellar.run(CELLS, notebook="python")
     assert [report.state for report, _ in run.reports()] == [c["state"] for c in got["cells"]]
     assert run.cells[-1].results[0].rows == (("15",),)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_the_kernel_gives_the_same(
+    address: tuple[str, str], gateway_cli: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same notebook in a kernel, as front ends run it: the same states, the same result."""
+    url, token = address
+    with scripting.Connection(url, token) as cellar:
+        run = cellar.run(CELLS, notebook="elsewhere")
+    prefix = gateway_cli.home / "prefix"
+    gateway_cli("kernelspec", "install", "--prefix", str(prefix))
+    monkeypatch.setenv("JUPYTER_PATH", str(prefix / "share" / "jupyter"))
+    for name in ("PGCELLAR_HOME", "PGCELLAR_RUNTIME"):
+        monkeypatch.setenv(name, gateway_cli.environment[name])
+    monkeypatch.chdir(gateway_cli.home)
+    notebook = nbformat.from_dict(notebook_json(CELLS))
+    since = datetime.datetime.now(datetime.UTC)
+    nbclient.NotebookClient(notebook, kernel_name="pgcellar").execute()
+    result = run.cells[-1].results[0]
+    (shown,) = notebook.cells[-1].outputs
+    assert shown["data"]["text/plain"] == " sum \n-----\n  15\n(1 row)"
+    assert shown["data"][rendering.MIME]["rows"] == [list(row) for row in result.rows]
+
+    def states() -> list[str]:
+        asked = ("audit", "show", "--action", "run.end", "--from", since.isoformat())
+        found = gateway_cli.json(*asked)["records"]
+        return [state for each in reversed(found) for state in each["details"]["states"].values()]
+
+    deadline = time.monotonic() + 30
+    while len(found := states()) < len(CELLS):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    assert found == [report.state for report, _ in run.reports()]
 
 
 def test_the_command_line_on_a_server(address: tuple[str, str], gateway_cli: CommandLine) -> None:
