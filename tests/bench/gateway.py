@@ -70,20 +70,40 @@ def authentication(table: measure.Table, home: pathlib.Path, rounds: int) -> Non
                 timeout=60,
             )
         )
-        for name, service, token, personal in (
-            ("GET /me", _get(owner, "/me"), _get(boss, "/me"), _get(program, "/me")),
+        # The same door, where only the token says who asks.
+        inside = stack.enter_context(
+            httpx.Client(
+                transport=httpx.HTTPTransport(uds=str(where(cli).socket)),
+                base_url="http://pgcellar/api/v1",
+                headers={"Authorization": boss.headers["Authorization"]},
+                timeout=60,
+            )
+        )
+        for name, service, direct, token, personal in (
+            (
+                "GET /me",
+                _get(owner, "/me"),
+                _get(inside, "/me"),
+                _get(boss, "/me"),
+                _get(program, "/me"),
+            ),
             (
                 "a run, accepted to done",
                 _run(owner, "/accepted"),
+                _run(inside, "/accepted"),
                 _run(boss, "/runs"),
                 _run(program, "/runs"),
             ),
         ):
             alone = table.add(PEOPLE, f"{name}: the service's owner", _times(service, rounds))
-            for how, ask in (("access", token), ("personal", personal)):
+            for how, ask in (
+                ("the service, access token", direct),
+                ("gateway, access token", token),
+                ("gateway, personal token", personal),
+            ):
                 table.add(
                     PEOPLE,
-                    f"{name}: gateway, {how} token",
+                    f"{name}: {how}",
                     _times(ask, rounds),
                     against=alone,
                     overhead=True,
