@@ -36,9 +36,8 @@ from pgcellar_server import (
     watching,
 )
 
-#: Seconds for the whole of a request's headers, and for its body.
-_HEADER_SECONDS = 30.0
-_BODY_SECONDS = 300.0
+#: Seconds more for a body until the connection is closed without an answer.
+_MORE_SECONDS = 10.0
 _MAX_HEADERS = 32 * 1024
 #: Larger bodies that one address may send at once with tokens that are not known to be good.
 _STRANGERS_BODIES = 8
@@ -84,6 +83,12 @@ class Gateway(traitlets.config.Application):
     strangers_open = traitlets.Int(
         500, min=0, help="The same, of one address without a token that is known to be good."
     ).tag(config=True)
+    header_seconds = traitlets.Float(
+        30.0, help="Seconds for all of a request's headers, and between two requests."
+    ).tag(config=True)
+    body_seconds = traitlets.Float(300.0, help="Seconds for all of a request's body.").tag(
+        config=True
+    )
     service_url = traitlets.Unicode(
         "",
         help="The service's port, `https://HOST:PORT`, where the gateway runs on another machine or"
@@ -148,8 +153,8 @@ class Gateway(traitlets.config.Application):
             # Until a handler has seen the headers.
             max_body_size=central_handlers.SMALL_BODY,
             max_header_size=_MAX_HEADERS,
-            idle_connection_timeout=_HEADER_SECONDS,
-            body_timeout=_BODY_SECONDS,
+            idle_connection_timeout=self.header_seconds,
+            body_timeout=self.body_seconds + _MORE_SECONDS,
         )
         sockets = tornado.netutil.bind_sockets(self.port, self.ip)
         server.add_sockets(sockets)
@@ -205,6 +210,7 @@ class Gateway(traitlets.config.Application):
             log_function=watching.Watching(counts).answered,
             pgcellar_origins=origins,
             pgcellar_proxies=proxies,
+            pgcellar_body_seconds=self.body_seconds,
         )
 
     def _services(self) -> client.Client | distant.Distant:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import functools
 import hashlib
@@ -53,6 +54,7 @@ class Handler(operating.Problems):
     #: Bytes that the body may have, and those that came.
     most = SMALL_BODY
     _came = 0
+    _waiting: asyncio.TimerHandle | None = None
 
     def prepare(self) -> None:
         """Raises HTTPError 413."""
@@ -61,6 +63,10 @@ class Handler(operating.Problems):
         length = self.request.headers.get("Content-Length", "")
         if length.isdecimal() and (len(length) > _DIGITS or int(length) > self.most):
             raise self._too_large()
+        if length not in ("", "0") or "Transfer-Encoding" in self.request.headers:
+            seconds: float = self.settings["pgcellar_body_seconds"]
+            loop = asyncio.get_running_loop()
+            self._waiting = loop.call_later(seconds, self._too_slow, seconds)
 
     def data_received(self, chunk: bytes) -> None:
         """A part of the body. One that did not say its length may be cut off."""
@@ -73,6 +79,26 @@ class Handler(operating.Problems):
 
     def take(self, chunk: bytes) -> None:
         """A part of a body that is not too long; most handlers want none."""
+
+    def arrived(self) -> None:
+        """All of the body came, or no more of it is waited for."""
+        if self._waiting is not None:
+            self._waiting.cancel()
+
+    def on_finish(self) -> None:
+        """The answer is given."""
+        self.arrived()
+
+    def on_connection_close(self) -> None:
+        """Nobody sends or reads any more."""
+        self.arrived()
+        super().on_connection_close()
+
+    def _too_slow(self, seconds: float) -> None:
+        if not self._finished:
+            told = f"The request's body did not come within {seconds:g} s."
+            refused = tornado.web.HTTPError(408, told)
+            self.send_error(408, exc_info=(type(refused), refused, None))
 
     def _too_large(self) -> tornado.web.HTTPError:
         without = " without a token that is known" if self.most == SMALL_BODY else ""
@@ -209,11 +235,12 @@ class Operation(operating.Operating, Handler):
         self._body_parts.append(chunk)
 
     def on_finish(self) -> None:
-        """The answer is given."""
+        """See `Handler`."""
         self._sending.close()
+        super().on_finish()
 
     def on_connection_close(self) -> None:
-        """Nobody sends or reads any more."""
+        """See `Handler`."""
         self._sending.close()
         super().on_connection_close()
 
@@ -238,6 +265,7 @@ class Operation(operating.Operating, Handler):
         return self.strangers_open.held(f"from {addresses.bucket(self.address)}")
 
     async def _operate(self, **parameters: str) -> None:
+        self.arrived()
         if self._refusal is not None:
             raise self._refusal
         self.request.body = b"".join(self._body_parts)

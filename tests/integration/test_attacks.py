@@ -25,7 +25,8 @@ from typing import Any
 import httpx
 import pytest
 from tests import cellar
-from tests.fixtures_central import ADMINISTRATOR, PASSWORD, Central
+from tests.fixtures_central import ADMINISTRATOR, PASSWORD, Central, central_gateway
+from tests.fixtures_service import CommandLine
 
 from pgcellar.postgres import processes
 
@@ -580,6 +581,67 @@ async def test_streams_of_one_are_no_harm_to_others(central: Central, ann: httpx
             assert time.monotonic() < deadline
             await asyncio.sleep(0.1)
         assert mallory.post(f"/runs/{run}/cancel").status_code == 200
+
+
+def trickle(port: int, head: str, drop: bytes) -> tuple[bytes, float]:
+    """Send a head, then a byte now and then; what is answered, and after how many seconds."""
+    begin = time.monotonic()
+    found = b""
+    with (
+        socket.create_connection(("127.0.0.1", port), timeout=0.2) as sending,
+        contextlib.suppress(ConnectionError),
+    ):
+        sending.sendall(head.encode())
+        while time.monotonic() - begin < 30:
+            sending.sendall(drop)
+            with contextlib.suppress(TimeoutError):
+                while data := sending.recv(65536):
+                    found += data
+                break
+    return found, time.monotonic() - begin
+
+
+def test_who_is_slow_holds_nothing_for_long(fresh_cli: CommandLine) -> None:
+    """Headers and bodies that come byte by byte; a neighbour is answered meanwhile."""
+    limits = ("--Gateway.header_seconds=1.0", "--Gateway.body_seconds=2.0")
+    with central_gateway(fresh_cli, *limits) as central, central.anonymous() as ann:
+        root = ann.base_url.path.rstrip("/")
+        port = ann.base_url.port or 0
+        shown = f"Authorization: {ann.headers['Authorization']}\r\n"
+        assert ann.get("/me").status_code == 200
+        heads = {
+            "headers": f"GET {root}/me HTTP/1.1\r\nX-Slow: ",
+            "stranger": f"POST {root}/identity/register HTTP/1.1\r\nHost: x\r\n"
+            "Content-Length: 60000\r\n\r\n",
+            "guesser": f"POST {root}/runs HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer x\r\n"
+            "Content-Length: 9000000\r\n\r\n",
+            "known": f"POST {root}/runs HTTP/1.1\r\nHost: x\r\n{shown}"
+            "Content-Length: 9000000\r\n\r\n",
+            "chunks": f"POST {root}/runs HTTP/1.1\r\nHost: x\r\n{shown}"
+            "Transfer-Encoding: chunked\r\n\r\n",
+            "nothing": f"POST {root}/nothing HTTP/1.1\r\nHost: x\r\nContent-Length: 60000\r\n\r\n",
+        }
+        with futures.ThreadPoolExecutor(len(heads)) as threads:
+            ways = {
+                name: threads.submit(
+                    trickle, port, head, b"1\r\nx\r\n" if name == "chunks" else b"x"
+                )
+                for name, head in heads.items()
+            }
+            while not all(way.done() for way in ways.values()):
+                assert ann.get("/me").status_code == 200
+                time.sleep(0.1)
+        answer, seconds = ways.pop("headers").result()
+        assert (answer, seconds < 10) == (b"", True)
+        for way in ways.values():
+            answer, seconds = way.result()
+            assert problem(answer, 408)["detail"].endswith("within 2 s.")
+            assert 1.9 < seconds < 15
+        # What was long on its way is answered as long as it takes.
+        slow = {"id": "s", "source": "select pg_sleep(3)"}
+        run = ann.post("/runs", json={**RUN, "cells": [slow], "head": 0}).json()["id"]
+        assert '"done"' in ann.get(f"/runs/{run}/events").text
+        assert central.log.read_text().count("Traceback") == 0
 
 
 def test_lines_can_not_be_forged_in_logs(central: Central, boss: httpx.Client) -> None:
