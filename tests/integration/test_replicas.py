@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import os
+import signal
 import time
 from collections.abc import Iterator
 
@@ -110,3 +112,28 @@ def test_requests_are_counted_over_gateways(fresh_cli: CommandLine, who: str) ->
             assert ann.get("/me").status_code == 200
         for client in asking:
             client.close()
+
+
+def test_the_control_database_is_killed_while_a_run_goes_on(fresh_cli: CommandLine) -> None:
+    """The run is neither lost nor doubled; what can't be answered meanwhile says so."""
+    with two(fresh_cli) as gateways, gateways[0].anonymous() as ann:
+        mine = both(gateways, ann)
+        slow = {**RUN, "cells": [{"id": "a", "source": "select pg_sleep(2), 7"}]}
+        run = mine[0].post("/runs", json=slow).json()["id"]
+        pidfile = fresh_cli.home / "home" / "control" / "data" / "postmaster.pid"
+        os.kill(int(pidfile.read_text().split()[0]), signal.SIGKILL)
+        deadline = time.monotonic() + 90
+        seen = []
+        for who in itertools.cycle(mine):
+            answer = who.get(f"/runs/{run}/result")
+            seen.append(answer.status_code)
+            if answer.status_code == 200:
+                break
+            assert answer.headers["Content-Type"].startswith("application/problem+json")
+            assert time.monotonic() < deadline, answer.text
+            time.sleep(0.1)
+        assert set(seen) <= {200, 409, 503}
+        assert answer.json()["cells"][0]["results"][0]["rows"] == [["", "7"]]
+        for who in mine:
+            assert [each["id"] for each in who.get("/runs").json()["runs"]] == [run]
+            who.close()
