@@ -18,7 +18,7 @@ import traitlets
 import traitlets.config
 
 from pgcellar.api import auditing, client, errors, paths, records
-from pgcellar.audit import anchor, runs, service, spool, statements, store, thinning
+from pgcellar.audit import anchor, reading, runs, service, spool, statements, store, thinning
 from pgcellar.audit import handlers as audit_handlers
 from pgcellar.control import database
 from pgcellar.runner import requests
@@ -175,7 +175,8 @@ class Observing:
         """
         self.metrics.add(now)
         self._gauges = now
-        records = {"records": self._records, "noted": self._anchor, "log": self.log}
+        reader = reading.Reading(self._records)
+        records = {"records": reader, "noted": self._anchor, "log": self.log}
         at = client.PREFIX
         ours: list[Any] = [
             (METRICS, handlers.Metrics, {"counted": self.metrics, "now": now}),

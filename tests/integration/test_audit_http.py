@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import datetime
 import io
@@ -17,11 +18,16 @@ import tornado.testing
 import tornado.web
 from tests.fixtures_identity import Acts
 
-from pgcellar.api import auditing, identities, paths
-from pgcellar.audit import chain, handlers, store
+from pgcellar.api import auditing, errors, identities, paths
+from pgcellar.audit import chain, handlers, reading, store
 from pgcellar.control import database
 
 Get = Callable[..., Awaitable[tornado.httpclient.HTTPResponse]]
+
+
+#: Records that one page does not hold.
+LONG = 12
+WHERE = paths.Paths(home=pathlib.Path("/nowhere"), runtime=pathlib.Path("/nowhere"))
 
 
 def identified(cls: type[Any]) -> type[Any]:
@@ -55,7 +61,7 @@ async def get(control_dsn: str, tmp_path: pathlib.Path, acts: Acts) -> AsyncIter
                 details={"a": 'b,\n"c"'},
             )
             await records.append([chain.entry(act, datetime.datetime.now(datetime.UTC))])
-        made = {"records": records, "noted": tmp_path / "anchor.json", "log": acts}
+        made = {"records": reading.Reading(records), "noted": tmp_path / "anchor.json", "log": acts}
         application = tornado.web.Application(
             [
                 ("/audit", identified(handlers.Records), made),
@@ -134,7 +140,7 @@ async def test_pages(get: Get) -> None:
 
 
 async def test_exports(get: Get, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(handlers, "_MOST", 2)
+    monkeypatch.setattr(reading, "_BYTES", 1)
     lines = (await get("root", "/audit/export")).body.splitlines()
     assert [json.loads(line)["target"] for line in lines] == [f"=n{n}" for n in range(6)]
     answer = await get("bob", "/audit/export?format=csv")
@@ -144,6 +150,51 @@ async def test_exports(get: Get, monkeypatch: pytest.MonkeyPatch) -> None:
     assert (row["subject"], row["name"], row["target"]) == ("bob", "'=1+1", "'=n5")
     assert json.loads(row["details"]) == {"a": 'b,\n"c"'}
     assert (await get("bob", "/audit/export?format=xml")).code == 400
+
+
+async def test_long_records_make_short_pages(get: Get, control_dsn: str) -> None:
+    """Whose they are decides how long they are: nobody has the service hold many of them."""
+    async with database.ControlDatabase(WHERE, dsn=control_dsn, migrate=False) as db:
+        for number in range(LONG):
+            act = auditing.Act(
+                subject="cat",
+                name="",
+                kind="anonymous",
+                action="run.start",
+                target=f"c{number}",
+                outcome="done",
+                details={"text": "x" * 400_000},
+            )
+            entry = chain.entry(act, datetime.datetime.now(datetime.UTC))
+            await store.AuditStore(db).append([entry])
+    seen: list[str] = []
+    query = "/audit?limit=1000"
+    while True:
+        answer = await get("cat", query)
+        assert len(answer.body) < 4 << 20
+        body = json.loads(answer.body)
+        seen += [record["target"] for record in body["records"]]
+        if body["next"] is None:
+            break
+        query = f"/audit?limit=1000&after={body['next']}"
+    assert seen == [f"c{number}" for number in reversed(range(LONG))]
+    lines = (await get("cat", "/audit/export")).body.splitlines()
+    assert [json.loads(line)["target"] for line in lines] == list(reversed(seen))
+    assert json.loads((await get("root", "/audit/verify")).body)["records"] == LONG + 6
+
+
+async def test_only_so_many_answers_are_made_for_one_at_once(control_dsn: str) -> None:
+    reader = reading.Reading(store.AuditStore(database.ControlDatabase(WHERE, dsn=control_dsn)))
+    with contextlib.ExitStack() as stack:
+        for _ in range(4):
+            stack.enter_context(reader.place("ann"))
+        with pytest.raises(errors.LimitExceeded) as refused, reader.place("ann"):
+            pass
+        assert refused.value.retry_after
+        with reader.place("bob"):
+            pass
+    with reader.place("ann"):
+        pass
 
 
 async def test_who_exports_others_records_is_written_down(get: Get, acts: Acts) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pgcellar.audit import chain
@@ -30,9 +30,9 @@ def to_json(record: chain.Record) -> dict[str, Any]:
     }
 
 
-def ndjson(records: Iterable[chain.Record]) -> bytes:
-    """Records, one JSON object a line."""
-    return b"".join(json.dumps(to_json(record)).encode() + b"\n" for record in records)
+def ndjson(records: Iterable[Mapping[str, Any]]) -> bytes:
+    """Records as `to_json` gives them, one JSON object a line."""
+    return b"".join(json.dumps(record).encode() + b"\n" for record in records)
 
 
 def header() -> bytes:
@@ -40,8 +40,8 @@ def header() -> bytes:
     return (",".join(_FIELDS) + "\r\n").encode()
 
 
-def as_csv(records: Iterable[chain.Record]) -> bytes:
-    """Records as lines of CSV.
+def as_csv(records: Iterable[Mapping[str, Any]]) -> bytes:
+    """Records as `to_json` gives them, as lines of CSV.
 
     A text that a spreadsheet would take for a formula has an apostrophe before it: subjects and
     targets are of other people's choosing.
@@ -49,9 +49,11 @@ def as_csv(records: Iterable[chain.Record]) -> bytes:
     out = io.StringIO()
     writer = csv.writer(out)
     for record in records:
-        body = to_json(record)
-        body["details"] = json.dumps(body["details"])
-        body["resources"] = json.dumps(body["resources"])
+        body = {
+            **record,
+            "details": json.dumps(record["details"]),
+            "resources": json.dumps(record["resources"]),
+        }
         writer.writerow([_harmless(body[field]) for field in _FIELDS])
     return out.getvalue().encode()
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import datetime
 import json
 import pathlib
 
 from pgcellar.api import auditing, errors
-from pgcellar.audit import anchor, exporting, store, verifying
+from pgcellar.audit import anchor, exporting, reading, store, verifying
 from pgcellar.web import authentication, base
 
-_MOST = 1_000
 _DEFAULT = 100
 _TEXTS = ("subject", "action", "target", "outcome")
 
@@ -22,10 +22,10 @@ class _AuditHandler(base.BaseHandler):
     scope = "audit"
 
     def initialize(
-        self, records: store.AuditStore, noted: pathlib.Path, log: auditing.AuditLog
+        self, records: reading.Reading, noted: pathlib.Path, log: auditing.AuditLog
     ) -> None:
         """See the routes in `pgcellar.observing`. `noted` is the anchor's file."""
-        self.records = records
+        self.reading = records
         self.noted = noted
         self.log = log
 
@@ -65,12 +65,13 @@ class Records(_AuditHandler):
         if not (text.isascii() and text.isdecimal() and 1 <= len(text) <= 4):
             raise errors.BadRequest("`limit` is a whole number.")
         limit = int(text)
-        if not 1 <= limit <= _MOST:
-            raise errors.BadRequest(f"`limit` is from 1 to {_MOST}.")
-        found = await self.records.find(self.filters(), limit=limit, after=self._after())
-        listed = [exporting.to_json(record) for record in found]
-        last = f"{listed[-1]['day']}.{listed[-1]['seq']}" if len(listed) == limit else None
-        self.answer({"records": listed, "next": last})
+        if not 1 <= limit <= reading.MOST:
+            raise errors.BadRequest(f"`limit` is from 1 to {reading.MOST}.")
+        filters, after = self.filters(), self._after()
+        with self.reading.place(self.identity.subject):
+            page = await self.reading.page(filters, limit=limit, after=after)
+            last = None if page.next is None else f"{page.next[0].isoformat()}.{page.next[1]}"
+            self.answer({"records": page.records, "next": last})
 
     def _after(self) -> tuple[datetime.date, int] | None:
         text = self.get_query_argument("after", None)
@@ -97,19 +98,21 @@ class Export(_AuditHandler):
         if filters.subject != self.identity.subject:
             await self._write_down(filters)
         kind = "text/csv; charset=utf-8" if form == "csv" else "application/x-ndjson"
-        self.set_header("Content-Type", kind)
-        self.set_header("Content-Disposition", f'attachment; filename="audit.{form}"')
-        if form == "csv":
-            self.write(exporting.header())
-        write = exporting.as_csv if form == "csv" else exporting.ndjson
-        after: tuple[datetime.date, int] | None = None
-        while True:
-            page = await self.records.find(filters, limit=_MOST, after=after, newest_first=False)
-            self.write(write(page))
-            if len(page) < _MOST:
-                break
-            await self.flush()
-            after = (page[-1].day, page[-1].seq)
+        with self.reading.place(self.identity.subject):
+            self.set_header("Content-Type", kind)
+            self.set_header("Content-Disposition", f'attachment; filename="audit.{form}"')
+            if form == "csv":
+                self.write(exporting.header())
+            write = exporting.as_csv if form == "csv" else exporting.ndjson
+            after: tuple[datetime.date, int] | None = None
+            while True:
+                page = await self.reading.page(filters, after=after, newest_first=False)
+                self.write(await asyncio.to_thread(write, page.records))
+                # A slow reader is waited for, before more is read.
+                await self.flush()
+                if page.next is None:
+                    break
+                after = page.next
 
     async def _write_down(self, filters: store.Filters) -> None:
         """Who takes others' records away is in them."""
@@ -138,7 +141,7 @@ class Verify(_AuditHandler):
         if not self.identity.administers:
             raise errors.Forbidden("Only an administrator may verify the audit log.")
         verdict = await verifying.verify(
-            self.records,
+            self.reading.records,
             since=self._day("from"),
             until=self._day("to"),
             anchor=anchor.read(self.noted),

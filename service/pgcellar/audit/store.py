@@ -100,20 +100,37 @@ class AuditStore:
         newest_first: bool = True,
     ) -> list[chain.Record]:
         """The records that fit, beginning behind the place `after`."""
-        conditions, params = _conditions(filters)
-        if after is not None:
-            sign = sql.SQL("<" if newest_first else ">")
-            conditions.append(sql.SQL("(day, seq) {} (%(day)s, %(seq)s)").format(sign))
-            params.update(day=after[0], seq=after[1])
-        where = sql.SQL("where {}").format(sql.SQL(" and ").join(conditions))
-        query = sql.SQL("select {} from audit.records {} order by {} limit %(limit)s").format(
-            sql.SQL(_COLUMNS),
-            where if conditions else sql.SQL(""),
-            sql.SQL("day desc, seq desc" if newest_first else "day, seq"),
-        )
+        query, params = _query(filters, limit, after, newest_first)
         async with self._as("pgcellar_audit_writer") as conn:
-            rows = await (await conn.execute(query, {**params, "limit": limit})).fetchall()
+            rows = await (await conn.execute(query, params)).fetchall()
         return [_record(row) for row in rows]
+
+    async def page(
+        self,
+        filters: Filters,
+        *,
+        limit: int,
+        max_bytes: int,
+        after: tuple[datetime.date, int] | None = None,
+        newest_first: bool = True,
+    ) -> tuple[list[chain.Record], bool]:
+        """The same, up to the one whose details make it `max_bytes`; and whether more may fit."""
+        query, params = _query(filters, limit, after, newest_first)
+        paged = sql.SQL(
+            """
+            select {columns}, fit from (
+                select found.*, count(*) over () as fit,
+                    sum(octet_length(details::text)) over (order by {order})
+                        - octet_length(details::text) as before
+                from ({query}) as found
+            ) as sized where before < %(max_bytes)s order by {order}
+            """
+        ).format(columns=sql.SQL(_COLUMNS), order=_order(newest_first), query=query)
+        async with self._as("pgcellar_audit_writer") as conn:
+            cursor = await conn.execute(paged, {**params, "max_bytes": max_bytes})
+            rows = await cursor.fetchall()
+        fit = rows[0]["fit"] if rows else 0
+        return [_record(row) for row in rows], fit == limit or len(rows) < fit
 
     async def links(self, day: datetime.date) -> list[tuple[int, bytes, bytes]]:
         """Number, hash before, and hash of every record of a day, in order."""
@@ -256,6 +273,26 @@ def _record(row: dict[str, Any]) -> chain.Record:
     return chain.Record(
         day=row["day"], seq=row["seq"], entry=entry, previous=row["previous"], hash=row["hash"]
     )
+
+
+def _query(
+    filters: Filters, limit: int, after: tuple[datetime.date, int] | None, newest_first: bool
+) -> tuple[sql.Composed, dict[str, Any]]:
+    """The records that fit behind a place, and the parameters."""
+    conditions, params = _conditions(filters)
+    if after is not None:
+        sign = sql.SQL("<" if newest_first else ">")
+        conditions.append(sql.SQL("(day, seq) {} (%(day)s, %(seq)s)").format(sign))
+        params.update(day=after[0], seq=after[1])
+    where = sql.SQL("where {}").format(sql.SQL(" and ").join(conditions))
+    query = sql.SQL("select {} from audit.records {} order by {} limit %(limit)s").format(
+        sql.SQL(_COLUMNS), where if conditions else sql.SQL(""), _order(newest_first)
+    )
+    return query, {**params, "limit": limit}
+
+
+def _order(newest_first: bool) -> sql.SQL:
+    return sql.SQL("day desc, seq desc" if newest_first else "day, seq")
 
 
 def _conditions(filters: Filters) -> tuple[list[sql.Composable], dict[str, Any]]:

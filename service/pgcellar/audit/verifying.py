@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import collections
 import dataclasses
 import datetime
@@ -11,8 +12,9 @@ from typing import Literal
 from pgcellar.audit import chain, store
 
 Problem = Literal["changed", "removed", "inserted", "reordered"]
-#: Records looked at in one step.
+#: Records looked at in one step, and bytes of their details.
 _PAGE = 2_000
+_BYTES = 8 << 20
 #: Whoever inserts a record may give it any number.
 _BEFORE_ALL = -(1 << 62)
 
@@ -118,15 +120,18 @@ async def _day(
     findings, count, last, whole, expected = [], 0, opening, True, 1
     after = (day, _BEFORE_ALL)
     while True:
-        page = await records.find(store.Filters(), limit=_PAGE, after=after, newest_first=False)
-        page = [record for record in page if record.day == day]
+        found, more = await records.page(
+            store.Filters(), limit=_PAGE, max_bytes=_BYTES, after=after, newest_first=False
+        )
+        page = [record for record in found if record.day == day]
+        # In a thread: others are answered meanwhile.
+        for seq in await asyncio.to_thread(_changed, page):
+            message = "the record is not what its hash was made of"
+            findings.append(_finding(day, seq, "changed", message))
         for record in page:
-            if chain.link(record.previous, record.entry) != record.hash:
-                message = "the record is not what its hash was made of"
-                findings.append(_finding(day, record.seq, "changed", message))
             whole = whole and record.previous == last and record.seq == expected
             last, expected, count = record.hash, record.seq + 1, count + 1
-        if len(page) < _PAGE:
+        if len(page) < len(found) or not more:
             break
         after = (day, page[-1].seq)
     if closing is not None:
@@ -134,6 +139,10 @@ async def _day(
     if not whole:
         findings += links(day, await records.links(day), opening, closing)
     return findings, count, last
+
+
+def _changed(page: Sequence[chain.Record]) -> list[int]:
+    return [each.seq for each in page if chain.link(each.previous, each.entry) != each.hash]
 
 
 def links(
