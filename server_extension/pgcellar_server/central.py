@@ -89,6 +89,12 @@ class Gateway(traitlets.config.Application):
     body_seconds = traitlets.Float(300.0, help="Seconds for all of a request's body.").tag(
         config=True
     )
+    body_bytes = traitlets.Int(
+        512 << 20,
+        min=4 * operating.MAX_BODY,
+        help="Bytes of large bodies that the gateway holds at once, a quarter of one person; what"
+        " is more is refused.",
+    ).tag(config=True)
     service_url = traitlets.Unicode(
         "",
         help="The service's port, `https://HOST:PORT`, where the gateway runs on another machine or"
@@ -190,6 +196,7 @@ class Gateway(traitlets.config.Application):
             "known_open": known_open,
             "strangers_open": strangers_open,
             "strangers_bodies": limits.Ceiling(_STRANGERS_BODIES),
+            "room": limits.Room(self.body_bytes),
         }
 
         return tornado.web.Application(

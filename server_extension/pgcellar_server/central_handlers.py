@@ -171,12 +171,14 @@ class Operation(operating.Operating, Handler):
         known_open: limits.Ceiling,
         strangers_open: limits.Ceiling,
         strangers_bodies: limits.Ceiling,
+        room: limits.Room,
         operations: Mapping[str, routes.Route],
     ) -> None:
         """See `central.Gateway.application`."""
         self._body_parts: list[bytes] = []
         self._sending = contextlib.ExitStack()
         self.strangers_bodies = strangers_bodies
+        self.room = room
         self.services = services
         self.known_open = known_open
         self.strangers_open = strangers_open
@@ -215,20 +217,28 @@ class Operation(operating.Operating, Handler):
         if subject is None:
             # Perhaps one of many guesses.
             self._admit_stranger()
-            if self._is_large():
-                where = addresses.bucket(self.address)
-                self._sending.enter_context(self.strangers_bodies.held(f"from {where}"))
-        self.most = operating.MAX_BODY
-        if subject is not None:
+            caller = f"from {addresses.bucket(self.address)}"
+        else:
             # However many tokens they have.
-            self.known.admit(f"of {subject}")
+            caller = f"of {subject}"
+            self.known.admit(caller)
+        self.most = operating.MAX_BODY
+        if self._is_large():
+            if subject is None:
+                self._sending.enter_context(self.strangers_bodies.held(caller))
+            self._sending.enter_context(self.room.held(caller, self._length()))
 
     def _is_large(self) -> bool:
         """Whether the body is too long for a stranger, or may be."""
+        return self._length() > SMALL_BODY
+
+    def _length(self) -> int:
+        """How long the body is, or may be."""
         length = self.request.headers.get("Content-Length", "0")
-        return "Transfer-Encoding" in self.request.headers or not (
-            length.isdecimal() and int(length) <= SMALL_BODY
-        )
+        said = length.isdecimal() and len(length) <= _DIGITS
+        if said and "Transfer-Encoding" not in self.request.headers:
+            return min(int(length), operating.MAX_BODY)
+        return operating.MAX_BODY
 
     def take(self, chunk: bytes) -> None:
         """See `Handler`."""

@@ -50,6 +50,32 @@ class Ceiling:
                 del self._open[caller]
 
 
+class Room:
+    """So many bytes that may be held at once, of everybody; of one caller a quarter of them."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._held: collections.Counter[str] = collections.Counter()
+
+    @contextlib.contextmanager
+    def held(self, caller: str, amount: int) -> Iterator[None]:
+        """While this is held an amount is. Raises LimitExceeded."""
+        mine = self._held[caller] + amount > self._most // 4
+        if mine or self._held.total() + amount > self._most:
+            raise errors.LimitExceeded(
+                f"As much is being sent {'by you ' if mine else ''}as can be held.",
+                hint="Come again in a moment.",
+                retry_after=_OPEN_SECONDS,
+            )
+        self._held[caller] += amount
+        try:
+            yield
+        finally:
+            self._held[caller] -= amount
+            if not self._held[caller]:
+                del self._held[caller]
+
+
 class Known:
     """Whose the tokens are that the services took a while ago, by digest.
 

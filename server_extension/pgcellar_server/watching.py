@@ -14,6 +14,9 @@ logger = logging.getLogger(__name__)
 #: What somebody asks for again and again who only wants to know whether the gateway lives.
 _HEALTH = central_handlers.Health.route
 
+#: Characters of a path, or of what stands for a method: both are anybody's.
+_SHOWN = 200
+
 
 class Watching:
     """See the module."""
@@ -35,13 +38,13 @@ class Watching:
         logger.log(
             logging.DEBUG if route == _HEALTH else logging.INFO,
             "%s %s %s %.1f ms",
-            request.method,
-            request.path,
+            (request.method or "")[:_SHOWN],
+            request.path[:_SHOWN],
             status,
             seconds * 1000,
             extra={
                 loglines.ABOUT: {
-                    "method": request.method or "",
+                    "method": (request.method or "")[:_SHOWN],
                     "route": route,
                     "status": status,
                     "ms": round(seconds * 1000, 1),

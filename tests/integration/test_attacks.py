@@ -583,6 +583,52 @@ async def test_streams_of_one_are_no_harm_to_others(central: Central, ann: httpx
         assert mallory.post(f"/runs/{run}/cancel").status_code == 200
 
 
+def test_nobody_fills_the_gateways_memory_with_bodies(fresh_cli: CommandLine) -> None:
+    """Not somebody known, and not many: what is small passes, and room comes again."""
+    with (
+        central_gateway(fresh_cli, f"--Gateway.body_bytes={128 << 20}") as central,
+        contextlib.ExitStack() as stack,
+    ):
+        people = [stack.enter_context(central.anonymous()) for _ in range(5)]
+        assert {who.get("/me").status_code for who in people} == {200}
+        ann = people.pop()
+
+        def begin(sends: contextlib.ExitStack, who: httpx.Client, length: int) -> None:
+            """Begin to send a body, and see that it is waited for."""
+            sending = sends.enter_context(
+                socket.create_connection(("127.0.0.1", who.base_url.port or 0), timeout=20)
+            )
+            path = f"{who.base_url.path.rstrip('/')}/runs"
+            shown = who.headers["Authorization"]
+            head = f"POST {path} HTTP/1.1\r\nHost: x\r\nAuthorization: {shown}\r\n"
+            sending.sendall(
+                f"{head}Expect: 100-continue\r\nContent-Length: {length}\r\n\r\n".encode()
+            )
+            assert sending.recv(100).startswith(b"HTTP/1.1 100 ")
+
+        def answered(who: httpx.Client) -> bytes:
+            return before_the_body(who, "POST", "/runs", "1000000", who.headers["Authorization"])
+
+        with contextlib.ExitStack() as sends:
+            begin(sends, people[0], 32 << 20)
+            assert "by you" in problem(answered(people[0]), 429)["detail"]
+            begin(sends, ann, 1_000_000)
+        with contextlib.ExitStack() as sends:
+            for who in people:
+                deadline = time.monotonic() + 60
+                while True:
+                    # Until it is seen that those before have left.
+                    with contextlib.suppress(AssertionError):
+                        begin(sends, who, 32 << 20)
+                        break
+                    assert time.monotonic() < deadline
+            assert "by you" not in problem(answered(ann), 429)["detail"]
+            assert ann.post("/runs", json=RUN).status_code == 202
+        deadline = time.monotonic() + 60
+        while ann.post("/runs", content=b" " * 1_000_000).status_code != 400:
+            assert time.monotonic() < deadline
+
+
 def trickle(port: int, head: str, drop: bytes) -> tuple[bytes, float]:
     """Send a head, then a byte now and then; what is answered, and after how many seconds."""
     begin = time.monotonic()

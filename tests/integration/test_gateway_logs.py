@@ -69,6 +69,7 @@ def test_a_request_is_one_line(fresh_cli: CommandLine, form: str) -> None:
             assert sent(central, line).startswith((b"HTTP/1.1 4", b""))
         assert sent(central, f"GET /runs/{'0' * 32} HTTP/1.1".encode())
     written = central.log.read_text()
+    assert max(map(len, written.splitlines())) < 1_500
     assert written.replace("\n", "").isprintable()
     for line in written.splitlines():
         if form == "json":

@@ -22,6 +22,21 @@ def test_so_many_at_once() -> None:
         assert anyone.total == 2
 
 
+def test_so_much_at_once_of_everybody_and_of_one() -> None:
+    room = limits.Room(16)
+    with room.held("a", 3):
+        with pytest.raises(errors.LimitExceeded, match="by you") as refused, room.held("a", 2):
+            pass
+        assert refused.value.retry_after
+        with room.held("b", 4), room.held("c", 4), room.held("d", 4):
+            with pytest.raises(errors.LimitExceeded, match="as can be held"), room.held("e", 2):
+                pass
+            with room.held("a", 1):
+                pass
+    with room.held("a", 4):
+        pass
+
+
 def test_a_token_is_known_while_it_is_taken() -> None:
     now = [0.0]
     known = limits.Known(clock=lambda: now[0])
