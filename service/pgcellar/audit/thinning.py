@@ -7,6 +7,7 @@ one subject the next ones are gathered, and written a while later as one act tha
 from __future__ import annotations
 
 import asyncio
+import collections
 import contextlib
 import dataclasses
 import logging
@@ -23,6 +24,11 @@ _BURST = 20
 _LATER = 60.0
 #: Subjects of whom denials are gathered; then all is written that is there.
 _SUBJECTS = 1_000
+#: Targets of one subject's that are told apart, so that none is hidden among many, and characters
+#: of each; the rest are counted together.
+_TARGETS = 50
+_CHARACTERS = 200
+_OTHERS = "others"
 
 
 class Thinned:
@@ -32,8 +38,8 @@ class Thinned:
         self._log = log
         self._later = later
         self._rate = rates.RateLimiter(_PER_MINUTE, _BURST)
-        #: Of each subject and action the newest act, and how many there were.
-        self._more: dict[tuple[str, str], tuple[auditing.Act, int]] = {}
+        #: Of each subject and action the newest act, and how many there were of each target.
+        self._more: dict[tuple[str, str], tuple[auditing.Act, collections.Counter[str]]] = {}
         self._telling: asyncio.Task[None] | None = None
         self._full = asyncio.Event()
         self._closing = False
@@ -43,8 +49,10 @@ class Thinned:
         """Write an act down; a denial perhaps later. Raises AuditUnavailable."""
         if act.outcome == "denied" and act.subject and not self._admits(act):
             key = act.subject, act.action
-            _, count = self._more.get(key, (act, 0))
-            self._more[key] = act, count + 1
+            _, targets = self._more.get(key, (act, collections.Counter()))
+            self._more[key] = act, targets
+            target = act.target[:_CHARACTERS]
+            targets[target if target in targets or len(targets) < _TARGETS else _OTHERS] += 1
             if self._telling is None:
                 self._telling = asyncio.create_task(self._tell_later())
             if len(self._more) >= _SUBJECTS:
@@ -80,8 +88,9 @@ class Thinned:
             if not self._closing:
                 self._full.clear()
             gathered, self._more = self._more, {}
-            for act, count in gathered.values():
-                told = dataclasses.replace(act, details={**act.details, "times": count})
+            for act, targets in gathered.values():
+                found = {"times": targets.total(), "targets": dict(targets)}
+                told = dataclasses.replace(act, details={**act.details, **found})
                 await self._kept(told, self._log.write)
         self._telling = None
 
