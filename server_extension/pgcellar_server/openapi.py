@@ -21,6 +21,7 @@ _REASONS = {
     403: "Not allowed",
     404: "There is no such thing",
     405: "Not done here",
+    408: "The request did not come in time",
     409: "It is not as the request takes it to be",
     413: "Too large",
     429: "A limit is reached; Retry-After says when to come again",

@@ -388,4 +388,4 @@ ROUTES: tuple[Route, ...] = (
     ),
 )
 #: What may go wrong with any request.
-COMMON_PROBLEMS = (400, 401, 403, 404, 405, 413, 429, 503)
+COMMON_PROBLEMS = (400, 401, 403, 404, 405, 408, 413, 429, 503)
