@@ -28,6 +28,7 @@ from pgcellar.notebook import (
     showing,
     statements,
     states,
+    uses,
 )
 from pgcellar.runner import (
     connections,
@@ -175,8 +176,8 @@ class _Run:
         self.error: records.SqlError | None = None
         self._undrawn: records.SqlError | None = None
         self.opaque = False
-        self.mark = mark
-        self._writer = ""
+        self.mark = self._began = mark
+        self._key: str | None = None
         self.effect: states.CellEffect = "none"
         self.rows: int | None = None
         self.loaded: list[str] = []
@@ -184,7 +185,9 @@ class _Run:
     async def cell(self, cell: cells.ParsedCell) -> results.CellRun:
         """Run all of a cell."""
         begin = time.perf_counter()
-        self._writer = roundtrips.writer(self.mark.state, cell)
+        if self.mark.sessions:
+            context = self._context
+            self._key = states.session_key(self.mark, cell, context.digests, context.include)
         script = scripts.Script(cell, self.mark.variables, self._context.include)
         index = 0
         while (step := script.next()) is not None:
@@ -382,10 +385,19 @@ class _Run:
             await self._check_copied(command)
             with self._context.files.create(self._context.directory, command.file) as file:
                 done = await self._read_only(command.sql, dataclasses.replace(output, sink=file))
-            self._context.files.note_writer(self._context.directory, command.file, self._writer)
+            self._note_written(command, step)
             return done
         await special.run(self._session, step.describes, output, expanded=step.expanded)
         return None
+
+    def _note_written(self, command: copying.Copy, step: cells.Step) -> None:
+        """Remember what was saved, by what a cell that reads it finds it (see `roundtrips`)."""
+        state, statement = self.mark.state, step.statement.canonical
+        if self.mark.sessions:
+            state, statement = self._began.state, f"{self._key} {statement}"
+        context = self._context
+        written = uses.Written(file=command.file, state=state, statement=statement)
+        roundtrips.note(context.files, context.directory, context.knowledge, written)
 
     async def _check_copied(self, command: copying.Copy) -> None:
         """A `\\copy … to` is skipped in the tail, so it must be certain to change nothing."""
