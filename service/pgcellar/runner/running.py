@@ -22,6 +22,7 @@ from pgcellar.notebook import (
     copying,
     databases,
     effects,
+    lexer,
     psqlscan,
     psqlvars,
     scripts,
@@ -46,7 +47,8 @@ from pgcellar.runner import (
     switching,
 )
 
-_READ_ONLY = "BEGIN READ ONLY;\n"
+#: Where the user has deferrable as the default it would wait for transactions of other instances.
+_READ_ONLY = "BEGIN READ ONLY NOT DEFERRABLE;\n"
 _REFUSED_AS_WRITE = "25006"
 #: dependent_objects_still_exist; its detail also counts objects in the databases of other states.
 _NEEDED = "2BP01"
@@ -153,6 +155,23 @@ def _reads_follow(cell: cells.ParsedCell, index: int) -> bool:
     return any(step.effect.name == "read" for step in cell.steps[index + 1 :])
 
 
+def _read_as_before(step: cells.Step) -> cells.Step:
+    """The step where standard_conforming_strings is off: refused if it is not one statement there.
+
+    Cells are cut into statements as they are read with it on.
+    """
+    text = step.statement.text
+    if not lexer.ambiguous(text) or lexer.one_statement_of_old(text):
+        return step
+    effect = dataclasses.replace(
+        step.effect,
+        refusal="With standard_conforming_strings off this text has its literals, and so its"
+        " statements, end elsewhere.",
+        hint="Write E'…' where backslashes escape, or set standard_conforming_strings to on.",
+    )
+    return dataclasses.replace(step, effect=effect)
+
+
 class _Run:
     """The progress of one cell."""
 
@@ -214,6 +233,8 @@ class _Run:
 
     async def _step(self, index: int, step: cells.Step, *, reads_follow: bool) -> None:
         """Run one statement."""
+        if step.effect.refusal is None and self._session.escapes:
+            step = _read_as_before(step)
         if step.effect.refusal is not None:
             raise results.CellFailed(places.refusal(step), unharmed=not self._harmed)
         transaction = self._session.in_transaction
@@ -530,7 +551,7 @@ class _Run:
     ) -> records.Completed | None:
         self._harmed = True
         before = await probes.sequences(self._session)
-        begin = "BEGIN;\n"
+        begin = "BEGIN NOT DEFERRABLE;\n" if step.effect.read_only else "BEGIN;\n"
         try:
             done = await self._session.run(begin + step.statement.text, output, wrapped=True)
         except connections.StatementFailed as exc:
