@@ -71,6 +71,8 @@ class Collector:
 
     def found(self) -> Uses:
         """What was gathered."""
+        if not self._read and not self._written:
+            return NONE
         return Uses(read=tuple(self._read), written=tuple(self._written))
 
     def _command(self, command: str, state: str, canonical: str) -> None:

@@ -59,8 +59,9 @@ def find(
 
     `links` are those of the cells `named`, from the first one on.
     """
-    for index, link in enumerate(links):
-        for name, _ in link.uses.read:
+    # Of thousands of cells few use files.
+    for index in [i for i, link in enumerate(links) if link.uses is not uses.NONE]:
+        for name, _ in links[index].uses.read:
             error = _problem(opener, directory, knowledge, links[: index + 1], named, name)
             if error is not None:
                 return Problem(index=index, error=error)
