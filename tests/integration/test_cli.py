@@ -8,6 +8,7 @@ import signal
 import time
 
 import nbformat
+from tests import following
 from tests.fixtures_service import CommandLine
 
 CELLS = [
@@ -262,6 +263,37 @@ def test_demo_compares_three_runs(cli: CommandLine) -> None:
     sources = [[cell["source"] for cell in made["cells"]] for made in rounds]
     assert sources[1] == ["hit", "hit", "hit"]
     assert sources[2] == ["hit", "head", "head"]
+
+
+def test_cells_that_take_no_part(cli: CommandLine, oracle: following.Oracle) -> None:
+    """Tagged `skip`, raw and Markdown cells: it is as in psql without them."""
+    cells = [
+        "create table t (a int); insert into t values (1)",
+        "drop table t",
+        "delete from t",
+        "insert into t values (100); selct",
+        "insert into t values (2) returning a",
+        "select a from t order by a",
+    ]
+    path = cli.notebook(cells)
+    content = json.loads(path.read_text())
+    content["cells"][1]["metadata"]["tags"] = ["skip"]
+    for number, kind in ((2, "raw"), (3, "markdown")):
+        other = content["cells"][number]
+        content["cells"][number] = {
+            "cell_type": kind, "id": other["id"], "metadata": {}, "source": other["source"]
+        }  # fmt: skip
+    path.write_text(json.dumps(content))
+    left = [cells[0], *cells[4:]]
+    expected = oracle.evaluate(left)
+    assert all(outcome.ok for outcome in expected.cells)
+    for _ in range(2):
+        done = cli.json("run", str(path))
+        assert [cell["id"] for cell in done["cells"]] == ["c1", "c5", "c6"]
+        for cell, outcome in zip(done["cells"], expected.cells, strict=True):
+            shown = [[tuple(row) for row in one["rows"]] for one in cell["results"]]
+            assert shown == [list(one.rows) for one in outcome.results]
+    assert cli("run", str(path), "--head", "c2").returncode == 2
 
 
 def test_parameters(cli: CommandLine) -> None:

@@ -249,3 +249,16 @@ def test_all_rows_as_a_file(kernel: Kernel) -> None:
     assert table.column("g").to_pylist() == list(range(25_000, 0, -1))
     assert answer["media_type"] == "application/vnd.apache.parquet"
     assert page.ask("download", cell="d", form="xlsx")["problem"]["status"] == 400
+
+
+def test_cells_that_are_skipped_or_are_no_code(kernel: Kernel) -> None:
+    """A cell tagged `skip` takes no part, also when the tag comes later; front ends tell of code
+    alone.
+    """
+    cells = {"a": "create table s (a int)", "b": "insert into s values (1)", "c": "table s"}
+    page = Page(kernel, cells)
+    assert "(1 row)" in page.run("c", cells["c"])[0]
+    page.tell(cells={"b": {"source": cells["b"], "tags": ["skip"]}})
+    assert "(0 rows)" in page.run("c", cells["c"])[0]
+    page.tell(cells={"b": {"source": cells["b"], "tags": []}})
+    assert "(1 row)" in page.run("c", cells["c"])[0]

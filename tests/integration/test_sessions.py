@@ -117,6 +117,18 @@ NOTEBOOKS: list[list[Cell]] = [
         (MAIN, "rollback"),
         ("b", "commit"),
     ],
+    # Who waits for whom, as a third one sees it.
+    [
+        (MAIN, "begin; update t set b = 10 where a = 1"),
+        ("b", "update t set b = b + 1 where a = 1"),
+        (
+            "c",
+            "select count(*), min(cardinality(pg_blocking_pids(pid))) from pg_stat_activity"
+            " where datname = current_database() and cardinality(pg_blocking_pids(pid)) > 0",
+        ),
+        (MAIN, "rollback"),
+        ("c", "select b from t where a = 1"),
+    ],
     # A lost update, prevented.
     [
         (MAIN, "begin isolation level repeatable read; select b from t where a = 1"),

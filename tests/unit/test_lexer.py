@@ -123,3 +123,24 @@ def test_long_texts_take_linear_time() -> None:
         source = piece * (100_000 // len(piece))
         list(lexer.meta_lines(source))
         lexer.code_start(source)
+
+
+@pytest.mark.parametrize(
+    ("text", "ambiguous", "one"),
+    [
+        ("select 'a\\nb'", False, True),
+        ("select 'a''b', \"x\\'\", $$'\\'$$ -- '\\'", False, True),
+        ("select e'\\'; x', E'a\\\\'", False, True),
+        ("select /* '\\' /* ' */ */ 'c:\\\\'", False, True),
+        ("select 'c:\\', 'd'", True, False),
+        ("select 'c:\\'", True, False),
+        ("select 'a\\'b'", True, True),
+        ("select 'a\\', 'b; commit; delete from t; --'", True, False),
+        ("select 'x\\''; select 2; select 'y'", True, False),
+        ("select n'a\\', '", True, True),
+    ],
+)
+def test_where_literals_end_with_the_setting_of_old(text: str, ambiguous: bool, one: bool) -> None:
+    """standard_conforming_strings, off: a backslash escapes in any literal."""
+    assert lexer.ambiguous(text) is ambiguous
+    assert lexer.one_statement_of_old(text) is one

@@ -73,7 +73,7 @@ class ParsedCell:
 
 
 #: A `\\copy` that may read a file: its digest is worked out before the plan.
-_COPY = re.compile(r"^[ \t]*\\copy[ \t](?P<rest>.*)$", re.MULTILINE | re.IGNORECASE)
+_COPY = re.compile(r"\\copy[ \t](?P<rest>.*)$", re.MULTILINE | re.IGNORECASE)
 _ROLES = re.compile(r"\b(?:role|user|group)\b", re.IGNORECASE)
 #: The line on which a cell names the session it runs in.
 _SESSION = re.compile(r"\s*%%session\b(?P<rest>[^\n]*)")
@@ -115,7 +115,7 @@ def _parse(source: str) -> ParsedCell:
     return ParsedCell(
         source=source,
         steps=steps,
-        files=_copied(source) if always else (),
+        files=copied(source) if always else (),
         reads_only=not always and all(step.effect.name == "read" for step in steps),
         refused=next((step for step in steps if step.effect.refusal), None),
         needs_base=any(step.effect.binding == "base" for step in steps),
@@ -177,7 +177,8 @@ def _misnamed(source: str, start: int) -> Step:
     )
 
 
-def _copied(source: str) -> tuple[str, ...]:
+def copied(source: str) -> tuple[str, ...]:
+    """What may be a `\\copy` in a text: as psql reads it, to the end of its line."""
     return tuple(f"\\copy {match['rest'].strip()}" for match in _COPY.finditer(source))
 
 

@@ -230,10 +230,12 @@ def predict(statement: statements.Statement) -> Effect:
         copies=_copies(kind, node),
         read_only=words is not None
         and not words & _SHOWS_READ_ONLY
+        and not lexer.ambiguous(text)
         and kind != "VariableShowStmt"
         and not (kind == "ExplainStmt" and _executes(node)),
         pure=kind == "SelectStmt"
         and words is not None
+        and not lexer.ambiguous(text)
         and not clocks.impure(text)
         and not clocks.converts(node),
         loads=_loads(kind, node),

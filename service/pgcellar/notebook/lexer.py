@@ -25,6 +25,8 @@ _SPAN = patterns.compile(
     """,
     re.VERBOSE | re.MULTILINE | re.DOTALL,
 )
+#: A literal where standard_conforming_strings is off: a backslash escapes what follows it.
+_OLD_STRING = patterns.compile(r"'[^'\\]*+(?:(?:''|\\.)[^'\\]*+)*+(?P<close>'|\Z|\\\Z)", re.DOTALL)
 _COMMENT_EDGE = patterns.compile(r"/\*|\*/")
 
 
@@ -56,6 +58,42 @@ def code_start(text: str) -> int:
             return position
         position = _end(text, match)
     return len(text)
+
+
+def ambiguous(text: str) -> bool:
+    """Whether it is for standard_conforming_strings to say where a literal of a text ends."""
+    if "\\" not in text:
+        return False
+    position = 0
+    while position < len(text):
+        match = _SPAN.match(text, position)
+        if match is None:
+            break
+        position = _end(text, match)
+        if match["string"] is not None:
+            old = _OLD_STRING.match(text, match.start())
+            if old is None or old["close"] != "'" or old.end() != position:
+                return True
+    return False
+
+
+def one_statement_of_old(text: str) -> bool:
+    """Whether a text is one statement, and whole, where standard_conforming_strings is off."""
+    position = 0
+    while position < len(text):
+        old = _OLD_STRING.match(text, position)
+        if old is not None:
+            if old["close"] != "'":
+                return False
+            position = old.end()
+            continue
+        match = _SPAN.match(text, position)
+        if match is None:
+            break
+        position = _end(text, match)
+        if match[0] == ";":
+            return code_start(text[position:]) == len(text) - position
+    return True
 
 
 def _end(source: str, match: re.Match[str]) -> int:

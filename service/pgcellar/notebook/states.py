@@ -16,7 +16,7 @@ import operator
 from collections.abc import Mapping, Sequence
 from typing import Literal, Protocol
 
-from pgcellar.notebook import cells, clocks, effects, psqlscan, scripts, statements
+from pgcellar.notebook import cells, clocks, effects, psqlscan, scripts, statements, uses
 
 Outcome = Literal["read", "write"]
 CellEffect = Literal["none", "read", "write", "session", "pinning", "global"]
@@ -136,7 +136,7 @@ class Link:
 
     `after` is None where only running the cell tells. `runs` says whether the cell must run on
     the way to a later one (False: it is skipped). `needs_base` says that its statements depend on
-    the whole session since the base.
+    the whole session since the base. `uses` are its files, as far as it could be followed.
     """
 
     before: Mark
@@ -145,6 +145,7 @@ class Link:
     runs: bool
     volatile: bool = False
     needs_base: bool = False
+    uses: uses.Uses = uses.NONE
 
 
 def base_id(description: Mapping[str, object]) -> str:
@@ -170,11 +171,13 @@ def session_key(
 
     None if a variable names a file: then it is not known what the cell reads.
     """
-    files = [digests.get(name, "") for name in cell.files]
-    texts = scripts.included(cell.source, include)
-    if texts is None:
+    if scripts.included(cell.source, include) is None:
         return None
-    return json.dumps([cell.session or MAIN, cell.digest, mark.variables, files, texts])
+    return _session_key(mark, cell, uses.at_most(cell, mark.variables, digests, include))
+
+
+def _session_key(mark: Mark, cell: cells.ParsedCell, used: uses.Uses) -> str:
+    return json.dumps([cell.session or MAIN, cell.digest, mark.variables, used.read])
 
 
 def advance(mark: Mark, step: cells.Step, digest: str = "", roll: str = "") -> Mark:
@@ -210,6 +213,7 @@ def link(
 ) -> Link:
     """The link of one cell, as far as knowledge reaches."""
     if before.concerns_sessions(cell):
+        used = uses.at_most(cell, before.variables, digests, include or _nothing)
         key = session_key(before, cell, digests, include or _nothing)
         roll = None if key is None else knowledge.roll(before.state, key)
         held = None if key is None else knowledge.values(before.state, key)
@@ -217,7 +221,9 @@ def link(
         if key is not None and roll is not None and held is not None:
             variables = tuple((name, value or "") for name, value in held.items())
             after = before.in_session(key, roll, variables)
-        return Link(before=before, after=after, effect="pinning", runs=True)
+        if key is not None:
+            used = used.in_session(before.state, key)
+        return Link(before=before, after=after, effect="pinning", runs=True, uses=used)
     walk = _Walk(cell=cell, digests=digests, knowledge=knowledge, include=include or _nothing)
     writes_only = cell.scanned != "always" and not cell.reads_only
     followed = walk.follow(before, verify=writes_only)
@@ -233,6 +239,7 @@ def link(
         runs=followed.runs,
         volatile=writes and followed.volatile,
         needs_base=before.binding == "base" or cell.needs_base or followed.needs_base,
+        uses=followed.uses,
     )
 
 
@@ -251,6 +258,7 @@ class _Followed:
     runs: bool
     volatile: bool
     needs_base: bool
+    uses: uses.Uses
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=False)
@@ -266,7 +274,8 @@ class _Walk:
         """With `verify`, every read must be known to have succeeded: one that fails would leave the
         whole cell without a trace.
         """
-        script = scripts.Script(self.cell, before.variables, self.include)
+        used = uses.Collector(self.include, self.digests)
+        script = scripts.Script(self.cell, before.variables, used.include)
         mark: Mark | None = before
         runs = verify
         effect: CellEffect = "none"
@@ -275,6 +284,7 @@ class _Walk:
             needs_base = needs_base or step.effect.binding == "base"
             name: CellEffect = step.effect.name
             at = mark
+            used.step(step, "" if at is None else at.state)
             digest = _digest(step.statement, self.digests)
             volatile = volatile or (mark or before).volatile(step, digest)
             if mark is not None:
@@ -291,7 +301,12 @@ class _Walk:
         if mark is not None and not script.static:
             mark = dataclasses.replace(mark, variables=script.frozen())
         return _Followed(
-            after=mark, effect=effect, runs=runs, volatile=volatile, needs_base=needs_base
+            after=mark,
+            effect=effect,
+            runs=runs,
+            volatile=volatile,
+            needs_base=needs_base,
+            uses=used.found(),
         )
 
     def _step(

@@ -127,6 +127,11 @@ class Session:
         return self._pg.transaction_status != _IDLE
 
     @property
+    def escapes(self) -> bool:
+        """Whether backslashes escape in any literal: standard_conforming_strings is off."""
+        return self._pg.parameter_status(b"standard_conforming_strings") == b"off"
+
+    @property
     def busy(self) -> bool:
         """Whether a statement runs, or waits."""
         return self._pg.transaction_status == pq.TransactionStatus.ACTIVE
@@ -264,21 +269,27 @@ class Session:
         self._sent_notices = 0
         reader = outputs.ResultReader(self, output, time.perf_counter(), wrapped)
         failure: records.SqlError | None = None
-        async with self._readiness() as ready:
-            send()
-            await self._flush(ready)
-            if chunked:
-                self._pg.set_chunked_rows_mode(CHUNK_ROWS)
-            while (result := await self._next(ready)) is not None:
-                if result.status == pq.ExecStatus.FATAL_ERROR:
-                    failure = failure or connections.error(result)
-                elif result.status == pq.ExecStatus.COPY_IN:
-                    await self._feed(copy, ready)
-                elif result.status in _COPY_OUT:
-                    await self._drain(output, ready)
-                else:
-                    await reader.take(result)
-                await self._send_notices(output)
+        try:
+            async with self._readiness() as ready:
+                send()
+                await self._flush(ready)
+                if chunked:
+                    self._pg.set_chunked_rows_mode(CHUNK_ROWS)
+                while (result := await self._next(ready)) is not None:
+                    if result.status == pq.ExecStatus.FATAL_ERROR:
+                        failure = failure or connections.error(result)
+                    elif result.status == pq.ExecStatus.COPY_IN:
+                        await self._feed(copy, ready)
+                    elif result.status in _COPY_OUT:
+                        await self._drain(output, ready)
+                    else:
+                        await reader.take(result)
+                    await self._send_notices(output)
+        except errors.SandboxLost as exc:
+            if failure is None:
+                raise
+            # The server said why it ended the session.
+            raise errors.SandboxLost(failure.message) from exc
         await self._send_notices(output)
         await reader.finish()
         if failure is None:

@@ -26,8 +26,6 @@ def stamp(info: os.stat_result) -> Stamp:
 
 #: Characters of a file that `\\i` names.
 MAX_INCLUDED = 4 << 20
-#: Files of which it is known who wrote them; about 300 bytes each.
-_MAX_WRITTEN = 10_000
 
 
 class Digests(Mapping[str, str]):
@@ -63,22 +61,6 @@ class Files:
         """Below `read_only` nothing is written: what is there was uploaded, and counted."""
         self._read_only = None if read_only is None else read_only.resolve()
         self._digests: dict[pathlib.Path, tuple[Stamp, str]] = {}
-        self._written: dict[pathlib.Path, tuple[Stamp, str]] = {}
-
-    def note_writer(self, directory: str | None, name: str, writer: str) -> None:
-        """Note by which cell, in which state, a file was just written. Raises FileRefused."""
-        with self.open(directory, name) as (path, file):
-            if len(self._written) >= _MAX_WRITTEN:
-                self._written.clear()
-            self._written[path] = (stamp(os.fstat(file.fileno())), writer)
-
-    def is_of(self, directory: str | None, name: str, writer: str) -> bool:
-        """Whether a file is as this writer left it."""
-        try:
-            with self.open(directory, name) as (path, file):
-                return self._written.get(path) == (stamp(os.fstat(file.fileno())), writer)
-        except errors.FileRefused:
-            return False
 
     def path(self, directory: str | None, name: str) -> pathlib.Path:
         """Where a file is, or would be. Raises FileRefused."""
@@ -92,7 +74,14 @@ class Files:
         parsed = copying.parse(command)
         if isinstance(parsed, copying.Refusal) or parsed.out:
             return ""
-        with self.open(directory, parsed.file) as (path, file):
+        return self.content(directory, parsed.file)
+
+    def content(self, directory: str | None, name: str) -> str:
+        """The digest of what a file holds, marked where it may name the clock.
+
+        Raises FileRefused.
+        """
+        with self.open(directory, name) as (path, file):
             now = stamp(os.fstat(file.fileno()))
             known = self._digests.get(path)
             if known is not None and known[0] == now:

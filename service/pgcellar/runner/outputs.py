@@ -147,12 +147,16 @@ class ResultReader:
         encoding = self._session.encoding
         longest = min(max_bytes, MAX_VALUE)
         width = range(result.nfields)
+        # Of a BINARY cursor: bytes that are no text, and may have NUL characters among them.
+        raw = [column for column in width if result.fformat(column) == pq.Format.BINARY]
         rows = []
         batch = 0
         for index in wanted:
             if batch > BATCH_BYTES:
                 break
             values = [result.get_value(index, column) for column in width]
+            for column in raw:
+                values[column] = _in_hex(values[column])
             size = sum(map(len, filter(None, values)))
             if self._sent_bytes + size > max_bytes and self._sent_rows:
                 # From here on rows are counted only: a page has no holes.
@@ -200,3 +204,8 @@ class ResultReader:
     async def _send(self, event: records.Event) -> None:
         if self._output is not None:
             await self._output.emit(event)
+
+
+def _in_hex(value: bytes | None) -> bytes | None:
+    """Bytes as PostgreSQL writes bytea."""
+    return None if value is None else b"\\x" + value.hex().encode()

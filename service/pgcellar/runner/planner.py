@@ -15,6 +15,7 @@ from pgcellar.runner import (
     instances,
     planning,
     purity,
+    roundtrips,
     running,
     switching,
     workspace,
@@ -63,10 +64,15 @@ class Planner:
                     volatile=link is not None and link.volatile,
                     input=None
                     if link is None
-                    else self._space.outcome_key(link.before, self._parsed[index], context),
+                    else self._space.outcome_key(link, self._parsed[index]),
                 )
             )
-        if self.remembered(links, start, context) is not None:
+        problem = self.unwritten(links, context)
+        if problem is not None:
+            # Only when the file was written it is known what they read.
+            rest = range(problem.index, len(steps))
+            steps[problem.index :] = [dataclasses.replace(steps[i], input=None) for i in rest]
+        elif self.remembered(links, start) is not None:
             steps[-1] = dataclasses.replace(
                 steps[-1], source="hit", reason="it ran in this state before"
             )
@@ -104,9 +110,9 @@ class Planner:
             if facts is None and not before.transaction and not before.sessions:
                 return None
             reason = purity.reason(before, parsed, facts)
-            key = self._space.result_key(before, parsed, context)
+            key = self._space.result_key(links[-1], parsed)
             if key is not None:
-                events = self._space.remembered(before, parsed, self._request, context)
+                events = self._space.remembered(links[-1], parsed, self._request)
                 return gates.Standing(state=before.state, key=key, events=events)
         raise errors.NoPages(
             f"Cell {self._cells[-1].id} has no pages: {reason}.",
@@ -158,6 +164,14 @@ class Planner:
         self.ms += (time.perf_counter() - begin) * 1000
         return links, start
 
+    def unwritten(
+        self, links: Sequence[states.Link], context: running.Context
+    ) -> roundtrips.Problem | None:
+        """The first cell that reads a file which one above it writes, and has not written now."""
+        return roundtrips.find(
+            context.files, context.directory, context.knowledge, links, self._cells
+        )
+
     def base(self) -> states.Mark:
         """Where the notebook begins."""
         return states.Mark(state=self._space.snapshots.base, variables=self._variables)
@@ -178,7 +192,7 @@ class Planner:
         return mark, None, snapshot.session.get("roles") if snapshot is not None else None
 
     def remembered(
-        self, links: Sequence[states.Link], start: planning.Start, context: running.Context
+        self, links: Sequence[states.Link], start: planning.Start
     ) -> list[records.Event] | None:
         """The events of a head that need not run: it ran in this state before.
 
@@ -199,7 +213,7 @@ class Planner:
         )
         if not reached and not planning.replayable(links, start.index):
             return None
-        return self._space.remembered(link.before, self._parsed[-1], self._request, context)
+        return self._space.remembered(link, self._parsed[-1], self._request)
 
     def _foresee(
         self, index: int, link: states.Link | None, start: int

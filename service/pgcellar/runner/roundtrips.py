@@ -1,79 +1,112 @@
 """Files that a notebook writes in one cell and reads in another.
 
 What `\\copy … to` saves is written when its cell runs as head, and the tail skips it. So below an
-edit such a file may hold what the notebook gave before, which a cell that reads it must not take.
+edit such a file may hold what the notebook gave before, which a cell that reads it must not take:
+not by running, nor by standing in a state that was made of it.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import pathlib
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 from pgcellar.api import errors, records
-from pgcellar.notebook import cells, copying, states
+from pgcellar.notebook import states, uses
 from pgcellar.runner import files
 
-_INCLUDE = re.compile(
-    r"^[ \t]*\\(?:ir?|include(?:_relative)?)[ \t]+(?P<file>'(?:[^']|'')+'|\S+)", re.MULTILINE
-)
+_DIGEST = "digest"
 
 
-def writer(state: str, cell: cells.ParsedCell) -> str:
-    """By what a cell is known that writes files, in the state it began in."""
-    return f"{state} {cell.digest}"
+class Knowledge(Protocol):
+    """Where it is remembered what was written; values by what gave them, as those of `\\gset`."""
+
+    def values(self, state: str, statement: str) -> Mapping[str, str | None] | None:
+        """What a statement gave in a state."""
+
+    def learn_values(self, state: str, statement: str, values: dict[str, str | None]) -> None:
+        """A statement gave these."""
 
 
-def check(
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Problem:
+    """Why the cell at an index can't be taken to read what the notebook gives now."""
+
+    index: int
+    error: errors.FileRefused
+
+
+def note(
     opener: files.Files,
     directory: str | None,
-    links: Sequence[states.Link],
-    parsed: Sequence[cells.ParsedCell],
-    named: Sequence[records.Cell],
+    knowledge: Knowledge,
+    written: uses.Written,
 ) -> None:
-    """Whether the last of these cells reads what the notebook itself writes, as it is now.
+    """Remember what a file holds that was just written. Raises FileRefused."""
+    digest = opener.content(directory, written.file)
+    knowledge.learn_values(written.state, written.statement, {_DIGEST: digest})
 
-    Raises FileRefused if it is not certain to be that.
+
+def find(
+    opener: files.Files,
+    directory: str | None,
+    knowledge: Knowledge,
+    links: Sequence[states.Link],
+    named: Sequence[records.Cell],
+) -> Problem | None:
+    """The first cell that reads what the notebook itself writes, if that is not there as it is now.
+
+    `links` are those of the cells `named`, from the first one on.
     """
-    names = list(_read(parsed[-1]))
-    if not names:
-        return
-    paths = {_path(opener, directory, name): name for name in names}
-    for index in range(len(parsed) - 1, -1, -1):
-        written = {_path(opener, directory, name) for name in _written(parsed[index])}
-        for path in (paths.keys() & written) - {None}:
-            name = paths.pop(path)
-            if index == len(parsed) - 1:
-                raise errors.FileRefused(
-                    f"{name}: the same cell writes and reads this file.",
-                    hint="Write it in a cell of its own, and run that first.",
-                )
-            before = links[index].before.state if index < len(links) else ""
-            if not opener.is_of(directory, name, writer(before, parsed[index])):
-                raise errors.FileRefused(
-                    f"{name} is not what cell {named[index].id} above writes to it now.",
-                    hint="Run that cell first: what \\copy … to saves is written when its cell"
-                    " itself is run.",
-                )
+    # Of thousands of cells few use files.
+    for index in [i for i, link in enumerate(links) if link.uses is not uses.NONE]:
+        for name, _ in links[index].uses.read:
+            error = _problem(opener, directory, knowledge, links[: index + 1], named, name)
+            if error is not None:
+                return Problem(index=index, error=error)
+    return None
 
 
-def _written(cell: cells.ParsedCell) -> Iterator[str]:
-    return (copy.file for copy in _copies(cell) if copy.out)
+def _problem(
+    opener: files.Files,
+    directory: str | None,
+    knowledge: Knowledge,
+    links: Sequence[states.Link],
+    named: Sequence[records.Cell],
+    name: str,
+) -> errors.FileRefused | None:
+    path = _path(opener, directory, name)
+    if path is None:
+        return None
+    for index in range(len(links) - 1, -1, -1):
+        found = [w for w in links[index].uses.written if _path(opener, directory, w.file) == path]
+        if not found:
+            continue
+        if index == len(links) - 1:
+            return errors.FileRefused(
+                f"{name}: the same cell writes and reads this file.",
+                hint="Write it in a cell of its own, and run that first.",
+            )
+        if _holds(opener, directory, knowledge, found[-1]):
+            return None
+        return errors.FileRefused(
+            f"{name} is not what cell {named[index].id} above writes to it now.",
+            hint="Run that cell first: what \\copy … to saves is written when its cell itself is"
+            " run.",
+        )
+    return None
 
 
-def _read(cell: cells.ParsedCell) -> Iterator[str]:
-    yield from (copy.file for copy in _copies(cell) if not copy.out)
-    if cell.scanned == "always":
-        for match in _INCLUDE.finditer(cell.source):
-            name = match["file"]
-            yield name[1:-1].replace("''", "'") if name.startswith("'") else name
-
-
-def _copies(cell: cells.ParsedCell) -> Iterator[copying.Copy]:
-    for command in cell.files:
-        copy = copying.parse(command)
-        if isinstance(copy, copying.Copy):
-            yield copy
+def _holds(
+    opener: files.Files, directory: str | None, knowledge: Knowledge, written: uses.Written
+) -> bool:
+    """Whether a file holds what was written to it last by this."""
+    known = knowledge.values(written.state, written.statement)
+    try:
+        return known is not None and known.get(_DIGEST) == opener.content(directory, written.file)
+    except errors.FileRefused:
+        return False
 
 
 def _path(opener: files.Files, directory: str | None, name: str) -> pathlib.Path | None:

@@ -232,10 +232,13 @@ class Run:
         """Plan, bind, replay, run the head; the error that ended it, if any."""
         context = await self._planner.context()
         links, start = self._planner.walk(context)
-        remembered = self._planner.remembered(links, start, context)
+        problem = self._planner.unwritten(links, context)
+        if problem is not None:
+            return self._stale(problem)
+        remembered = self._planner.remembered(links, start)
         if remembered is not None:
             self._reports.start_after(links[:-1])
-            await self._give_again(links[-1], remembered, context)
+            await self._give_again(links[-1], remembered)
             self._save_chain()
             return None
         alone = any(parsed.roles for parsed in self._parsed)
@@ -358,6 +361,7 @@ class Run:
             )
             async with workspace.patience(self._emit, self._replays):
                 done = await self._run_cell(instance, parsed, context, None)
+            self._check_files(index, context, ran=True)
         except results.CellFailed as exc:
             report.error = dataclasses.replace(exc.error, cell=cell.id)
             return report.error
@@ -404,7 +408,8 @@ class Run:
         before = instance.mark
         if self._gate is not None and not await self._opens(self._gate, instance, context):
             return None
-        report.source, report.input = "head", self._space.outcome_key(before, parsed, context)
+        link = self._link(before, context)
+        report.source, report.input = "head", self._space.outcome_key(link, parsed)
         self._head_begun = True
         events: list[records.Event] = []
         size = 0
@@ -422,6 +427,7 @@ class Run:
         try:
             self._refuse(len(self._cells) - 1, context)
             done = await self._run_cell(instance, parsed, context, emit)
+            self._check_files(len(self._cells) - 1, context, ran=True)
             if self._cancelled and not done.mark.sessions:
                 raise results.CellFailed(errors.Cancelled().record(), unharmed=False)
         except results.CellFailed as exc:
@@ -441,12 +447,14 @@ class Run:
         if done.mark != before:
             instance.replay_ms += done.ms
             self._space.learn_cost(before.state, parsed, done.ms)
+        # What only running it told is known now.
+        link = self._link(before, context)
+        report.input = self._space.outcome_key(link, parsed)
         kept = done.mark != before or self._space.pure(before, parsed)
         if kept and done.error is None and not done.mark.sessions and self._gate is None:
             # With a lower bound a value may have been cut, which no event tells.
             whole = self._request.max_bytes >= store.MAX_OUTCOME_BYTES >= size
-            self._space.remember(before, parsed, context, done, events if whole else None)
-        link = self._space.chain.link(before, parsed, context.digests, context.include)
+            self._space.remember(link, parsed, done, events if whole else None)
         report.volatile = link.volatile
         self._save_chain()
         self._space.after(
@@ -466,9 +474,13 @@ class Run:
         """Whether the head shall begin; the instance stands before it all the same."""
         session = await self._connect(instance)
         await running.know_facts(session, instance.mark, context)
-        key = self._space.result_key(instance.mark, self._parsed[-1], context)
+        key = self._space.result_key(self._link(instance.mark, context), self._parsed[-1])
         gate.opened = key is not None and key == gate.key
         return gate.opened
+
+    def _link(self, before: states.Mark, context: running.Context) -> states.Link:
+        """The head as a link of the chain."""
+        return self._space.chain.link(before, self._parsed[-1], context.digests, context.include)
 
     async def prepare(self) -> None:
         """Begin to have an instance stand where the head begins; it does not run."""
@@ -522,22 +534,22 @@ class Run:
             error = places.in_source(places.refusal(step), parsed)
             raise results.CellFailed(error, unharmed=True)
 
-    def _check_files(self, index: int, context: running.Context) -> None:
-        """Nor does one that reads a file which the notebook would have written otherwise."""
-        if not self._parsed[index].files and self._parsed[index].scanned != "always":
+    def _check_files(self, index: int, context: running.Context, *, ran: bool = False) -> None:
+        """Nor does one that reads a file which the notebook would have written otherwise; of some
+        it is known only when they `ran` what they read.
+        """
+        if self._parsed[index].scanned == "nothing":
             return
         links, _ = self._planner.walk(context)
-        upto = index + 1
-        try:
-            roundtrips.check(
-                context.files,
-                context.directory,
-                links,
-                self._parsed[:upto],
-                self._cells[:upto],
-            )
-        except errors.FileRefused as exc:
-            raise results.CellFailed(exc.record(), unharmed=True) from exc
+        problem = self._planner.unwritten(links[: index + 1], context)
+        if problem is not None:
+            raise results.CellFailed(problem.error.record(), unharmed=not ran)
+
+    def _stale(self, problem: roundtrips.Problem) -> records.SqlError:
+        """Nothing of the run begins, since a cell, the head or one above, reads such a file."""
+        error = problem.error.record(cell=self._cells[problem.index].id)
+        self._reports.of(problem.index).error = error
+        return error
 
     # --- outcomes ----------------------------------------------------------------------------
 
@@ -553,16 +565,14 @@ class Run:
                 records.Notice(statement=0, severity="WARNING", sqlstate=_WARNING, message=warning)
             )
 
-    async def _give_again(
-        self, link: states.Link, events: Sequence[records.Event], context: running.Context
-    ) -> None:
+    async def _give_again(self, link: states.Link, events: Sequence[records.Event]) -> None:
         await self._show_translation()
         for event in events:
             await self._emit(event)
         report = self._reports.head
         report.source, report.effect, report.volatile = "hit", link.effect, link.volatile
         report.state = link.after.state if link.after else None
-        report.input = self._space.outcome_key(link.before, self._parsed[-1], context)
+        report.input = self._space.outcome_key(link, self._parsed[-1])
         report.rows = next(
             (e.row_count for e in reversed(events) if isinstance(e, records.Completed)), None
         )

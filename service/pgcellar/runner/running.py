@@ -22,12 +22,14 @@ from pgcellar.notebook import (
     copying,
     databases,
     effects,
+    lexer,
     psqlscan,
     psqlvars,
     scripts,
     showing,
     statements,
     states,
+    uses,
 )
 from pgcellar.runner import (
     connections,
@@ -45,7 +47,8 @@ from pgcellar.runner import (
     switching,
 )
 
-_READ_ONLY = "BEGIN READ ONLY;\n"
+#: Where the user has deferrable as the default it would wait for transactions of other instances.
+_READ_ONLY = "BEGIN READ ONLY NOT DEFERRABLE;\n"
 _REFUSED_AS_WRITE = "25006"
 #: dependent_objects_still_exist; its detail also counts objects in the databases of other states.
 _NEEDED = "2BP01"
@@ -152,6 +155,23 @@ def _reads_follow(cell: cells.ParsedCell, index: int) -> bool:
     return any(step.effect.name == "read" for step in cell.steps[index + 1 :])
 
 
+def _read_as_before(step: cells.Step) -> cells.Step:
+    """The step where standard_conforming_strings is off: refused if it is not one statement there.
+
+    Cells are cut into statements as they are read with it on.
+    """
+    text = step.statement.text
+    if not lexer.ambiguous(text) or lexer.one_statement_of_old(text):
+        return step
+    effect = dataclasses.replace(
+        step.effect,
+        refusal="With standard_conforming_strings off this text has its literals, and so its"
+        " statements, end elsewhere.",
+        hint="Write E'…' where backslashes escape, or set standard_conforming_strings to on.",
+    )
+    return dataclasses.replace(step, effect=effect)
+
+
 class _Run:
     """The progress of one cell."""
 
@@ -175,8 +195,8 @@ class _Run:
         self.error: records.SqlError | None = None
         self._undrawn: records.SqlError | None = None
         self.opaque = False
-        self.mark = mark
-        self._writer = ""
+        self.mark = self._began = mark
+        self._key: str | None = None
         self.effect: states.CellEffect = "none"
         self.rows: int | None = None
         self.loaded: list[str] = []
@@ -184,7 +204,9 @@ class _Run:
     async def cell(self, cell: cells.ParsedCell) -> results.CellRun:
         """Run all of a cell."""
         begin = time.perf_counter()
-        self._writer = roundtrips.writer(self.mark.state, cell)
+        if self.mark.sessions:
+            context = self._context
+            self._key = states.session_key(self.mark, cell, context.digests, context.include)
         script = scripts.Script(cell, self.mark.variables, self._context.include)
         index = 0
         while (step := script.next()) is not None:
@@ -211,6 +233,8 @@ class _Run:
 
     async def _step(self, index: int, step: cells.Step, *, reads_follow: bool) -> None:
         """Run one statement."""
+        if step.effect.refusal is None and self._session.escapes:
+            step = _read_as_before(step)
         if step.effect.refusal is not None:
             raise results.CellFailed(places.refusal(step), unharmed=not self._harmed)
         transaction = self._session.in_transaction
@@ -382,10 +406,19 @@ class _Run:
             await self._check_copied(command)
             with self._context.files.create(self._context.directory, command.file) as file:
                 done = await self._read_only(command.sql, dataclasses.replace(output, sink=file))
-            self._context.files.note_writer(self._context.directory, command.file, self._writer)
+            self._note_written(command, step)
             return done
         await special.run(self._session, step.describes, output, expanded=step.expanded)
         return None
+
+    def _note_written(self, command: copying.Copy, step: cells.Step) -> None:
+        """Remember what was saved, by what a cell that reads it finds it (see `roundtrips`)."""
+        state, statement = self.mark.state, step.statement.canonical
+        if self.mark.sessions:
+            state, statement = self._began.state, f"{self._key} {statement}"
+        context = self._context
+        written = uses.Written(file=command.file, state=state, statement=statement)
+        roundtrips.note(context.files, context.directory, context.knowledge, written)
 
     async def _check_copied(self, command: copying.Copy) -> None:
         """A `\\copy … to` is skipped in the tail, so it must be certain to change nothing."""
@@ -518,7 +551,7 @@ class _Run:
     ) -> records.Completed | None:
         self._harmed = True
         before = await probes.sequences(self._session)
-        begin = "BEGIN;\n"
+        begin = "BEGIN NOT DEFERRABLE;\n" if step.effect.read_only else "BEGIN;\n"
         try:
             done = await self._session.run(begin + step.statement.text, output, wrapped=True)
         except connections.StatementFailed as exc:

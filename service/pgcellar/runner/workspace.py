@@ -320,9 +320,8 @@ class Workspace:
 
     def remember(
         self,
-        before: states.Mark,
+        link: states.Link,
         parsed: cells.ParsedCell,
-        context: running.Context,
         done: results.CellRun,
         events: Sequence[records.Event] | None,
     ) -> None:
@@ -332,7 +331,7 @@ class Workspace:
         ):
             events = None
         self.knowledge.remember(
-            self.outcome_key(before, parsed, context),
+            self.outcome_key(link, parsed),
             done.mark.state,
             store.CellOutcome.of(done.ms, events),
         )
@@ -341,21 +340,15 @@ class Workspace:
         """Whether the cell's results are functions of the state it runs in."""
         return purity.reason(before, parsed, self.knowledge.facts(before.state)) is None
 
-    def result_key(
-        self, before: states.Mark, parsed: cells.ParsedCell, context: running.Context
-    ) -> str | None:
+    def result_key(self, link: states.Link, parsed: cells.ParsedCell) -> str | None:
         """By what the results of a cell are known, if they are functions of the state."""
-        return self.outcome_key(before, parsed, context) if self.pure(before, parsed) else None
+        return self.outcome_key(link, parsed) if self.pure(link.before, parsed) else None
 
     def remembered(
-        self,
-        before: states.Mark,
-        parsed: cells.ParsedCell,
-        request: records.RunRequest,
-        context: running.Context,
+        self, link: states.Link, parsed: cells.ParsedCell, request: records.RunRequest
     ) -> list[records.Event] | None:
         """The events a cell gave when it ran as head in this state, if they fit the request."""
-        outcome = self.knowledge.outcome(self.outcome_key(before, parsed, context))
+        outcome = self.knowledge.outcome(self.outcome_key(link, parsed))
         if outcome is None or outcome.body is None:
             return None
         events = outcome.events()
@@ -367,16 +360,15 @@ class Workspace:
             return None
         return events
 
-    def outcome_key(
-        self, before: states.Mark, parsed: cells.ParsedCell, context: running.Context
-    ) -> str:
+    def outcome_key(self, link: states.Link, parsed: cells.ParsedCell) -> str:
         """The digest of what decides what a cell gives, as far as the state decides it."""
+        before = link.before
         texts = [step.statement.canonical for step in parsed.steps]
         if parsed.scanned == "always" or (parsed.scanned == "variables" and before.variables):
             texts = [parsed.source, *(text for item in before.variables for text in item)]
         # How it is shown is kept with what is shown.
         texts += [name for name, _ in before.variables if name.startswith("\\")]
-        digests = [context.digests.get(command, "") for command in parsed.files]
+        digests = [digest for _, digest in link.uses.read]
         return store.outcome_key(self.knowledge.owner, before.state, texts, digests)
 
     # --- after a run -------------------------------------------------------------------------
