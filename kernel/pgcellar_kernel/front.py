@@ -7,6 +7,10 @@ asks something, and is answered by `{"id": …, "answer": …}` or `{"id": …, 
 accord the kernel tells `{"event": "hello" | "running" | "progress" | "ran" | "edit", …}`; with
 `edit`, `edits` are pieces of the cell's text that shall be replaced, each as `[was, now]`.
 
+`n` is a message's number, from 0. Where one is missing, the kernel does not know the notebook as it
+stands: it tells `{"event": "lost"}`, runs no cell for that page, and the front end opens another
+comm. The same where a front end goes on with a comm of the kernel before, which is closed then.
+
 A front end sends its messages in order with its execute requests, on the shell channel. While a
 cell runs, its messages are taken beside it; execute requests wait.
 """
@@ -52,6 +56,9 @@ class Page:
         self.order = order.NotebookOrder()
         #: The cell that somebody writes in.
         self.active = ""
+        #: The messages that came, and whether one of them did not.
+        self.heard = 0
+        self.lost = False
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,6 +82,8 @@ class Front:
         #: The one that spoke last comes last.
         self._pages: list[Page] = []
         self._asked: set[asyncio.Task[None]] = set()
+        #: Cells that were sent by a page that this kernel knows nothing of.
+        self._strays: set[str] = set()
 
     def open(self, comm: Comm, message: Mapping[str, Any]) -> None:
         """A front end is there, and tells its notebook whole."""
@@ -99,6 +108,15 @@ class Front:
         page = next((page for page in pages if page.order.knows(cell)), None)
         return None if page is None else Standing(page=page, place=page.order.at(cell))
 
+    def stray(self, message: Mapping[str, Any]) -> bool:
+        """A message came over a comm that is not there; whether it is a page's."""
+        told = _data(message)
+        if type(told.get("n")) is not int:
+            return False
+        if isinstance(told.get("send"), str):
+            self._strays.add(told["send"])
+        return True
+
     def edit(self, page: Page, cell: str, edits: Sequence[tuple[str, str]]) -> None:
         """Have a front end change a cell's text."""
         if edits:
@@ -106,7 +124,18 @@ class Front:
             page.comm.send({"event": "edit", "cell": cell, "edits": [list(each) for each in edits]})
 
     def place(self, cell: str, source: str, tagged: str) -> order.Place | None:
-        """Where a cell that is to run stands, if a front end knows it; see `NotebookOrder`."""
+        """Where a cell that is to run stands, if a front end knows it; see `NotebookOrder`.
+
+        Raises Conflict where a front end does, but can't say so.
+        """
+        knows = next((each for each in reversed(self._pages) if each.order.knows(cell)), None)
+        if cell in self._strays or (knows is not None and knows.lost):
+            self._strays.discard(cell)
+            raise errors.Conflict(
+                "Messages of the notebook to its kernel were lost, so what stands above the cell is"
+                " not known.",
+                hint="Run the cell again.",
+            )
         places = (page.order.place(cell, source, tagged) for page in reversed(self._pages))
         return next((place for place in places if place is not None), None)
 
@@ -131,6 +160,8 @@ class Front:
         if self._pages[-1] is not page:
             self._pages.remove(page)
             self._pages.append(page)
+        if not self._counts(page, told):
+            return
         try:
             if "order" in told or "cells" in told:
                 page.order.change(told)
@@ -146,6 +177,15 @@ class Front:
             task = asyncio.ensure_future(self._answer(page, told))
             self._asked.add(task)
             task.add_done_callback(self._asked.discard)
+
+    def _counts(self, page: Page, told: Mapping[str, Any]) -> bool:
+        """Whether all messages of a page came; those that do not count are of older front ends."""
+        number = told.get("n")
+        if not page.lost and type(number) is int and number != page.heard:
+            page.lost = True
+            page.comm.send({"event": "lost"})
+        page.heard += 1
+        return not page.lost
 
     async def _answer(self, page: Page, asked: Mapping[str, Any]) -> None:
         reply: dict[str, Any] = {"id": asked.get("id")}

@@ -83,6 +83,7 @@ class PgcellarKernel(Kernel):
         self.comm_manager.register_target(viewers.TARGET, self._viewers.open)
         for kind in comms.MESSAGES:
             self.shell_handlers[kind] = getattr(self.comm_manager, kind)
+        self.shell_handlers["comm_msg"] = self._comm_msg
 
     @property
     def kernel_info(self) -> dict[str, Any]:
@@ -108,6 +109,16 @@ class PgcellarKernel(Kernel):
         """
         handled = super().shell_main(subshell_id, msg)
         await asyncio.create_task(handled, context=contextvars.copy_context())
+
+    def _comm_msg(self, stream: Any, ident: Any, message: dict[str, Any]) -> None:
+        """Take a message of a comm; a page of the kernel before is told that its comm is gone."""
+        content = message["content"]
+        known = content.get("comm_id") in self.comm_manager.comms
+        if known or not self._front.stray(message):
+            self.comm_manager.comm_msg(stream, ident, message)
+        else:
+            gone = {"comm_id": content["comm_id"], "data": {}}
+            self._send_below(message, "comm_close", gone)
 
     async def _warm(self) -> None:
         # The request may come on either channel, each with a loop of its own.
@@ -165,7 +176,7 @@ class PgcellarKernel(Kernel):
         place = order.Place(cells=(records.Cell(id=identity, source=code),), head=0)
         told, kept = None, False
         try:
-            told = order.told(cell_meta, code) or self._front.place(identity, sent, code)
+            told = self._front.place(identity, sent, code) or order.told(cell_meta, code)
             place = told or self._order.place(identity, code)
             error, kept = await self._run_place(place)
         except errors.PgcellarError as exc:

@@ -77,6 +77,8 @@ export interface Page {
 /** What the kernel tells of its own accord. */
 export type KernelEvent =
   | { readonly event: 'hello'; readonly version: number }
+  /** A message to the kernel did not come: it does not know the notebook as it stands. */
+  | { readonly event: 'lost' }
   | { readonly event: 'running'; readonly cell: string }
   | {
       readonly event: 'progress';

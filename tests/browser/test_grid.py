@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import pathlib
 
 import pytest
@@ -299,6 +300,42 @@ def test_hostile_values_are_text(front: Front, lab: Lab) -> None:
     grid.shows("abc\\u202Edef")
     assert front.page.evaluate("window.hacked") is None
     assert grid.node.locator("img, b").count() == 0
+
+
+def test_hostile_outputs_of_a_file(front: Front, lab: Lab) -> None:
+    """Counts that are none, columns that are none, and names that an object has anyway."""
+    mime = "application/vnd.pgcellar.result+json"
+    columns = [
+        {"name": "__proto__", "type": "text"},
+        {"name": "a\u200fb\u200b", "type": "(" * 9999},
+    ]
+    good = {"columns": columns, "rows": [["1", None]], "__proto__": {"hacked": True}}
+    outputs = [
+        {**good, "row_count": 1e300, "ms": -1, "statement": {"hacked": True}, "command": ["x"]},
+        {**good, "row_count": -5, "statement": 1.5},
+        {**good, "columns": [{"name": 1, "type": None}] * 2},
+        {**good, "rows": [["1"], {"length": 2}]},
+        ["nothing"],
+    ]
+    address = lab.notebook("outputs.ipynb", ["select 1"])
+    path = lab.folder / "outputs.ipynb"
+    content = json.loads(path.read_text())
+    content["cells"][0]["outputs"] = [
+        {
+            "output_type": "display_data", "metadata": {},
+            "data": {mime: output, "text/html": "<script>window.hacked = 1</script>",
+                     "text/plain": "as text"},
+        }
+        for output in outputs
+    ]  # fmt: skip
+    path.write_text(json.dumps(content))
+    front.open(address)
+    expect(front.cell(1).locator(".pgc-Result")).to_have_count(2)
+    expect(front.cell(1).get_by_text("as text")).to_have_count(3)
+    for grid in front.cell(1).get_by_role("grid").all():
+        expect(grid).to_have_attribute("aria-rowcount", "2")
+        expect(grid.get_by_role("columnheader").last).to_contain_text("a\\u200Fb\\u200B")
+    assert front.page.evaluate("[window.hacked, ({}).hacked]") == [None, None]
 
 
 def test_what_is_no_grid(front: Front, lab: Lab) -> None:

@@ -89,6 +89,25 @@ def test_names_are_inserted(front: Front, lab: Lab) -> None:
     assert front.page.evaluate("window.harmed") is None
 
 
+def test_marks_that_reorder_a_name_are_seen(front: Front, lab: Lab) -> None:
+    """And what is inserted is the name as it is."""
+    front.open(lab.notebook("marks.ipynb", ['create table "pay\u202eee\u200b" (a int)', ""]))
+    panel = _panel(front)
+    front.run(1)
+    front.wait_ran(1)
+    line = panel.locator("[role=treeitem][title^=pay] .pgc-Tree-label")
+    expect(line).to_have_text("pay\\u202Eee\\u200B", timeout=30_000)
+    line.click()
+    expect(panel.locator(".pgc-About h3")).to_have_text("pay\\u202Eee\\u200B")
+    front.select(2)
+    panel.get_by_role("button", name="Insert name").click()
+    front.page.wait_for_function(
+        "name => window.jupyterapp.shell.currentWidget.content.widgets[1]"
+        ".model.sharedModel.getSource() === name",
+        arg='"pay\u202eee\u200b"',
+    )
+
+
 def test_the_tree_by_keyboard(front: Front, lab: Lab) -> None:
     """Arrows open, close and go; the search finds what lies deep."""
     panel = _opened(front, lab, "keys.ipynb")

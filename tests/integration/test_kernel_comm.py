@@ -23,13 +23,19 @@ class Page:
         self.kernel = kernel
         self.identity = uuid.uuid4().hex
         self.events: list[dict[str, Any]] = []
-        self._asked = 0
+        self._asked = self._count = 0
+        #: Whether the kernel has closed it.
+        self.closed = False
         told = {"order": [*cells], "cells": {i: {"source": s} for i, s in cells.items()}}
         self._send("comm_open", target_name="pgcellar.notebook", data=told)
 
     def tell(self, **data: Any) -> None:
         """Tell the kernel something."""
         self._send("comm_msg", data=data)
+
+    def lose(self) -> None:
+        """A message that does not come."""
+        self._count += 1
 
     def change(self, **sources: str) -> None:
         """Cells have other texts now."""
@@ -57,11 +63,18 @@ class Page:
                 return data
             self._note([message])
 
+    def wait(self, event: str) -> None:
+        """Wait for an event that no request of its own brings, or for the end of the comm."""
+        while not self.of(event) and not self.closed:
+            self._note([self.kernel.client.get_iopub_msg(timeout=60)])
+
     def of(self, event: str) -> list[dict[str, Any]]:
         """The events of a kind that came so far."""
         return [told for told in self.events if told.get("event") == event]
 
     def _note(self, messages: list[dict[str, Any]]) -> None:
+        closed = [each for each in messages if each["msg_type"] == "comm_close"]
+        self.closed |= any(each["content"]["comm_id"] == self.identity for each in closed)
         self.events += [data for data in map(self._data, messages) if data and "event" in data]
 
     def _data(self, message: dict[str, Any]) -> dict[str, Any] | None:
@@ -72,6 +85,8 @@ class Page:
 
     def _send(self, kind: str, **content: Any) -> None:
         content["comm_id"] = self.identity
+        content["data"]["n"] = self._count
+        self._count += 1
         client = self.kernel.client
         client.shell_channel.send(client.session.msg(kind, content))
 
@@ -262,3 +277,42 @@ def test_cells_that_are_skipped_or_are_no_code(kernel: Kernel) -> None:
     assert "(0 rows)" in page.run("c", cells["c"])[0]
     page.tell(cells={"b": {"source": cells["b"], "tags": []}})
     assert "(1 row)" in page.run("c", cells["c"])[0]
+
+
+def test_a_notebook_that_is_not_known_whole_is_not_run(kernel: Kernel) -> None:
+    """A message of the front end was lost: rather no result than that of another notebook."""
+    page = Page(kernel, CELLS)
+    assert page.run("c", CELLS["c"]) == [" a \n---\n 1\n(1 row)"]
+    page.lose()
+    page.tell(active="c")
+    page.wait("lost")
+    (refused,) = page.run("c", CELLS["c"])
+    assert "were lost" in refused
+    other = Page(kernel, {**CELLS, "b": "insert into t values (2)"})
+    assert other.run("c", CELLS["c"]) == [" a \n---\n 2\n(1 row)"]
+
+
+def test_a_page_of_the_kernel_before_is_told_so(kernel: Kernel) -> None:
+    """The kernel was restarted from elsewhere: this page's comm is not there any more."""
+    page = Page(kernel, CELLS)
+    page.run("c", CELLS["c"])
+    kernel.manager.restart_kernel(now=True)
+    kernel.client.wait_for_ready(timeout=60)
+    page.tell(active="c")
+    page.wait("lost")
+    assert page.closed
+    (refused,) = page.run("c", CELLS["c"])
+    assert "were lost" in refused
+    assert Page(kernel, CELLS).run("c", CELLS["c"]) == [" a \n---\n 1\n(1 row)"]
+
+
+def test_what_the_notebooks_file_claims_is_no_order(kernel: Kernel) -> None:
+    """JupyterLab sends a cell's metadata along, which whoever made the file wrote."""
+    cells = [{"id": "x", "source": "create table t as select 666 as a"}, {"id": "c", "source": ""}]
+    hidden = {"cells": cells, "head": 1}
+    page = Page(kernel, CELLS)
+    page.tell(send="c", source="table t")
+    reply = kernel.run("table t", cellId="c", pgcellar=hidden)
+    assert reply.texts == [" a \n---\n 1\n(1 row)"]
+    reply = kernel.run("table t", cellId="else", pgcellar=hidden, deletedCells=[])
+    assert reply.of("error")[0]["ename"] == "42P01"

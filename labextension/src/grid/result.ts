@@ -37,11 +37,18 @@ export function resultOf(data: ReadonlyPartialJSONValue | undefined): Result | n
     command: typeof found.command === 'string' ? found.command : '',
     columns,
     rows: found.rows,
-    row_count: typeof found.row_count === 'number' ? found.row_count : null,
+    row_count: isCount(found.row_count) ? found.row_count : null,
     truncated: found.truncated === true,
-    ms: typeof found.ms === 'number' ? found.ms : 0,
-    statement: typeof found.statement === 'number' ? found.statement : 0
+    ms: typeof found.ms === 'number' && found.ms >= 0 ? found.ms : 0,
+    statement: isCount(found.statement) ? found.statement : 0
   };
+}
+
+/** As many as a grid can show: beyond, its pixels are no whole numbers any more. */
+const MOST_ROWS = 1e12;
+
+function isCount(value: unknown): value is number {
+  return Number.isInteger(value) && (value as number) >= 0 && (value as number) <= MOST_ROWS;
 }
 
 function isColumn(column: unknown): column is Column {
@@ -69,7 +76,7 @@ const NUMERIC = new Set([
 
 /** The type without what is in brackets. */
 export function baseType(type: string): string {
-  return type.replace(/\s*\([^)]*\)/, '');
+  return type.replace(/ ?\([^()]*\)/, '');
 }
 
 /** Whether values are aligned to the right, as psql does. */

@@ -6,8 +6,9 @@ import { baseType } from './result';
 /** Characters of a value that are drawn: more than fit on any screen. */
 const DRAWN = 400;
 /** Marks that reorder the text beside them, and characters that draw nothing or break the line. */
-// eslint-disable-next-line no-control-regex
-const UNSEEN = /[\u0000-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g;
+const UNSEEN =
+  // eslint-disable-next-line no-control-regex
+  /[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g;
 const SIGNS: Readonly<Record<string, string>> = { '\n': '↵', '\r': '␍', '\t': '→' };
 
 /** A value on one line, with nothing in it that would make it look like another. */

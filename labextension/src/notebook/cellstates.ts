@@ -1,19 +1,24 @@
 // How the cells of a notebook stand: from their last runs, the plan and what the kernel tells.
 
 import type { ICellModel } from '@jupyterlab/cells';
+import type { TranslationBundle } from '@jupyterlab/translation';
 
 import type { CellState, Status } from '../tokens';
 import type { CellReport, Plan, PlanStep } from '../wire';
+import { isShowing } from './outline';
 
 /** Where a cell's last run is kept, so that a notebook opened again says what is out of date. */
 const KEY = 'pgcellar';
 
 /** What is kept of a cell's last run with the notebook. */
 interface Kept {
+  /** What it ran on; empty where it was sent, and it is not known here that it came to its end. */
   readonly input: string;
   readonly state: string | null;
   readonly ms: number;
   readonly failed: boolean;
+  /** Whether it showed anything; not known before it has ended. */
+  readonly shows?: boolean;
 }
 
 interface Passing {
@@ -25,6 +30,8 @@ const NONE: CellState = { status: 'none', reason: '', report: null, step: null }
 
 /** How the cells stand, by their ids. */
 export class CellStates {
+  constructor(private readonly _trans: TranslationBundle) {}
+
   /** The last plan, if there is one. */
   get plan(): Plan | null {
     return this._plan;
@@ -55,6 +62,22 @@ export class CellStates {
   /** Nothing runs any more. */
   settle(): void {
     this._passing.clear();
+  }
+
+  /** A cell is sent: what was kept of its last run does not hold for what it will show. */
+  sent(model: ICellModel): void {
+    const kept: Kept = { input: '', state: null, ms: 0, failed: false };
+    model.setMetadata(KEY, { ...kept });
+    this.pass(model.id, { status: 'scheduled', reason: '' });
+  }
+
+  /** A cell that was sent came to its end, or was given up. */
+  finish(model: ICellModel): void {
+    this.pass(model.id, null);
+    const kept = keptOf(model);
+    if (kept?.input) {
+      model.setMetadata(KEY, { ...kept, shows: isShowing(model) });
+    }
   }
 
   /** A cell that was sent has run. */
@@ -90,18 +113,32 @@ export class CellStates {
 
   private _judge(model: ICellModel, step: PlanStep | null): Passing {
     const kept = keptOf(model);
-    const shows = (model.toJSON() as { outputs?: unknown[] }).outputs?.length;
+    const shows = isShowing(model);
     if (!kept) {
       return { status: shows ? 'unknown' : 'none', reason: '' };
+    }
+    if (kept.shows && !shows) {
+      // Its output was cleared, or went to another cell.
+      return { status: 'none', reason: '' };
     }
     if (this._checking.has(model.id) || !this._plan) {
       return { status: 'checking', reason: '' };
     }
+    if (!step && !shows) {
+      // It takes no part.
+      return { status: 'none', reason: '' };
+    }
     if (!step || step.input !== kept.input) {
-      const reason = step && !step.input ? 'a cell above has to run first' : '';
-      return { status: 'stale', reason };
+      return { status: 'stale', reason: this._why(kept, step) };
     }
     return { status: kept.failed ? 'failed' : 'current', reason: '' };
+  }
+
+  private _why(kept: Kept, step: PlanStep | null): string {
+    if (step && !step.input) {
+      return this._trans.__('A cell above has to run first.');
+    }
+    return kept.input ? '' : this._trans.__('It was sent, but did not run to its end here.');
   }
 
   private _plan: Plan | null = null;

@@ -1,11 +1,17 @@
 // The comm to the kernel: what the notebook looks like, and questions about it.
 
-import type { Kernel } from '@jupyterlab/services';
+import type { Kernel, KernelMessage } from '@jupyterlab/services';
 import { type JSONObject, PromiseDelegate } from '@lumino/coreutils';
 import { type ISignal, Signal } from '@lumino/signaling';
 
 import { AskError } from '../tokens';
 import type { KernelEvent, Problem } from '../wire';
+
+/** What the kernel tells, and whether it is about something that this page has sent. */
+export interface Told {
+  readonly told: KernelEvent;
+  readonly ours: boolean;
+}
 
 const TARGET = 'pgcellar.notebook';
 
@@ -20,18 +26,21 @@ const GONE: Problem = {
   title: 'Gone',
   status: 503,
   code: 'PC000',
-  detail: 'The kernel was restarted or is gone.',
+  detail: 'The kernel was restarted or is gone, or could not be reached.',
   hint: 'Try it again.'
 };
 
 /** A comm to one kernel process; a kernel that is restarted needs another one. */
 export class Conversation {
   /** Opens it; `whole` tells the notebook as it stands. */
-  constructor(kernel: Kernel.IKernelConnection, whole: JSONObject) {
-    this._comm = kernel.createComm(TARGET);
-    this._comm.onMsg = message => this._receive(message.content.data);
+  constructor(
+    private readonly _kernel: Kernel.IKernelConnection,
+    whole: JSONObject
+  ) {
+    this._comm = _kernel.createComm(TARGET);
+    this._comm.onMsg = message => this._receive(message);
     this._comm.onClose = () => this.dispose();
-    this._comm.open(whole);
+    this._comm.open(this._numbered(whole));
   }
 
   get isDisposed(): boolean {
@@ -39,14 +48,14 @@ export class Conversation {
   }
 
   /** Emits what the kernel tells of its own accord. */
-  get told(): ISignal<this, KernelEvent> {
+  get told(): ISignal<this, Told> {
     return this._told;
   }
 
   /** Tell the kernel something. */
   tell(data: JSONObject): void {
     if (!this.isDisposed) {
-      this._comm.send(data);
+      this._comm.send(this._numbered(data));
     }
   }
 
@@ -58,9 +67,17 @@ export class Conversation {
     if (this.isDisposed) {
       this._reject();
     } else {
-      this._comm.send({ ...about, ask: question, id });
+      this._comm.send(this._numbered({ ...about, ask: question, id }));
     }
     return delegate.promise;
+  }
+
+  /** End it where the kernel is there, which forgets this page then. */
+  close(): void {
+    if (!this.isDisposed && !this._kernel.isDisposed && this._kernel.status !== 'dead') {
+      this._comm.close();
+    }
+    this.dispose();
   }
 
   /** End it; what is not answered yet is rejected. */
@@ -72,10 +89,17 @@ export class Conversation {
     }
   }
 
-  private _receive(data: unknown): void {
-    const reply = data as Reply;
+  /** By its number the kernel sees that a message before it was lost. */
+  private _numbered(data: JSONObject): JSONObject {
+    return { ...data, n: this._count++ };
+  }
+
+  private _receive({ content, parent_header }: KernelMessage.ICommMsgMsg): void {
+    const reply = content.data as unknown as Reply;
     if (typeof reply.id !== 'number') {
-      this._told.emit(data as KernelEvent);
+      // Where output goes, is for the session of the request to say.
+      const ours = 'session' in parent_header && parent_header.session === this._kernel.clientId;
+      this._told.emit({ told: content.data as unknown as KernelEvent, ours });
       return;
     }
     const delegate = this._open.get(reply.id);
@@ -95,8 +119,9 @@ export class Conversation {
   }
 
   private readonly _comm: Kernel.IComm;
-  private readonly _told = new Signal<this, KernelEvent>(this);
+  private readonly _told = new Signal<this, Told>(this);
   private readonly _open = new Map<number, PromiseDelegate<unknown>>();
   private _asked = 0;
+  private _count = 0;
   private _disposed = false;
 }

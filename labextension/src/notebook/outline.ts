@@ -1,7 +1,7 @@
 // What the kernel is told of a notebook: its code cells in order, and what has changed since.
 
 import type { CellList } from '@jupyterlab/notebook';
-import type { ICellModel } from '@jupyterlab/cells';
+import type { ICellModel, ICodeCellModel } from '@jupyterlab/cells';
 import type { JSONObject } from '@lumino/coreutils';
 import { type ISignal, Signal } from '@lumino/signaling';
 
@@ -17,14 +17,24 @@ export class Outline {
     return this._changed;
   }
 
+  /** Emits when a cell shows something, or nothing any more. */
+  get shown(): ISignal<this, void> {
+    return this._shown;
+  }
+
   /** The ids of the code cells, in order. */
   get order(): readonly string[] {
     return this._order;
   }
 
-  /** Whether something has changed since it was told. */
-  get dirty(): boolean {
-    return this._moved || this._dirty.size > 0;
+  /** Another one after every change. */
+  get version(): number {
+    return this._version;
+  }
+
+  /** The code cell of an id, if there is one. */
+  cell(id: string): ICellModel | null {
+    return this._byId.get(id) ?? null;
   }
 
   /** All there is to tell. */
@@ -62,6 +72,7 @@ export class Outline {
   private _onList(): void {
     const before = this._order;
     this._follow();
+    this._version++;
     this._changed.emit(this._order.filter((id, index) => before[index] !== id));
   }
 
@@ -76,6 +87,7 @@ export class Outline {
           model.contentChanged.connect(this._onContent, this);
           model.metadataChanged.connect(this._onContent, this);
           this._texts.set(model, textOf(model));
+          this._showing.set(model, isShowing(model));
           this._dirty.add(model.id);
         }
       }
@@ -86,6 +98,7 @@ export class Outline {
       }
     }
     this._followed = now;
+    this._byId = new Map([...now].map(model => [model.id, model]));
     this._order = order;
     this._moved = true;
   }
@@ -101,20 +114,35 @@ export class Outline {
     if (this._texts.get(model) !== text) {
       this._texts.set(model, text);
       this._dirty.add(model.id);
+      this._version++;
       this._changed.emit([model.id]);
+    }
+    const shows = isShowing(model);
+    if (this._showing.get(model) !== shows) {
+      this._showing.set(model, shows);
+      this._shown.emit();
     }
   }
 
   private readonly _changed = new Signal<this, readonly string[]>(this);
+  private readonly _shown = new Signal<this, void>(this);
+  private readonly _showing = new WeakMap<ICellModel, boolean>();
   private readonly _texts = new WeakMap<ICellModel, string>();
   private _followed = new Set<ICellModel>();
+  private _byId = new Map<string, ICellModel>();
   private _dirty = new Set<string>();
   private _order: string[] = [];
   private _moved = true;
+  private _version = 0;
 }
 
 function textOf(model: ICellModel): string {
   return [...tagsOf(model), model.sharedModel.getSource()].join('\n');
+}
+
+/** Whether a cell has output. */
+export function isShowing(model: ICellModel): boolean {
+  return ((model as Partial<ICodeCellModel>).outputs?.length ?? 0) > 0;
 }
 
 /** The tags of a cell. */

@@ -3,6 +3,7 @@
 import { type Cell, CodeCell, type ICellModel } from '@jupyterlab/cells';
 import { NotebookActions, type NotebookPanel } from '@jupyterlab/notebook';
 import type { Kernel } from '@jupyterlab/services';
+import type { TranslationBundle } from '@jupyterlab/translation';
 import type { JSONObject } from '@lumino/coreutils';
 import { Debouncer } from '@lumino/polling';
 import { type ISignal, Signal } from '@lumino/signaling';
@@ -10,7 +11,7 @@ import { type ISignal, Signal } from '@lumino/signaling';
 import { AskError, type CellState, type ISqlNotebook, type Status } from '../tokens';
 import type { KernelEvent, Plan, SqlError } from '../wire';
 import { CellStates } from './cellstates';
-import { Conversation } from './conversation';
+import { Conversation, type Told } from './conversation';
 import { Outline } from './outline';
 
 /** Milliseconds without a key after which it is asked what is out of date. */
@@ -26,15 +27,19 @@ export class SqlNotebook implements ISqlNotebook {
   constructor(
     readonly panel: NotebookPanel,
     private readonly _kernel: Kernel.IKernelConnection,
-    private readonly _anticipates: () => boolean
+    private readonly _anticipates: () => boolean,
+    private readonly _trans: TranslationBundle
   ) {
     const { model } = panel.content;
     if (!model) {
       throw new Error('The notebook has no model yet.');
     }
+    this._states = new CellStates(_trans);
     this._outline = new Outline(model.cells);
     this._outline.changed.connect(this._onOutline, this);
+    this._outline.shown.connect(() => this._changed.emit());
     _kernel.statusChanged.connect(this._onStatus, this);
+    _kernel.connectionStatusChanged.connect(this._onConnection, this);
     panel.content.activeCellChanged.connect(this._onActive, this);
     this._planning = new Debouncer(() => this._replan(), PAUSE);
     this._converse();
@@ -62,7 +67,7 @@ export class SqlNotebook implements ISqlNotebook {
   }
 
   stateOf(cell: string): CellState {
-    const model = this._model(cell);
+    const model = this._outline.cell(cell);
     return model
       ? this._states.of(model)
       : { status: 'none', reason: '', report: null, step: null };
@@ -72,6 +77,11 @@ export class SqlNotebook implements ISqlNotebook {
     const conversation = this._converse();
     this._tell(conversation);
     return (await conversation.ask(question, about as JSONObject)) as T;
+  }
+
+  /** Somebody comes back to it: files that cells read may have changed meanwhile. */
+  look(): void {
+    void this._planning.invoke();
   }
 
   /** A cell's execute request leaves right after this. */
@@ -88,14 +98,14 @@ export class SqlNotebook implements ISqlNotebook {
     if (area) {
       this._areas.set(cell.id, area);
     }
-    this._states.pass(cell.id, { status: 'scheduled', reason: '' });
+    this._states.sent(cell);
     this._changed.emit();
   }
 
   /** A cell that was sent came to its end, or was given up. */
   finish(cell: ICellModel): void {
     this._sent.delete(cell.id);
-    this._states.pass(cell.id, null);
+    this._states.finish(cell);
     this._changed.emit();
     void this._planning.invoke();
   }
@@ -118,21 +128,13 @@ export class SqlNotebook implements ISqlNotebook {
     this._disposed = true;
     this._planning.dispose();
     this._outline.dispose();
-    this._conversation?.dispose();
+    this._conversation?.close();
     this._kernel.statusChanged.disconnect(this._onStatus, this);
+    this._kernel.connectionStatusChanged.disconnect(this._onConnection, this);
     if (!this.panel.isDisposed) {
       this.panel.content.activeCellChanged.disconnect(this._onActive, this);
     }
     Signal.clearData(this);
-  }
-
-  private _model(id: string): ICellModel | null {
-    for (const model of this.panel.content.model?.cells ?? []) {
-      if (model.id === id) {
-        return model;
-      }
-    }
-    return null;
   }
 
   private _widget(id: string): CodeCell | null {
@@ -192,9 +194,10 @@ export class SqlNotebook implements ISqlNotebook {
       return;
     }
     try {
+      const { version } = this._outline;
       const plan = await this.ask<Plan>('plan');
       // What was typed meanwhile is in the next one.
-      if (!this._outline.dirty) {
+      if (version === this._outline.version) {
         this._states.plan = plan;
       }
     } catch (reason) {
@@ -216,7 +219,19 @@ export class SqlNotebook implements ISqlNotebook {
     }
   }
 
-  private _onTold(_: Conversation, told: KernelEvent): void {
+  /** What was sent before may have got lost on the way: tell everything anew. */
+  private _onConnection(_: Kernel.IKernelConnection, status: Kernel.ConnectionStatus): void {
+    if (status !== 'connected') {
+      this._broken = true;
+    } else if (this._broken) {
+      this._broken = false;
+      this._conversation?.close();
+      this._prepared = '';
+      void this._planning.invoke();
+    }
+  }
+
+  private _onTold(_: Conversation, { told, ours }: Told): void {
     switch (told.event) {
       case 'running':
         this._states.pass(told.cell, { status: 'running', reason: '' });
@@ -225,8 +240,12 @@ export class SqlNotebook implements ISqlNotebook {
         this._onProgress(told);
         break;
       case 'ran':
-        this._onRan(told);
+        this._onRan(told, ours);
         break;
+      case 'lost':
+        this._conversation?.close();
+        void this._planning.invoke();
+        return;
       case 'edit':
         this._onEdit(told);
         return;
@@ -245,13 +264,13 @@ export class SqlNotebook implements ISqlNotebook {
       return;
     }
     const number = this._outline.order.indexOf(told.at) + 1;
-    const reason = `cell ${number} is replayed; ${told.left} left`;
+    const reason = this._trans.__('Cell %1 is replayed; %2 left.', number, told.left);
     this._states.pass(told.cell, { status: 'replaying', reason });
   }
 
   /** A widget was moved: its value belongs into the text, which may be another by now. */
   private _onEdit(told: KernelEvent & { event: 'edit' }): void {
-    const shared = this._model(told.cell)?.sharedModel;
+    const shared = this._outline.cell(told.cell)?.sharedModel;
     for (const [was, now] of told.edits) {
       const at = shared?.getSource().indexOf(was) ?? -1;
       if (at >= 0) {
@@ -266,8 +285,20 @@ export class SqlNotebook implements ISqlNotebook {
     }
   }
 
-  private _onRan(told: KernelEvent & { event: 'ran' }): void {
-    const model = this._model(told.cell);
+  private _onRan(told: KernelEvent & { event: 'ran' }, ours: boolean): void {
+    if (ours) {
+      this._take(told);
+    } else if (!this._sent.has(told.cell)) {
+      // Another page has its output; what this one shows is as old as it was.
+      this._states.pass(told.cell, null);
+    }
+    this._ran.emit(told.cell);
+    void this._planning.invoke();
+  }
+
+  /** A cell has run whose output is in this page. */
+  private _take(told: KernelEvent & { event: 'ran' }): void {
+    const model = this._outline.cell(told.cell);
     const report = told.cells.at(-1);
     if (model && report?.id === told.cell) {
       this._states.ran(model, report);
@@ -280,11 +311,9 @@ export class SqlNotebook implements ISqlNotebook {
     if (told.error) {
       this._errors.set(told.error.cell ?? told.cell, told.error);
     }
-    this._ran.emit(told.cell);
-    void this._planning.invoke();
   }
 
-  private readonly _states = new CellStates();
+  private readonly _states: CellStates;
   private readonly _outline: Outline;
   private readonly _planning: Debouncer;
   private readonly _changed = new Signal<this, void>(this);
@@ -296,6 +325,8 @@ export class SqlNotebook implements ISqlNotebook {
   private readonly _areas = new Map<string, CodeCell['outputArea']>();
   private _conversation: Conversation | null = null;
   private _prepared = '';
+  /** Whether the connection to the kernel is, or was until now, broken. */
+  private _broken = false;
   private _disposed = false;
 }
 

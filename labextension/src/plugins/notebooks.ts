@@ -8,6 +8,7 @@ import {
   type NotebookPanel
 } from '@jupyterlab/notebook';
 import { ISettingRegistry } from '@jupyterlab/settingregistry';
+import { ITranslator, nullTranslator, type TranslationBundle } from '@jupyterlab/translation';
 import { type ISignal, Signal } from '@lumino/signaling';
 
 import { SqlNotebook } from '../notebook/sqlnotebook';
@@ -15,10 +16,17 @@ import * as settings from '../settings';
 import { ISqlNotebooks, type ISqlNotebook, KERNEL } from '../tokens';
 
 class SqlNotebooks implements ISqlNotebooks {
-  constructor(private readonly _tracker: INotebookTracker) {
+  constructor(
+    private readonly _tracker: INotebookTracker,
+    private readonly _trans: TranslationBundle
+  ) {
     _tracker.widgetAdded.connect((_, panel) => this._watch(panel));
     _tracker.forEach(panel => this._watch(panel));
-    _tracker.currentChanged.connect(() => this._currentChanged.emit(this.current));
+    _tracker.currentChanged.connect(() => {
+      this._currentChanged.emit(this.current);
+      this._look();
+    });
+    window.addEventListener('focus', () => this._look());
     // Fires in the turn in which the execute request leaves, whoever executes cells.
     NotebookActions.executionScheduled.connect((_, { notebook, cell }) => {
       this._ofContent(notebook)?.send(cell.model);
@@ -43,6 +51,13 @@ class SqlNotebooks implements ISqlNotebooks {
     return this._currentChanged;
   }
 
+  private _look(): void {
+    const panel = this._tracker.currentWidget;
+    if (panel) {
+      this._notebooks.get(panel)?.look();
+    }
+  }
+
   private _ofContent(notebook: Notebook): SqlNotebook | null {
     for (const [panel, found] of this._notebooks) {
       if (panel.content === notebook) {
@@ -56,6 +71,8 @@ class SqlNotebooks implements ISqlNotebooks {
     const { sessionContext } = panel;
     sessionContext.kernelChanged.connect(() => this._follow(panel));
     panel.disposed.connect(() => this._leave(panel));
+    // Before its connection to the kernel goes, which is to be told.
+    sessionContext.disposed.connect(() => this._leave(panel));
     void panel.context.ready.then(() => this._follow(panel));
   }
 
@@ -63,7 +80,8 @@ class SqlNotebooks implements ISqlNotebooks {
     this._leave(panel);
     const kernel = panel.sessionContext.session?.kernel;
     if (!panel.isDisposed && panel.content.model && kernel?.name === KERNEL) {
-      this._notebooks.set(panel, new SqlNotebook(panel, kernel, () => this.anticipate));
+      const made = new SqlNotebook(panel, kernel, () => this.anticipate, this._trans);
+      this._notebooks.set(panel, made);
     }
     if (panel === this._tracker.currentWidget) {
       this._currentChanged.emit(this.current);
@@ -85,9 +103,15 @@ const plugin: JupyterFrontEndPlugin<ISqlNotebooks> = {
   autoStart: true,
   provides: ISqlNotebooks,
   requires: [INotebookTracker],
-  optional: [ISettingRegistry],
-  activate: (_: JupyterFrontEnd, tracker: INotebookTracker, registry: ISettingRegistry | null) => {
-    const notebooks = new SqlNotebooks(tracker);
+  optional: [ISettingRegistry, ITranslator],
+  activate: (
+    _: JupyterFrontEnd,
+    tracker: INotebookTracker,
+    registry: ISettingRegistry | null,
+    translator: ITranslator | null
+  ) => {
+    const trans = (translator ?? nullTranslator).load('pgcellar');
+    const notebooks = new SqlNotebooks(tracker, trans);
     if (registry) {
       void settings.follow(registry, ({ anticipate }) => {
         notebooks.anticipate = anticipate;

@@ -6,6 +6,7 @@ import { NotebookActions } from '@jupyterlab/notebook';
 import type { TranslationBundle } from '@jupyterlab/translation';
 import { Widget } from '@lumino/widgets';
 
+import { visible } from '../grid/text';
 import { diagramIcon } from '../states/icons';
 import { ofFunction, ofObject, ofRelation, topRows } from './ddl';
 import { Diagram } from './diagram';
@@ -63,13 +64,14 @@ export class Actions {
     const body = new Widget();
     body.addClass('pgc-Definition');
     const shown = document.createElement('pre');
-    shown.textContent = text;
+    // What is copied is the text itself.
+    shown.textContent = visible(text, true);
     shown.tabIndex = 0;
     shown.setAttribute('aria-label', this._trans.__('SQL'));
     body.node.appendChild(shown);
     const copy = Dialog.okButton({ label: this._trans.__('Copy') });
     const { button } = await showDialog({
-      title: node.label,
+      title: visible(node.label),
       body,
       buttons: [Dialog.cancelButton({ label: this._trans.__('Close') }), copy],
       defaultButton: 0,

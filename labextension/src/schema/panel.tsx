@@ -10,6 +10,7 @@ import {
 import * as React from 'react';
 
 import type { RelationInfo } from '../catalogs';
+import { visible } from '../grid/text';
 import { count, size } from '../states/format';
 import {
   columnIcon,
@@ -259,6 +260,8 @@ function TreeLine({
 }: Omit<Props, 'trans'> & { line: Line; chosen: boolean }): React.JSX.Element {
   const { node, level, open } = line;
   const icon = iconOf(node.thing);
+  // A name may hold marks that reorder what stands beside it.
+  const name = visible(node.label);
   const more = node.children.length > 0;
   const caret = open ? caretDownIcon : caretRightIcon;
   return (
@@ -271,7 +274,7 @@ function TreeLine({
       className="pgc-Tree-line"
       data-pgcellar-kind={node.thing.type}
       style={{ paddingLeft: `${4 + (level - 1) * 12}px` }}
-      title={node.note ? `${node.label} · ${node.note}` : node.label}
+      title={node.note ? `${name} · ${visible(node.note)}` : name}
       onClick={() => model.choose(node)}
       onContextMenu={() => model.choose(node)}
       onDoubleClick={() => actions.insertName()}
@@ -288,8 +291,8 @@ function TreeLine({
         {more && <caret.react tag="span" width="14px" height="14px" />}
       </span>
       <icon.react tag="span" className="pgc-Tree-icon" width="14px" height="14px" />
-      <span className="pgc-Tree-label">{node.label}</span>
-      <span className="pgc-Tree-note">{node.note}</span>
+      <span className="pgc-Tree-label">{name}</span>
+      <span className="pgc-Tree-note">{visible(node.note)}</span>
     </div>
   );
 }
@@ -310,13 +313,13 @@ function About({ model, actions, trans }: Props): React.JSX.Element | null {
   );
   return (
     <div className="pgc-About" role="group" aria-label={trans.__('The selected name')}>
-      <h3 title={line.node.label}>{line.node.label}</h3>
+      <h3 title={visible(line.node.label)}>{visible(line.node.label)}</h3>
       {facts.length > 0 && (
         <dl>
           {facts.map(([what, text]) => (
             <React.Fragment key={what}>
               <dt>{what}</dt>
-              <dd>{text}</dd>
+              <dd>{visible(text, true)}</dd>
             </React.Fragment>
           ))}
         </dl>

@@ -9,8 +9,24 @@ const CLASS = 'pgc-CellMark';
 /** As many digits of a state id as tell states apart to the eye. */
 const DIGITS = 10;
 
+/** What is shown of cells: a notebook may have a thousand, and few change at a time. */
+const shownOf = new WeakMap<Cell, CellState>();
+
+function isSame(one: CellState | undefined, other: CellState): boolean {
+  return (
+    one?.status === other.status &&
+    one.reason === other.reason &&
+    one.report === other.report &&
+    one.step?.state === other.step?.state
+  );
+}
+
 /** Show how a cell stands; nothing where there is nothing to say. */
 export function mark(cell: Cell, state: CellState, trans: TranslationBundle): void {
+  if (isSame(shownOf.get(cell), state)) {
+    return;
+  }
+  shownOf.set(cell, state);
   const { node } = cell;
   const kind = kindOf(state);
   if (kind === 'none') {

@@ -3,6 +3,7 @@
 import { VDomModel } from '@jupyterlab/ui-components';
 import { Poll } from '@lumino/polling';
 
+import { visible } from '../grid/text';
 import type { Quotas } from '../quotas';
 import { request } from '../request';
 import { sentence } from '../sentence';
@@ -184,7 +185,8 @@ export class TeachingModel extends VDomModel {
       const page: Activity = await request<Activity>(
         `${this._class()}/activity?limit=${PAGE}${after && `&after=${encodeURIComponent(after)}`}`
       );
-      found.push(...page.members);
+      // A name may hold marks that make it look like another's.
+      found.push(...page.members.map(each => ({ ...each, name: visible(each.name) })));
       after = page.next ?? '';
       now = page.now;
     } while (after && chosen === this._chosen);

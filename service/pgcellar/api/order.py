@@ -14,6 +14,9 @@ from typing import Any
 
 from pgcellar.api import documents, errors, records
 
+#: JupyterLab sends this with the cell's own metadata, which the notebook's file may claim.
+_COPIED = "deletedCells"
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Place:
@@ -162,8 +165,12 @@ def told(metadata: Mapping[str, Any] | None, source: str) -> Place | None:
     """The place the front end tells in the execute request's metadata, if it does.
 
     `metadata.pgcellar` is `{"cells": [{"id": …, "source": …}, …], "head": N}`; the head's source
-    is the code that came with the request. Raises BadRequest where it is not as it should be.
+    is the code that came with the request. Of a front end that copies metadata from the notebook's
+    file nothing is taken: whoever made the file could have another tail run than the one seen.
+    Raises BadRequest where it is not as it should be.
     """
+    if _COPIED in (metadata or {}):
+        return None
     ours = (metadata or {}).get("pgcellar")
     if not isinstance(ours, Mapping) or "cells" not in ours:
         return None

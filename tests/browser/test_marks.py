@@ -1,0 +1,178 @@
+"""Marks beside cells never claim of an output what is not so."""
+
+from __future__ import annotations
+
+import json
+
+from playwright.sync_api import Locator
+from tests.fixtures_browser import Front, Lab
+
+CELLS = [
+    "create table t (a int)",
+    "insert into t values (1), (2)",
+    "insert into t values (10)",
+    "select sum(a) from t",
+]
+PANEL = "window.jupyterapp.shell.currentWidget"
+KERNEL = f"{PANEL}.sessionContext.session.kernel"
+#: Everything that was asked of the kernel, and that a pause brings, is through.
+PLANNED = "window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.status === 'idle'"
+SLOWEST_KEY_MS = 50
+
+
+def run_all(front: Front, cells: int = 4) -> None:
+    front.command("notebook:run-all-cells")
+    for number in range(1, cells + 1):
+        front.wait_ran(number)
+
+
+def outputs(front: Front, number: int) -> Locator:
+    return front.cell(number).locator(".jp-OutputArea-child")
+
+
+def save(front: Front) -> None:
+    front.command("docmanager:save")
+    front.page.wait_for_function(f"!{PANEL}.context.model.dirty")
+
+
+def test_the_error_of_a_cell_above_is_no_result(front: Front, lab: Lab) -> None:
+    """The edit that broke it is undone, but what stands below is still the error."""
+    front.open(lab.notebook("error.ipynb", CELLS))
+    run_all(front)
+    front.type(2, "insert into t values ('x')")
+    front.wait_status(4, "stale")
+    front.run(4)
+    front.cell(4).get_by_text("did not run").first.wait_for()
+    front.type(2, CELLS[1])
+    front.wait_status(2, "current", "cached")
+    front.wait_status(3, "current", "cached")
+    assert front.status(4) == "stale"
+    front.command("pgcellar:run-stale")
+    front.wait_ran(4)
+    assert front.rows(4) == [["13"]]
+
+
+def test_an_output_that_is_not_there_is_not_up_to_date(front: Front, lab: Lab) -> None:
+    front.open(lab.notebook("cleared.ipynb", CELLS))
+    run_all(front)
+    front.select(4)
+    front.command("notebook:clear-cell-output")
+    front.cell(4).locator(".pgc-CellMark").wait_for(state="detached")
+    front.run(4)
+    front.wait_ran(4)
+    front.command("notebook:change-cell-to-markdown")
+    front.page.locator(".jp-MarkdownCell").wait_for()
+    front.command("notebook:change-cell-to-code")
+    front.page.locator(".jp-MarkdownCell").wait_for(state="detached")
+    front.type(2, "insert into t values (5)")
+    front.wait_status(3, "stale")
+    assert front.status(4) is None
+
+
+def test_what_another_page_runs_is_shown_there(front: Front, lab: Lab) -> None:
+    """Here stands the output of before, though the text is the same."""
+    front.open(lab.notebook("pages.ipynb", CELLS))
+    run_all(front)
+    save(front)
+    other = Front(front.page.context.new_page())
+    other.open(lab.address("/tree/pages.ipynb"))
+    for page in (other, front):
+        page.page.bring_to_front()
+        page.type(2, "insert into t values (5)")
+        page.wait_status(4, "stale")
+    other.page.bring_to_front()
+    other.run(4)
+    other.wait_ran(4)
+    assert other.rows(4) == [["15"]]
+    front.page.bring_to_front()
+    front.page.wait_for_function(PLANNED)
+    front.type(1, "create table t (a int) -- the same")
+    front.wait_status(1, "current", "cached")
+    assert front.status(4) == "stale"
+    assert front.rows(4) == [["13"]]
+
+
+def test_a_change_that_did_not_reach_the_kernel_is_told_again(front: Front, lab: Lab) -> None:
+    """A laptop sleeps, and what is sent meanwhile goes nowhere."""
+    front.open(lab.notebook("asleep.ipynb", CELLS))
+    run_all(front)
+    front.page.evaluate(f"{KERNEL}._ws.send = () => undefined")
+    front.type(2, "insert into t values (5)")
+    front.wait_status(4, "checking")
+    # What a pause brings is sent, and lost.
+    front.page.wait_for_timeout(600)
+    front.page.evaluate(f"void {KERNEL}.reconnect()")
+    front.wait_status(4, "stale")
+    front.run(4)
+    front.wait_ran(4)
+    assert front.rows(4) == [["15"]]
+
+
+def test_one_lost_message_does_not_make_a_wrong_result(front: Front, lab: Lab) -> None:
+    front.open(lab.notebook("lost.ipynb", CELLS))
+    run_all(front)
+    front.page.evaluate(f"""() => {{
+        const socket = {KERNEL}._ws;
+        const send = socket.send.bind(socket);
+        socket.send = () => {{ socket.send = send; }};
+    }}""")
+    front.type(2, "insert into t values (5)")
+    front.wait_status(4, "stale")
+    front.run(4)
+    front.wait_ran(4)
+    assert front.rows(4) == [["15"]]
+
+
+def test_a_file_that_changed_is_seen_by_who_comes_back(front: Front, lab: Lab) -> None:
+    (lab.folder / "numbers.csv").write_text("1\n2\n")
+    load = "\\copy t from 'numbers.csv' csv"
+    front.open(lab.notebook("file.ipynb", [CELLS[0], load, CELLS[3]]))
+    run_all(front, 3)
+    front.page.wait_for_timeout(600)
+    assert front.status(3) in ("current", "cached")
+    (lab.folder / "numbers.csv").write_text("1\n20\n")
+    front.page.evaluate("window.dispatchEvent(new Event('focus'))")
+    front.wait_status(3, "stale")
+
+
+def test_a_notebook_that_was_closed_is_forgotten(front: Front, lab: Lab) -> None:
+    """By the kernel, which goes on: it has the comm of the page that is open, and no other."""
+    front.open(lab.notebook("closed.ipynb", CELLS))
+    run_all(front)
+    save(front)
+    for _ in range(5):
+        front.command("application:close")
+        front.page.locator(".jp-NotebookPanel").wait_for(state="detached")
+        front.command("docmanager:open", path="closed.ipynb")
+        front.page.locator(".jp-NotebookPanel").wait_for()
+        front.wait_ran(4)
+    open_ones = front.page.evaluate(f"""async () => {{
+        const reply = await {KERNEL}.requestCommInfo({{ target_name: 'pgcellar.notebook' }});
+        return Object.keys(reply.content.comms).length;
+    }}""")
+    assert open_ones == 1
+
+
+def test_a_key_in_a_notebook_of_a_thousand_cells(front: Front, lab: Lab) -> None:
+    """What is done for a key grows with the cells, not with their square or with their outputs."""
+    address = lab.notebook("large.ipynb", ["select 1"] * 1000)
+    path = lab.folder / "large.ipynb"
+    content = json.loads(path.read_text())
+    data = {"text/plain": "x" * 3000}
+    for cell in content["cells"]:
+        cell["outputs"] = [{"output_type": "display_data", "metadata": {}, "data": data}]
+    path.write_text(json.dumps(content))
+    front.open(address)
+    times = front.page.evaluate(f"""async () => {{
+        const cell = {PANEL}.content.model.cells.get(3).sharedModel;
+        const times = [];
+        for (let key = 0; key < 30; key++) {{
+            const began = performance.now();
+            cell.updateSource(0, 0, ' ');
+            times.push(performance.now() - began);
+            await new Promise(done => setTimeout(done, 50));
+        }}
+        return times;
+    }}""")
+    # The fastest one: others wait for what JupyterLab paints meanwhile.
+    assert min(times) < SLOWEST_KEY_MS
