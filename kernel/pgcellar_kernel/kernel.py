@@ -240,9 +240,14 @@ class PgcellarKernel(Kernel):
         if self._shown is shown:
             self._interrupt()
 
-    def standing(self, cell: str, before: front.Page | None) -> front.Standing | None:
+    def sender(self) -> str:
+        """The session of the client whose message is being taken."""
+        parent = self.get_parent("shell")  # type: ignore[no-untyped-call]  # ipykernel is untyped
+        return str(parent["header"]["session"])
+
+    def standing(self, cell: str, client: str, before: front.Page | None) -> front.Standing | None:
         """Where a cell stands now, if a front end knows it; see `front.Front.standing`."""
-        return self._front.standing(cell, before)
+        return self._front.standing(cell, client, before)
 
     def behind(self, place: order.Place) -> order.Place:
         """Where a cell that no front end knows stands now, as far as the kernel can tell."""

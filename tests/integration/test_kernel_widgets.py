@@ -232,6 +232,30 @@ def test_a_page_that_is_loaded_anew_gets_the_value_alone(kernel: Kernel, widgets
     page._send("comm_close", data={})
 
 
+def test_a_page_may_go_without_a_word(
+    kernel: Kernel, widgets: Widgets, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when it is loaded anew: whoever moves a widget is told what to change."""
+    cells = {"a": FLIGHTS, "b": SLIDER}
+    before = Page(kernel, cells)
+    before.tell(send="b", source=SLIDER)
+    widgets.run(SLIDER, cellId="b")
+    with monkeypatch.context() as patch:
+        patch.setattr(kernel.client.session, "session", "another")
+        page = Page(kernel, cells)
+    # Whoever spoke last need not be the one who moves it.
+    before.ask("plan")
+    monkeypatch.setattr(kernel.client.session, "session", "another")
+    widgets.move("month", value=3)
+    while not page.of("edit"):
+        message = kernel.client.get_iopub_msg(timeout=60)
+        for each in (before, page):
+            each._note([message])
+    assert before.of("edit") == []
+    for each in (before, page):
+        each._send("comm_close", data={})
+
+
 def test_without_a_front_end_that_knows_the_order_cells_stand_as_they_ran(
     widgets: Widgets,
 ) -> None:
