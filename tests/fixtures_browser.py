@@ -50,7 +50,8 @@ _ROWS = """index => {
   const shown = outputs.map(output => output.data?.["application/vnd.pgcellar.result+json"]);
   return shown.find(result => result)?.rows ?? [];
 }"""
-_KERNEL = "window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel"
+#: The kernel of the notebook in front, in the page.
+KERNEL = "window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -167,17 +168,17 @@ class Front:
         """Open a notebook, and wait until its kernel is ready."""
         self.page.goto(address)
         self.page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=60_000)
-        self.page.wait_for_function(f"{_KERNEL}?.status === 'idle'", timeout=60_000)
+        self.page.wait_for_function(f"{KERNEL}?.status === 'idle'", timeout=60_000)
 
     def reload(self) -> None:
         """Load the page anew; the notebook is opened again, on the kernel that runs."""
         self.page.reload()
         self.page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=60_000)
-        self.page.wait_for_function(f"{_KERNEL}?.status === 'idle'", timeout=60_000)
+        self.page.wait_for_function(f"{KERNEL}?.status === 'idle'", timeout=60_000)
 
     def idle(self, timeout: float = 60.0) -> None:
         """Wait until the kernel has nothing to do."""
-        self.page.wait_for_function(f"{_KERNEL}?.status === 'idle'", timeout=timeout * 1000)
+        self.page.wait_for_function(f"{KERNEL}?.status === 'idle'", timeout=timeout * 1000)
 
     def cell(self, number: int) -> Locator:
         """The cell of a number, counted from 1."""
