@@ -134,6 +134,30 @@ def test_a_plan_says_what_is_out_of_date(kernel: Kernel) -> None:
     assert inputs()[1:] == [None, None]
 
 
+def test_a_variable_makes_stale_what_names_it_alone(kernel: Kernel) -> None:
+    cells = {
+        "t": "create table t as select 1 as a",
+        "a": "\\set one 1\n\\set two 2",
+        "b": "select :one",
+        "c": "-- @param own: slider(1, 9) = 5\nselect :own, :two",
+        "d": "\\echo :one",
+        "e": "select 3 -- :one",
+    }
+    page = Page(kernel, cells)
+
+    def inputs() -> dict[str, str]:
+        return {step["id"]: step["input"] for step in page.ask("plan")["answer"]["steps"]}
+
+    for cell, source in cells.items():
+        page.run(cell, source)
+    first = inputs()
+    assert {told["cell"]: told["cells"][-1]["input"] for told in page.of("ran")} == first
+    page.change(a="\\set one 1\n\\set two 3")
+    assert {cell for cell, now in inputs().items() if now != first[cell]} == {"c"}
+    page.change(a="\\set one 4\n\\set two 2")
+    assert {cell for cell, now in inputs().items() if now != first[cell]} == {"b", "d"}
+
+
 def test_questions_are_answered_while_a_cell_runs(kernel: Kernel) -> None:
     page = Page(kernel, {**CELLS, "d": "select pg_sleep(30)"})
     sent = kernel.send("select pg_sleep(30)", cellId="d")

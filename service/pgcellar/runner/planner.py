@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 
 from pgcellar.api import errors, records
-from pgcellar.notebook import cells, states
+from pgcellar.notebook import binding, cells, states
 from pgcellar.runner import (
     files,
     gates,
@@ -94,7 +94,7 @@ class Planner:
         """
         parsed = self._parsed[-1]
         reason = purity.by_text(parsed)
-        if reason is None:
+        if reason is None or parsed.scanned != "nothing":
             context = await self.context()
             links, _ = self.walk(context)
             if len(links) < len(self._cells):
@@ -103,11 +103,12 @@ class Planner:
             facts = self._space.knowledge.facts(before.state)
             if facts is None and not before.transaction and not before.sessions:
                 return None
-            reason = purity.reason(before, parsed, facts)
+            bound = binding.bound(parsed, before.variables)
+            reason = purity.reason(before, bound, facts)
             key = self._space.result_key(before, parsed, context)
             if key is not None:
                 events = self._space.remembered(before, parsed, self._request, context)
-                return gates.Standing(state=before.state, key=key, events=events)
+                return gates.Standing(state=before.state, key=key, head=bound, events=events)
         raise errors.NoPages(
             f"Cell {self._cells[-1].id} has no pages: {reason}.",
             hint="Make what it gives a table, by CREATE TABLE … AS in a cell of its own, and page"

@@ -17,7 +17,7 @@ from collections.abc import (
 from typing import Any
 
 from pgcellar.api import errors, records
-from pgcellar.notebook import cells, states
+from pgcellar.notebook import binding, cells, states
 from pgcellar.runner import (
     connections,
     executor,
@@ -339,7 +339,8 @@ class Workspace:
 
     def pure(self, before: states.Mark, parsed: cells.ParsedCell) -> bool:
         """Whether the cell's results are functions of the state it runs in."""
-        return purity.reason(before, parsed, self.knowledge.facts(before.state)) is None
+        bound = binding.bound(parsed, before.variables)
+        return purity.reason(before, bound, self.knowledge.facts(before.state)) is None
 
     def result_key(
         self, before: states.Mark, parsed: cells.ParsedCell, context: running.Context
@@ -371,8 +372,8 @@ class Workspace:
         self, before: states.Mark, parsed: cells.ParsedCell, context: running.Context
     ) -> str:
         """The digest of what decides what a cell gives, as far as the state decides it."""
-        texts = [step.statement.canonical for step in parsed.steps]
-        if parsed.scanned == "always" or (parsed.scanned == "variables" and before.variables):
+        texts = binding.texts(parsed, before.variables, context.include)
+        if texts is None:
             texts = [parsed.source, *(text for item in before.variables for text in item)]
         # How it is shown is kept with what is shown.
         texts += [name for name, _ in before.variables if name.startswith("\\")]
