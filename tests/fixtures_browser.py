@@ -83,9 +83,12 @@ class Lab:
 
 @contextlib.contextmanager
 def jupyter_lab(
-    cli: CommandLine, *options: str, extension: pathlib.Path = EXTENSION
+    cli: CommandLine,
+    *options: str,
+    extension: pathlib.Path = EXTENSION,
+    disabled: Sequence[str] = (),
 ) -> Iterator[Lab]:
-    """A JupyterLab with the extension, on the home of a command line."""
+    """A JupyterLab with the extension, on the home of a command line; some extensions disabled."""
     home = cli.home / f"lab-{secrets.token_hex(4)}"
     folder = home / "notebooks"
     folder.mkdir(parents=True)
@@ -103,6 +106,8 @@ def jupyter_lab(
     overrides = home / "config" / "labconfig" / "default_setting_overrides.json"
     overrides.parent.mkdir()
     overrides.write_text(json.dumps(_SETTINGS))
+    shown = {"disabledExtensions": dict.fromkeys(disabled, True)}
+    (overrides.parent / "page_config.json").write_text(json.dumps(shown))
     token, port = secrets.token_hex(16), _free_port()
     log = (home / "log").open("w")
     process = subprocess.Popen(

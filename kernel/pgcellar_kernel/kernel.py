@@ -73,7 +73,7 @@ class PgcellarKernel(beside.BesideKernel):
             self._service,
             self._request,
             # A front end of ours has a grid.
-            wanted=lambda: self._viewers.any and not self._front.any,
+            wanted=lambda: self._viewers.shows(self.sender()) and not self._front.any,
         )
         self._front = front.Front(self._answers.by_name(), self._foresee)
         self.comm_manager = comms.manage()
