@@ -13,7 +13,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import pytest
 from playwright.sync_api import Browser, Locator, Page, sync_playwright
@@ -27,7 +27,7 @@ PICTURES = pathlib.Path(
 )
 CHROMIUM = shutil.which("chromium")
 #: Without these, Chromium looks for hosts of its own.
-_OPTIONS = (
+OPTIONS = (
     "--no-sandbox",
     "--disable-gpu",
     "--disable-quic",
@@ -41,13 +41,17 @@ _SETTINGS = {
 }
 _EXTENSIONS = ("pgcellar_server", "jupyterlab", "notebook")
 START_SECONDS = 90.0
+#: Kernels of notebooks.
+SQL = {"name": "pgcellar", "display_name": "SQL (PostgreSQL)", "language": "sql"}
+PYTHON = {"name": "python3", "display_name": "Python 3", "language": "python"}
 _ROWS = """index => {
   const { content } = window.jupyterapp.shell.currentWidget;
   const outputs = content.model.cells.get(index).outputs.toJSON();
   const shown = outputs.map(output => output.data?.["application/vnd.pgcellar.result+json"]);
   return shown.find(result => result)?.rows ?? [];
 }"""
-_KERNEL = "window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel"
+#: The kernel of the notebook in front, in the page.
+KERNEL = "window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,8 +62,8 @@ class Lab:
     token: str
     folder: pathlib.Path
 
-    def notebook(self, name: str, sources: Sequence[str], tags: Sequence[str] = ()) -> str:
-        """Write a notebook of SQL cells with ids c1, c2, …; its address in JupyterLab."""
+    def notebook(self, name: str, sources: Sequence[str], kernel: Mapping[str, str] = SQL) -> str:
+        """Write a notebook of cells with ids c1, c2, …; its address in JupyterLab."""
         cells = [
             {
                 "cell_type": "code", "id": f"c{number}", "execution_count": None, "outputs": [],
@@ -67,8 +71,7 @@ class Lab:
             }
             for number, source in enumerate(sources, start=1)
         ]  # fmt: skip
-        spec = {"name": "pgcellar", "display_name": "SQL (PostgreSQL)", "language": "sql"}
-        metadata = {"kernelspec": spec, "language_info": {"name": "sql"}}
+        metadata = {"kernelspec": kernel, "language_info": {"name": kernel["language"]}}
         content = {"cells": cells, "metadata": metadata, "nbformat": 4, "nbformat_minor": 5}
         (self.folder / name).write_text(json.dumps(content))
         return self.address(f"/tree/{name}")
@@ -80,9 +83,12 @@ class Lab:
 
 @contextlib.contextmanager
 def jupyter_lab(
-    cli: CommandLine, *options: str, extension: pathlib.Path = EXTENSION
+    cli: CommandLine,
+    *options: str,
+    extension: pathlib.Path = EXTENSION,
+    disabled: Sequence[str] = (),
 ) -> Iterator[Lab]:
-    """A JupyterLab with the extension, on the home of a command line."""
+    """A JupyterLab with the extension, on the home of a command line; some extensions disabled."""
     home = cli.home / f"lab-{secrets.token_hex(4)}"
     folder = home / "notebooks"
     folder.mkdir(parents=True)
@@ -100,6 +106,8 @@ def jupyter_lab(
     overrides = home / "config" / "labconfig" / "default_setting_overrides.json"
     overrides.parent.mkdir()
     overrides.write_text(json.dumps(_SETTINGS))
+    shown = {"disabledExtensions": dict.fromkeys(disabled, True)}
+    (overrides.parent / "page_config.json").write_text(json.dumps(shown))
     token, port = secrets.token_hex(16), _free_port()
     log = (home / "log").open("w")
     process = subprocess.Popen(
@@ -165,11 +173,17 @@ class Front:
         """Open a notebook, and wait until its kernel is ready."""
         self.page.goto(address)
         self.page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=60_000)
-        self.page.wait_for_function(f"{_KERNEL}?.status === 'idle'", timeout=60_000)
+        self.page.wait_for_function(f"{KERNEL}?.status === 'idle'", timeout=60_000)
+
+    def reload(self) -> None:
+        """Load the page anew; the notebook is opened again, on the kernel that runs."""
+        self.page.reload()
+        self.page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=60_000)
+        self.page.wait_for_function(f"{KERNEL}?.status === 'idle'", timeout=60_000)
 
     def idle(self, timeout: float = 60.0) -> None:
         """Wait until the kernel has nothing to do."""
-        self.page.wait_for_function(f"{_KERNEL}?.status === 'idle'", timeout=timeout * 1000)
+        self.page.wait_for_function(f"{KERNEL}?.status === 'idle'", timeout=timeout * 1000)
 
     def cell(self, number: int) -> Locator:
         """The cell of a number, counted from 1."""
@@ -247,7 +261,7 @@ def browser() -> Iterator[Browser]:
     if not (EXTENSION / "package.json").exists():
         pytest.skip("the JupyterLab extension is not built: it needs Node")
     with sync_playwright() as playwright:
-        made = playwright.chromium.launch(executable_path=CHROMIUM, args=list(_OPTIONS))
+        made = playwright.chromium.launch(executable_path=CHROMIUM, args=list(OPTIONS))
         try:
             yield made
         finally:

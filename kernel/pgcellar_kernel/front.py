@@ -51,8 +51,10 @@ class Comm(Protocol):
 class Page:
     """One front end: a page that is loaded anew is another one."""
 
-    def __init__(self, comm: Comm) -> None:
+    def __init__(self, comm: Comm, client: str) -> None:
         self.comm = comm
+        #: The session of the client it is in, as its messages' headers have it.
+        self.client = client
         self.order = order.NotebookOrder()
         #: The cell that somebody writes in.
         self.active = ""
@@ -87,7 +89,7 @@ class Front:
 
     def open(self, comm: Comm, message: Mapping[str, Any]) -> None:
         """A front end is there, and tells its notebook whole."""
-        page = Page(comm)
+        page = Page(comm, str(message.get("header", {}).get("session", "")))
         self._pages.append(page)
         comm.on_msg(lambda received: self._receive(page, _data(received)))
         comm.on_close(lambda _: self._pages.remove(page))
@@ -99,14 +101,17 @@ class Front:
         """Whether one is there."""
         return bool(self._pages)
 
-    def standing(self, cell: str, before: Page | None = None) -> Standing | None:
-        """Where a cell stands now in a front end that knows it: the one of before if it is there.
+    def standing(self, cell: str, client: str, before: Page | None = None) -> Standing | None:
+        """Where a cell stands now in a front end that knows it.
 
-        A page that is loaded anew is another one.
+        It is one in that client, if there is one, rather the one of before. A page that is loaded
+        anew is another one, in another client, and nobody says that the one of before is gone.
         """
-        pages = [*(page for page in self._pages if page is before), *reversed(self._pages)]
-        page = next((page for page in pages if page.order.knows(cell)), None)
-        return None if page is None else Standing(page=page, place=page.order.at(cell))
+        pages = [page for page in reversed(self._pages) if page.order.knows(cell)]
+        if not pages:
+            return None
+        page = min(pages, key=lambda page: (page.client != client, page is not before))
+        return Standing(page=page, place=page.order.at(cell))
 
     def stray(self, message: Mapping[str, Any]) -> bool:
         """A message came over a comm that is not there; whether it is a page's."""

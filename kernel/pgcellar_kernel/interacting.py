@@ -43,8 +43,11 @@ class Kernel(Protocol):
     def overtake(self, shown: display.Shown) -> None:
         """Cancel the run that is shown there, if it is under way."""
 
-    def standing(self, cell: str, before: front.Page | None) -> front.Standing | None:
-        """Where a cell stands now, if a front end that can change it knows it."""
+    def sender(self) -> str:
+        """The session of the client whose message is being taken."""
+
+    def standing(self, cell: str, client: str, before: front.Page | None) -> front.Standing | None:
+        """Where a cell stands now, if a front end that can change it knows it; see `front`."""
 
     def behind(self, place: order.Place) -> order.Place:
         """Where a cell that no front end knows stands now."""
@@ -97,8 +100,10 @@ class _Interaction:
         self._send = send
         self._slots = slots.Slots(send)
         self._controls: controls.Controls | None = None
+        #: The client in which the cell was sent, then the one in which a widget was moved last.
+        self._client = kernel.sender()
         #: The front end that has the output, as far as it is known.
-        found = kernel.standing(_id(place), None)
+        found = kernel.standing(_id(place), self._client, None)
         self._page = None if found is None else found.page
         #: What was moved and is not in the text, and whether it is waiting to be shown.
         self._moved: dict[str, str] = {}
@@ -181,6 +186,7 @@ class _Interaction:
 
     def _move(self, name: str, value: str) -> None:
         """A widget was moved: run with its value, in place of what runs for one before."""
+        self._client = self._kernel.sender()
         self._moved[name] = value
         self._waits = True
         if self._task is None:
@@ -206,7 +212,7 @@ class _Interaction:
             self._task = self._shown = None
 
     async def _run(self) -> None:
-        standing = self._kernel.standing(_id(self._place), self._page)
+        standing = self._kernel.standing(_id(self._place), self._client, self._page)
         place = self._kernel.behind(self._place) if standing is None else standing.place
         source = place.cells[place.head].source
         try:

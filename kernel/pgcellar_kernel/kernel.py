@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import contextvars
 import functools
 import logging
 import os
@@ -13,12 +12,11 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
-from ipykernel.kernelbase import Kernel
-
 import pgcellar
 from pgcellar.api import client, documents, errors, order, records
 from pgcellar_kernel import (
     answers,
+    beside,
     comforts,
     comms,
     completeness,
@@ -37,7 +35,7 @@ FORGET_TIMEOUT = 2.0
 NAMES_PAUSE = 0.4
 
 
-class PgcellarKernel(Kernel):
+class PgcellarKernel(beside.BesideKernel):
     """SQL cells, run by the pgcellar service of this user."""
 
     _execute_sleep = 0.0
@@ -54,7 +52,7 @@ class PgcellarKernel(Kernel):
     }
 
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**kwargs)  # type: ignore[no-untyped-call]  # ipykernel is untyped
+        super().__init__(**kwargs)
         self._notebook = f"kernel:{uuid.uuid4().hex}"
         self._order = order.ExecutionOrder()
         self._client: client.Client | None = None
@@ -75,7 +73,7 @@ class PgcellarKernel(Kernel):
             self._service,
             self._request,
             # A front end of ours has a grid.
-            wanted=lambda: self._viewers.any and not self._front.any,
+            wanted=lambda: self._viewers.shows(self.sender()) and not self._front.any,
         )
         self._front = front.Front(self._answers.by_name(), self._foresee)
         self.comm_manager = comms.manage()
@@ -99,16 +97,6 @@ class PgcellarKernel(Kernel):
         await super().kernel_info_request(stream, ident, parent)  # type: ignore[no-untyped-call]  # as above
         if self._warming is None:
             self._warming = asyncio.create_task(self._warm())
-
-    async def shell_main(self, subshell_id: str | None, msg: Any) -> None:
-        """Take a message in a context of its own.
-
-        ipykernel keeps whose outputs come in a context that all messages share. A comm message
-        that is taken while a cell runs puts back that cell when it is done: by then the next one
-        may run, whose outputs, and whose end, would be told of the cell before it.
-        """
-        handled = super().shell_main(subshell_id, msg)
-        await asyncio.create_task(handled, context=contextvars.copy_context())
 
     def _comm_msg(self, stream: Any, ident: Any, message: dict[str, Any]) -> None:
         """Take a message of a comm; a page of the kernel before is told that its comm is gone."""
@@ -251,9 +239,14 @@ class PgcellarKernel(Kernel):
         if self._shown is shown:
             self._interrupt()
 
-    def standing(self, cell: str, before: front.Page | None) -> front.Standing | None:
+    def sender(self) -> str:
+        """The session of the client whose message is being taken."""
+        parent = self.get_parent("shell")  # type: ignore[no-untyped-call]  # ipykernel is untyped
+        return str(parent["header"]["session"])
+
+    def standing(self, cell: str, client: str, before: front.Page | None) -> front.Standing | None:
         """Where a cell stands now, if a front end knows it; see `front.Front.standing`."""
-        return self._front.standing(cell, before)
+        return self._front.standing(cell, client, before)
 
     def behind(self, place: order.Place) -> order.Place:
         """Where a cell that no front end knows stands now, as far as the kernel can tell."""

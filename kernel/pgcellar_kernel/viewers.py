@@ -1,6 +1,7 @@
 """Front ends that show widgets: each opens a comm by which it asks which widgets there are.
 
-Answered here as long as there are none, so that ipywidgets is not imported before it is needed.
+It closes the comm when it has been answered: what counts is that it was opened. Answered here as
+long as there are none, so that ipywidgets is not imported before it is needed.
 """
 
 from __future__ import annotations
@@ -17,16 +18,15 @@ class Viewers:
     """See the module."""
 
     def __init__(self) -> None:
-        self._open: list[Any] = []
+        self._clients: set[str] = set()
 
-    @property
-    def any(self) -> bool:
-        """Whether a front end is there that shows widgets."""
-        return bool(self._open)
+    def shows(self, client: str) -> bool:
+        """Whether the client of a session shows widgets."""
+        return client in self._clients
 
     def open(self, comm: Any, opened: Mapping[str, Any]) -> None:
         """A front end that shows widgets is there."""
-        self._open.append(comm)
+        self._clients.add(str(opened["header"]["session"]))
 
         def receive(message: Mapping[str, Any]) -> None:
             _answer(comm, opened, message)
@@ -34,7 +34,6 @@ class Viewers:
             comm.on_msg(receive)
 
         comm.on_msg(receive)
-        comm.on_close(lambda _: self._open.remove(comm))
 
 
 def _answer(comm: Any, opened: Mapping[str, Any], message: Mapping[str, Any]) -> None:

@@ -5,11 +5,23 @@ import * as React from 'react';
 
 import { bytes, span } from './units';
 
-/** One limit; null is none. What is counted over time has `left` and `seconds`. */
+/**
+ * One limit; null is none. What is counted over time has `left` and `seconds`, what is held at once
+ * may have `used`.
+ */
 export interface Quota {
   readonly limit: number | null;
   readonly left?: number;
   readonly seconds?: number;
+  readonly used?: number;
+}
+
+/** How much of a limit is used, if that is known. */
+export function usedOf({ limit, left, used }: Quota): number | null {
+  if (used !== undefined) {
+    return used;
+  }
+  return limit !== null && left !== undefined ? Math.max(limit - left, 0) : null;
 }
 
 /** The limits of somebody by name, as `docs/identity.md` lists them. */
@@ -82,16 +94,14 @@ function QuotaRow(props: {
   readonly trans: TranslationBundle;
 }): React.JSX.Element {
   const { name, quota, trans } = props;
-  const { limit, left } = quota;
-  let text = trans.__('no limit');
+  const { limit } = quota;
+  const used = usedOf(quota);
+  let text = limit === null ? trans.__('no limit') : amount(name, limit, trans);
   let share: number | null = null;
-  if (limit !== null) {
-    text = amount(name, limit, trans);
-    if (left !== undefined) {
-      const used = Math.max(limit - left, 0);
-      text = trans.__('%1 of %2', amount(name, used, trans), text);
-      share = limit > 0 ? used / limit : 1;
-    }
+  if (used !== null) {
+    const amounts = amount(name, used, trans);
+    text = limit === null ? trans.__('%1, no limit', amounts) : trans.__('%1 of %2', amounts, text);
+    share = limit === null ? null : limit > 0 ? used / limit : 1;
   }
   return (
     <tr>

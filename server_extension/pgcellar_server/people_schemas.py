@@ -75,8 +75,14 @@ PROFILES: Mapping[str, Any] = {
     "Preferences": members(preferences=_ANYTHING),
     "Quota": {
         "type": "object",
-        "description": "A limit; of one over time, what is left of it, and over how many seconds.",
-        "properties": {"limit": nullable(NUMBER), "left": NUMBER, "seconds": NUMBER},
+        "description": "A limit; of one over time, what is left of it, over how many seconds; of"
+        " one for what is held, how much is, where who teaches somebody asks.",
+        "properties": {
+            "limit": nullable(NUMBER),
+            "left": NUMBER,
+            "seconds": NUMBER,
+            "used": NUMBER,
+        },
         "required": ["limit"],
     },
     "Quotas": {

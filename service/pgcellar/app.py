@@ -353,7 +353,7 @@ class ServiceApp(traitlets.config.Application):
     def _classroom(self) -> classroom.Classroom:
         assert self._steps is not None
         return classroom.Classroom(
-            self._runner, self._ledger, self._environments, self._steps, self._tending
+            self._runner, self._ledger, self._environments, self._steps, self._tending, self._index
         )
 
     def _gauges(self) -> gauges.Gauges:

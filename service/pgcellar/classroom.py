@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from pgcellar import tending
-from pgcellar.api import teaching
+from pgcellar.api import quotas, teaching
 from pgcellar.environments import service as environments
 from pgcellar.runner import ledger, progress, progress_store
 from pgcellar.runner import service as runner
+from pgcellar.snapshots import store as snapshots
 
 
 class Classroom:
@@ -22,12 +23,14 @@ class Classroom:
         sandboxes: environments.Environments,
         steps: progress.Progress,
         tended: tending.Tending,
+        index: snapshots.SnapshotStore,
     ) -> None:
         self._runner = runs
         self._ledger = accepted
         self._environments = sandboxes
         self._progress = steps
         self._tending = tended
+        self._index = index
 
     async def work(self, owners: Sequence[str]) -> dict[str, teaching.Work]:
         """See `teaching.Classroom`."""
@@ -41,6 +44,19 @@ class Classroom:
                 queued=queued[owner],
             )
             for owner in owners
+        }
+
+    async def held(self, owner: str) -> dict[quotas.Limit, float]:
+        """See `teaching.Classroom`."""
+        found = self._environments.find(owner)
+        kept = [] if found is None else await self._index.of(found[0].name)
+        busy = self._runner.busy().get(owner, ())
+        return {
+            "sandboxes": 0 if found is None or found[1] is None else 1,
+            "snapshot_bytes": sum(each.bytes for each in kept),
+            "statement_seconds": max(
+                (round(each.statement_seconds, 1) for each in busy), default=0
+            ),
         }
 
     async def stop(self, owner: str, reason: str) -> None:

@@ -1,69 +1,132 @@
-"""From Shift-Enter to the painted result, in a browser: `python -m tests.bench.browser`.
+"""From Shift-Enter to the painted result, in Chromium: `python -m tests.bench.browser`.
 
-Painted is when the grid is there and the browser has had two frames since.
+pgcellar and JupySQL in turn, in pages of one JupyterLab, on servers of one build with the same
+settings. JupySQL shows 10 rows unless `SqlMagic.displaylimit` says otherwise. Here it says 1,000,
+as many as pgcellar sends at first; and for 10,000 rows also all of them, since a grid of ours goes
+on to them without another cell.
 """
 
 from __future__ import annotations
 
-import os
+import asyncio
+import contextlib
+import dataclasses
 import pathlib
-import statistics
-import tempfile
-from collections.abc import Iterator, Sequence
+import sys
+from collections.abc import Iterator
 
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Browser, sync_playwright
 from tests import fixtures_browser as browsers
 from tests import fixtures_service as services
+from tests.bench import kernels, measure, painting, places
 
-RESULTS = "a result in JupyterLab, from Shift-Enter to painted"
-ROUNDS = 7
+RESULTS = "a result in JupyterLab: from Shift-Enter to painted"
+SCROLLED = "its grid, scrolled"
+SLIDER = "a slider of pgcellar's: from a key to the painted result"
+ROUNDS = 15
+QUICK = 5
+_WARM_UP = 2
+LIMIT = 1000
 #: Each round another text, so that nothing is remembered of the one before.
 CELLS = {
     "select 1": "select 1 as a, {n} as n",
     "10,000 rows": "select g, md5((g + {n})::text) as name from generate_series(1, 10000) g",
     "1,000,000 rows": "select g, md5((g + {n})::text) as name from generate_series(1, 1000000) g",
 }
-#: Waits for the next grid of the cell, from the next time that the Enter key is pressed.
-_WATCH = """
-() => {
-  const cell = document.querySelector('.jp-Notebook-cell');
-  const before = cell.querySelector('.pgc-Result');
-  window.painted = new Promise(resolve => {
-    let begin = 0;
-    document.addEventListener('keydown', event => {
-      if (event.key === 'Enter') begin = begin || performance.now();
-    }, true);
-    const look = () => {
-      const now = cell.querySelector('.pgc-Result .pgc-Footer-about');
-      if (now && now.closest('.pgc-Result') !== before) {
-        observer.disconnect();
-        requestAnimationFrame(() => requestAnimationFrame(
-          () => resolve(performance.now() - begin)));
-      }
-    };
-    const observer = new MutationObserver(look);
-    observer.observe(cell, { childList: true, subtree: true });
-  });
-}
-"""
-#: The same for a row that is scrolled to.
-_SCROLL = """
-() => {
-  const begin = performance.now();
-  const before = document.querySelector('.pgc-Result [role=gridcell]').textContent;
-  window.painted = new Promise(resolve => {
-    const look = () => {
-      const cell = document.querySelector('.pgc-Result [role=gridcell]');
-      if (cell.getAttribute('aria-busy') === 'false' && cell.textContent !== before) {
-        requestAnimationFrame(() => resolve(performance.now() - begin));
-      } else {
-        requestAnimationFrame(look);
-      }
-    };
-    requestAnimationFrame(look);
-  });
-}
-"""
+_CONNECT = """%load_ext sql
+%config SqlMagic.feedback = 0
+%config SqlMagic.displaylimit = {limit}
+%sql {url}"""
+_SLIDER = "-- @param n: slider(1, 100) = 50\nselect :n as n"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Side:
+    """One of those compared: a notebook in a page of its own, whose second cell runs."""
+
+    name: str
+    front: browsers.Front
+    #: The script that waits for a result of its kind, and what stands above the SQL.
+    watch: str
+    above: str = ""
+
+    def run(self, source: str) -> float:
+        """Put a text into the cell and run it; ms until its result is painted."""
+        page = self.front.page
+        page.bring_to_front()
+        self.front.type(2, self.above + source)
+        # Past what comes of typing: the plan that is asked for, the instance that is prepared.
+        page.wait_for_timeout(500)
+        page.evaluate(self.watch)
+        page.keyboard.press("Shift+Enter")
+        took: float = page.evaluate(painting.PAINTED)
+        self.front.idle()
+        return took
+
+
+def ours(browser: Browser, lab: browsers.Lab) -> Side:
+    """pgcellar, which has run once."""
+    front = _front(browser)
+    front.open(lab.notebook("ours.ipynb", ["select 0 as a", "select 1 as a", "select 2 as a"]))
+    front.command("notebook:run-all-cells")
+    front.wait_ran(3)
+    return Side(name="pgcellar", front=front, watch=painting.GRID)
+
+
+def jupysql(browser: Browser, lab: browsers.Lab, url: str, limit: int, says: str) -> Side:
+    """JupySQL, connected; it shows so many rows, or with 0 all."""
+    front = _front(browser)
+    cells = [_CONNECT.format(limit=limit, url=url), "%sql select 1 as a", "%sql select 2 as a"]
+    front.open(lab.notebook(f"jupysql-{limit}.ipynb", cells, kernel=browsers.PYTHON))
+    front.command("notebook:run-all-cells")
+    front.cell(3).locator(".jp-OutputArea table").wait_for()
+    return Side(name=f"JupySQL: {says}", front=front, watch=painting.TABLE, above="%%sql\n")
+
+
+def results(table: measure.Table, own: Side, few: Side, everything: Side, rounds: int) -> None:
+    """Each in turn, round by round; the first is what the others are compared with."""
+    for name, source in CELLS.items():
+        sides = [few, own] if name != "10,000 rows" else [few, everything, own]
+        took: list[list[float]] = [[] for _ in sides]
+        for number in range(_WARM_UP + rounds):
+            for side, times in zip(sides, took, strict=True):
+                times.append(side.run(source.format(n=number)))
+        base = None
+        for side, times in zip(sides, took, strict=True):
+            row = table.add(f"{RESULTS}, {name}", side.name, times[_WARM_UP:], against=base)
+            base = base or row
+
+
+def scrolled(table: measure.Table, own: Side) -> None:
+    """To the last row of a million and back, in the grid that was painted last."""
+    front = own.front
+    front.page.bring_to_front()
+    front.wait_ran(2)
+    front.cell(2).get_by_role("grid").focus()
+    front.page.keyboard.press("ArrowDown")
+    for name, key in (
+        ("its last row, for which the cell runs again", "Control+End"),
+        ("its first row after that, from pages", "Control+Home"),
+    ):
+        front.page.evaluate(painting.SCROLL)
+        front.page.keyboard.press(key)
+        table.add(SCROLLED, name, [front.page.evaluate(painting.PAINTED)])
+
+
+def slider(table: measure.Table, browser: Browser, lab: browsers.Lab, rounds: int) -> None:
+    """A parameter's slider, moved by keys."""
+    front = _front(browser)
+    front.open(lab.notebook("slider.ipynb", ["select 1 as a", _SLIDER]))
+    front.command("notebook:run-all-cells")
+    front.wait_ran(2)
+    front.cell(2).locator(".noUi-handle").focus()
+    took = []
+    for number in range(_WARM_UP + rounds):
+        front.page.evaluate(painting.MOVE)
+        front.page.keyboard.press("ArrowRight" if number % 2 else "ArrowLeft")
+        took.append(front.page.evaluate(painting.PAINTED))
+        front.wait_ran(2)
+    table.add(SLIDER, "select :n as n", took[_WARM_UP:])
 
 
 def bundle() -> int:
@@ -71,60 +134,48 @@ def bundle() -> int:
     return sum(file.stat().st_size for file in (browsers.EXTENSION / "static").glob("*.js"))
 
 
-def measured(front: browsers.Front, lab: browsers.Lab) -> Iterator[tuple[str, Sequence[float]]]:
-    """What was measured, and the times in ms."""
-    front.open(lab.notebook("bench.ipynb", ["select 0 as a"]))
-    front.run(1)
-    front.wait_ran(1)
-    for name, source in CELLS.items():
-        took = []
-        for number in range(ROUNDS):
-            front.type(1, source.format(n=number))
-            front.page.wait_for_timeout(500)
-            front.page.evaluate(_WATCH)
-            front.page.keyboard.press("Shift+Enter")
-            took.append(front.page.evaluate("window.painted"))
-            front.idle()
-        yield name, took[1:]
-    front.wait_ran(1)
-    grid = front.cell(1).get_by_role("grid")
-    grid.focus()
-    front.page.keyboard.press("ArrowDown")
-    for name, key in (
-        ("its last row, for which the cell runs again", "Control+End"),
-        ("its first row after that, from pages", "Control+Home"),
-    ):
-        front.page.evaluate(_SCROLL)
-        front.page.keyboard.press(key)
-        yield name, [front.page.evaluate("window.painted")]
-
-
 def main() -> None:
     """Measure, and print."""
     if browsers.CHROMIUM is None or not browsers.EXTENSION.exists():
         print("There is no Chromium, or the extension is not built: the browser is left out.")
         return
-    print(RESULTS)
-    with (
-        tempfile.TemporaryDirectory(prefix="cellar-") as folder,
-        services.command_line(pathlib.Path(folder)) as cli,
-        sync_playwright() as playwright,
-    ):
-        # The servers' account, where this runs as root, must pass.
-        pathlib.Path(folder).chmod(0o755)
-        prefix = pathlib.Path(folder) / "prefix"
-        cli("kernelspec", "install", "--prefix", str(prefix))
-        os.environ["JUPYTER_PATH"] = str(prefix / "share" / "jupyter")
+    rounds = QUICK if "--quick" in sys.argv else ROUNDS
+    table = measure.Table()
+    with places.folder() as home, _running(home) as (browser, lab, url):
+        facts = places.facts(home)
+        own = ours(browser, lab)
+        few = jupysql(browser, lab, url, LIMIT, f"{LIMIT:,} rows shown")
+        results(table, own, few, jupysql(browser, lab, url, 0, "all rows shown"), rounds)
+        scrolled(table, own)
+        slider(table, browser, lab, rounds)
+    for name, fact in facts.items():
+        print(f"{name:12} {fact}")
+    print(f"\n{table.text()}\nscripts of the extension: {bundle() / 1024:.0f} KiB")
+
+
+@contextlib.contextmanager
+def _running(home: pathlib.Path) -> Iterator[tuple[Browser, browsers.Lab, str]]:
+    """A browser, a JupyterLab, and where a server without pgcellar is."""
+    with contextlib.ExitStack() as stack:
+        cli = stack.enter_context(services.command_line(home))
+        # A loop of its own, which is not running while Playwright has its.
+        loop = stack.enter_context(asyncio.Runner())
+        plain = places.plain(home / "plain", home / "sockets")
+        server = loop.run(plain.__aenter__())
+        stack.callback(lambda: loop.run(plain.__aexit__(None, None, None)))
+        stack.enter_context(kernels.prepared(home / "jupyter"))
         cli.run(["select 1"])
-        with browsers.jupyter_lab(cli) as lab:
-            browser = playwright.chromium.launch(
-                executable_path=browsers.CHROMIUM, args=["--no-sandbox", "--disable-gpu"]
-            )
-            page = browser.new_page(viewport={"width": 1400, "height": 900})
-            for name, took in measured(browsers.Front(page), lab):
-                print(f"  {name:45}  {statistics.median(took):5.0f} ms, {len(took)} times")
-            browser.close()
-    print(f"scripts of the extension: {bundle() / 1024:.0f} KiB")
+        lab = stack.enter_context(browsers.jupyter_lab(cli))
+        playwright = stack.enter_context(sync_playwright())
+        browser = playwright.chromium.launch(
+            executable_path=browsers.CHROMIUM, args=list(browsers.OPTIONS)
+        )
+        stack.callback(browser.close)
+        yield browser, lab, server.url
+
+
+def _front(browser: Browser) -> browsers.Front:
+    return browsers.Front(browser.new_page(viewport={"width": 1400, "height": 900}))
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from playwright.sync_api import expect
-from tests.fixtures_browser import Front, Lab
+from tests.fixtures_browser import KERNEL, Front, Lab
 
 CELLS = [
     'create table city (id int primary key, inhabitants int, "Mayor" text)',
@@ -43,6 +43,30 @@ def test_names_of_cells_above_are_completed_and_inspected(front: Front, lab: Lab
     tooltip = front.page.locator(".jp-Tooltip")
     expect(tooltip).to_contain_text("inhabitants")
     front.picture("inspection")
+
+
+def test_names_are_completed_while_a_cell_runs(front: Front, lab: Lab) -> None:
+    """Both, Tab and Shift-Tab, are answered beside it, and it is still shown as running."""
+    front.open(lab.notebook("beside.ipynb", [*CELLS, "select pg_sleep(600)"]))
+    front.run(2)
+    front.wait_ran(2)
+    front.run(5)
+    front.wait_status(5, "running")
+    front.type(3, "select c. from city c")
+    for _ in range(len(" from city c")):
+        front.page.keyboard.press("ArrowLeft")
+    front.page.keyboard.press("Tab")
+    offered = front.page.locator(".jp-Completer:not(.lm-mod-hidden)")
+    expect(offered).to_contain_text("inhabitants", timeout=30_000)
+    front.page.keyboard.press("Escape")
+    front.type(3, "select * from city")
+    front.page.keyboard.press("Shift+Tab")
+    expect(front.page.locator(".jp-Tooltip")).to_contain_text("inhabitants", timeout=30_000)
+    front.picture("beside-a-cell")
+    assert front.status(5) == "running"
+    front.page.wait_for_function(f"{KERNEL}.status === 'busy'")
+    front.command("notebook:interrupt-kernel")
+    front.wait_status(5, "failed")
 
 
 def test_a_cell_is_laid_out_and_means_the_same(front: Front, lab: Lab) -> None:

@@ -126,3 +126,28 @@ def test_a_bar_shows_how_far_an_index_is(front: Front, lab: Lab) -> None:
     assert bar.count() == 0
     _wait(front, 2, "1")
     assert "CREATE INDEX" in front.cell(2).locator(".jp-OutputArea").inner_text()
+
+
+def test_a_slider_moves_on_a_page_that_was_loaded_anew(front: Front, lab: Lab) -> None:
+    """The page of before is gone, though nobody says so: the new one has the text changed."""
+    front.open(lab.notebook("anew.ipynb", [FLIGHTS, PARAMETERS, "select :month as below"]))
+    front.command("notebook:run-all-cells")
+    front.wait_ran(3)
+    front.command("docmanager:save")
+    front.page.wait_for_function("!window.jupyterapp.shell.currentWidget.context.model.dirty")
+    front.reload()
+    _wait(front, 2, "5 A 0")
+    front.wait_status(2, "current")
+    handle = front.cell(2).locator(".noUi-handle")
+    handle.focus()
+    front.page.keyboard.press("ArrowRight")
+    _wait(front, 2, "6 A 0")
+    assert "slider(1, 12) = 6" in front.cell(2).locator(".cm-content").inner_text()
+    front.wait_status(2, "current")
+    front.wait_status(3, "stale")
+    # From now on it is this page's own run: its slider moves in place.
+    front.cell(2).locator(".noUi-handle").focus()
+    front.page.keyboard.press("ArrowRight")
+    _wait(front, 2, "7 A 100")
+    assert front.page.evaluate("document.activeElement.className").startswith("noUi-handle")
+    front.picture("widgets-anew")

@@ -149,6 +149,30 @@ def test_a_plan_says_what_is_out_of_date(kernel: Kernel) -> None:
     assert inputs()[1:] == [None, None]
 
 
+def test_a_variable_makes_stale_what_names_it_alone(kernel: Kernel) -> None:
+    cells = {
+        "t": "create table t as select 1 as a",
+        "a": "\\set one 1\n\\set two 2",
+        "b": "select :one",
+        "c": "-- @param own: slider(1, 9) = 5\nselect :own, :two",
+        "d": "\\echo :one",
+        "e": "select 3 -- :one",
+    }
+    page = Page(kernel, cells)
+
+    def inputs() -> dict[str, str]:
+        return {step["id"]: step["input"] for step in page.ask("plan")["answer"]["steps"]}
+
+    for cell, source in cells.items():
+        page.run(cell, source)
+    first = inputs()
+    assert {told["cell"]: told["cells"][-1]["input"] for told in page.of("ran")} == first
+    page.change(a="\\set one 1\n\\set two 3")
+    assert {cell for cell, now in inputs().items() if now != first[cell]} == {"c"}
+    page.change(a="\\set one 4\n\\set two 2")
+    assert {cell for cell, now in inputs().items() if now != first[cell]} == {"b", "d"}
+
+
 def test_questions_are_answered_while_a_cell_runs(kernel: Kernel) -> None:
     page = Page(kernel, {**CELLS, "d": "select pg_sleep(30)"})
     sent = kernel.send("select pg_sleep(30)", cellId="d")
@@ -159,6 +183,39 @@ def test_questions_are_answered_while_a_cell_runs(kernel: Kernel) -> None:
     reply = kernel.receive(sent)
     assert reply.status == "error"
     assert reply.of("error")[0]["ename"] == "57014"
+
+
+def test_names_are_completed_and_inspected_while_a_cell_runs(kernel: Kernel) -> None:
+    """By requests as any front end sends them; the cell still counts as running."""
+    page = Page(kernel, {**CELLS, "d": "select pg_sleep(600)"})
+    page.run("c", CELLS["c"])
+    sent = kernel.send("select pg_sleep(600)", cellId="d")
+    while not page.of("running")[1:]:
+        page._note([kernel.client.get_iopub_msg(timeout=60)])
+    page.tell(active="c")
+    asked = {
+        kernel.client.complete("select * from t where t.", 24): "complete_reply",
+        kernel.client.inspect("table t", 7): "inspect_reply",
+    }
+    replies = {}
+    for _ in asked:
+        reply = kernel.client.get_shell_msg(timeout=60)
+        assert reply["msg_type"] == asked[reply["parent_header"]["msg_id"]]
+        replies[reply["msg_type"]] = reply["content"]
+    assert "a" in replies["complete_reply"]["matches"]
+    assert replies["inspect_reply"]["found"]
+    told: list[tuple[str, str]] = []
+    while len(told) < 4:
+        message = kernel.client.get_iopub_msg(timeout=60)
+        if message["msg_type"] == "status" and "execution_state" in message["content"]:
+            parent = message["parent_header"]["msg_id"]
+            told.append((asked.get(parent, parent), message["content"]["execution_state"]))
+    assert told[1::2] == [(sent, "busy")] * 2
+    assert sorted(told[::2]) == [("complete_reply", "idle"), ("inspect_reply", "idle")]
+    kernel.manager.interrupt_kernel()
+    ended = kernel.receive(sent)
+    assert ended.of("error")[0]["ename"] == "57014"
+    assert kernel.run("select 1", cellId="e").status == "ok"
 
 
 def test_what_is_wrong_is_answered_with_a_problem(kernel: Kernel) -> None:

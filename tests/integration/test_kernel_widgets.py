@@ -232,6 +232,30 @@ def test_a_page_that_is_loaded_anew_gets_the_value_alone(kernel: Kernel, widgets
     page._send("comm_close", data={})
 
 
+def test_a_page_may_go_without_a_word(
+    kernel: Kernel, widgets: Widgets, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when it is loaded anew: whoever moves a widget is told what to change."""
+    cells = {"a": FLIGHTS, "b": SLIDER}
+    before = Page(kernel, cells)
+    before.tell(send="b", source=SLIDER)
+    widgets.run(SLIDER, cellId="b")
+    with monkeypatch.context() as patch:
+        patch.setattr(kernel.client.session, "session", "another")
+        page = Page(kernel, cells)
+    # Whoever spoke last need not be the one who moves it.
+    before.ask("plan")
+    monkeypatch.setattr(kernel.client.session, "session", "another")
+    widgets.move("month", value=3)
+    while not page.of("edit"):
+        message = kernel.client.get_iopub_msg(timeout=60)
+        for each in (before, page):
+            each._note([message])
+    assert before.of("edit") == []
+    for each in (before, page):
+        each._send("comm_close", data={})
+
+
 def test_without_a_front_end_that_knows_the_order_cells_stand_as_they_ran(
     widgets: Widgets,
 ) -> None:
@@ -400,18 +424,18 @@ def test_a_front_end_is_told_at_once_that_there_are_no_widgets(kernel: Kernel) -
 LONG = "select i, 'row ' || i as name from generate_series(1, 2500) i"
 
 
-def test_long_results_have_pages_where_widgets_are_shown(kernel: Kernel, widgets: Widgets) -> None:
-    """And nothing but the table elsewhere."""
-    assert len(widgets.run(LONG).of("display_data")) == 1
-    comm = uuid.uuid4().hex
+def test_long_results_have_pages_where_widgets_are_shown(
+    kernel: Kernel, widgets: Widgets, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And nothing but the table elsewhere. The comm that asks for widgets is closed once it has."""
     client = kernel.client
-    client.shell_channel.send(
-        client.session.msg(
-            "comm_open",
-            {"comm_id": comm, "target_name": "jupyter.widget.control", "data": {}},
-            metadata={"version": "1.0.0"},
-        )
-    )
+    monkeypatch.setattr(client.session, "session", "shows none")
+    assert len(widgets.run(LONG).of("display_data")) == 1
+    monkeypatch.setattr(client.session, "session", "shows widgets")
+    comm = uuid.uuid4().hex
+    opened = {"comm_id": comm, "target_name": "jupyter.widget.control", "data": {}}
+    for kind, content in (("comm_open", opened), ("comm_close", {"comm_id": comm, "data": {}})):
+        client.shell_channel.send(client.session.msg(kind, content, metadata={"version": "1.0.0"}))
     reply = widgets.run(LONG, cellId="long")
     table, buttons = reply.of("display_data")
     assert "(2500 rows; the first 1000 are shown)" in table["data"]["text/plain"]
@@ -442,5 +466,5 @@ def test_long_results_have_pages_where_widgets_are_shown(kernel: Kernel, widgets
     widgets.run("select random() from generate_series(1, 2500)", cellId="long")
     press("Next page")
     widgets.wait(lambda: "has no pages" in label())
-    client.shell_channel.send(client.session.msg("comm_close", {"comm_id": comm, "data": {}}))
+    monkeypatch.setattr(client.session, "session", "shows none")
     assert len(widgets.run(LONG, cellId="long").of("display_data")) == 1

@@ -209,8 +209,10 @@ def test_a_page_is_bounded_in_rows_and_bytes(cellar: cellars.Cellar) -> None:
         (["begin", "select 1"], "a transaction is open"),
         (["%%session b\nselect 1"], "session"),
         (["%%session b\nselect 1", "select 1"], "session"),
-        (["\\set a 1\nselect :a"], "meta-commands"),
-        (["\\set a 1", "select :a"], "has variables"),
+        (["\\set a 1\n\\echo a\nselect :a"], "meta-commands"),
+        (["select 1 as a \\gset\nselect :a"], "variables that only running it tells"),
+        (["\\set a random()", "select :a"], "decided"),
+        (["\\set a now", "select :'a'::date"], "decided"),
         ([""], "no statement"),
         (["alter system set work_mem = '1MB'"], "does more than read"),
     ],
@@ -222,6 +224,44 @@ def test_what_is_no_function_of_the_state_has_no_pages(
     with pytest.raises(errors.NoPages, match=says) as caught:
         cellar.page(cells, notebook="refused")
     assert "CREATE TABLE" in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize(
+    ("above", "head"),
+    [
+        ("\\set low 24000", "select * from t where id > :low order by id"),
+        ("select 24000 as low \\gset", "select * from t where id > :low order by id"),
+        ("select 1", "-- @param low: slider(0, 30000) = 24000\nselect * from t where id > :low"),
+        ("\\set name 'it''s :low'", "\\set low 24000\nselect id, :'name' from t where id > :low"),
+    ],
+)
+def test_a_cell_with_variables_has_pages(
+    cellar: cellars.Cellar,
+    oracle: oracles.Oracle,
+    monkeypatch: pytest.MonkeyPatch,
+    above: str,
+    head: str,
+) -> None:
+    """Their values are a part of what the pages are known by; others have none in it."""
+    cells = [TABLE, above, head]
+    psql = [TABLE, above, head.replace("-- @param low: slider(0, 30000) =", "\\set low")]
+    more = {"notebook": "variables"}
+    assert sorted(whole(cellar, cells, 400, **more)) == sorted(expected(oracle, psql).rows)
+    execution = cellar.page(cells, **more).execution
+    with heads(monkeypatch) as seen:
+        other = [TABLE, f"{above}\n\\set other 1", head]
+        assert cellar.page(other, **more).execution == execution
+        assert not [text for text in seen if "from t where" in text]
+    changed = [text.replace("24000", "24900") for text in cells]
+    page = cellar.page(changed, **more)
+    assert page.row_count == 100
+    assert page.execution != execution
+    assert cellar.page(cells, **more).execution == execution
+    # And what a run shows is remembered by them, too.
+    first = cellar.run(changed, **more)
+    assert cellar.run(changed, **more).head.source == "hit"
+    assert cellar.run(cells, **more).results[0].row_count == 1000
+    assert first.results[0].row_count == 100
 
 
 def test_a_state_that_can_not_be_looked_at_has_no_pages(

@@ -202,6 +202,29 @@ def test_a_sandbox_is_made_anew(taught: School) -> None:
     assert again["cells"][-1]["results"][0]["rows"] == [["3"]]
 
 
+def test_what_a_student_holds(taught: School) -> None:
+    """Of each limit that has a measure, how much is used; of oneself one is told what is left."""
+    result(taught.student, begin(taught.student, 1))
+    run = sleeping(taught.student)
+    until(lambda: taught.activity()["busy"])
+
+    def limits() -> Any:
+        return taught.teacher.get(f"{taught.sandbox.rsplit('/', 1)[0]}/quotas").json()["quotas"]
+
+    assert until(lambda: limits()["statement_seconds"]["used"] > 0.1)
+    found = limits()
+    assert found["sandboxes"]["used"] == 1
+    assert found["snapshot_bytes"]["used"] > 1 << 20
+    assert found["runs_per_minute"]["left"] < found["runs_per_minute"]["limit"]
+    assert [name for name, each in found.items() if {"left", "used"}.isdisjoint(each)] == [
+        "cpu",
+        "memory_bytes",
+    ]
+    taught.student.post(f"/runs/{run}/cancel")
+    until(lambda: not taught.activity()["busy"])
+    assert limits()["statement_seconds"]["used"] == 0
+
+
 def test_more_for_a_while(taught: School) -> None:
     extend = f"{taught.sandbox}/extend"
     mine = "/profiles/me/quotas"

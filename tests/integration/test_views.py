@@ -194,6 +194,35 @@ def test_whatever_query_it_is(cellar: cellars.Cellar, query: str) -> None:
     assert page.rows == (("2", "b"),)
 
 
+@pytest.mark.parametrize(
+    ("above", "query"),
+    [
+        (
+            "\\set n 2\n\\set held '\\'; drop table two; -- :n'",
+            "select :n, :'held' from two where a < 2",
+        ),
+        ("\\set held 'select :n, :''t'' from two where a < 2'\n\\set n 2\n\\set t :held", ":held"),
+        ("select 2 as n, ':n' as t \\gset", "select :n, :'t' from two where a < :n;"),
+        ("select 1", "-- @param n: number = 2\n-- @param t: text = b\nselect :n, :'t' from two"),
+    ],
+)
+def test_a_cell_with_variables_is_sorted_and_filtered(
+    cellar: cellars.Cellar, above: str, query: str
+) -> None:
+    """By what it is with their values, which are put in once."""
+    cells = ["create table two as select 2 as a, 'b' as b union all select 1, 'a'", above, query]
+    more: dict[str, Any] = {"notebook": "variables"}
+    plain = cellar.page(cells, **more)
+    assert plain.rows
+    page = cellar.page(cells, order=(order(1, descending=True),), **more)
+    assert page.rows == plain.rows
+    assert page.columns == plain.columns
+    value = plain.rows[0][1]
+    assert cellar.page(cells, filters=(condition(1, "eq", value),), **more).rows == plain.rows
+    assert cellar.page(cells, filters=(condition(1, "ne", value),), **more).rows == ()
+    assert cellar.page(cells, filters=(condition(1, "eq", "stdin :n"),), **more).rows == ()
+
+
 def test_pages_of_a_view_fit_together(cellar: cellars.Cellar) -> None:
     """From one execution, anywhere in it; the state is that of the head."""
     cells = ["create table t as select g from generate_series(1, 20000) g", "select g from t"]

@@ -6,6 +6,8 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
+from pgcellar.api import quotas
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Work:
@@ -26,6 +28,12 @@ class Classroom(Protocol):
 
     async def work(self, owners: Sequence[str]) -> Mapping[str, Work]:
         """How the work of each owner stands."""
+
+    async def held(self, owner: str) -> Mapping[quotas.Limit, float]:
+        """What an owner holds now of what is limited, as far as that can be said.
+
+        Not of memory, which is limited by session and known of the whole server, nor of processors.
+        """
 
     async def stop(self, owner: str, reason: str) -> None:
         """Cancel an owner's runs and stop the sandbox; its states stay.

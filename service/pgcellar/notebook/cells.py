@@ -90,6 +90,13 @@ def parse(source: str) -> ParsedCell:
     return _in_dialect(source) if header is None else _in_session(source, header)
 
 
+# As above, for a cell whose variables have been put in.
+@functools.lru_cache(maxsize=2_000)
+def plain(source: str) -> ParsedCell:
+    """A text as SQL and nothing else: no line and no name in it is psql's or ours."""
+    return _parse(source, "nothing")
+
+
 def _in_dialect(source: str) -> ParsedCell:
     try:
         translation = dialects.to_postgres(source)
@@ -103,8 +110,9 @@ def _in_dialect(source: str) -> ParsedCell:
         return _refused(source, failure)
 
 
-def _parse(source: str) -> ParsedCell:
-    scanned = scanning.needs(source) if statements.readable(source) else "nothing"
+def _parse(source: str, scanned: scanning.Needs | None = None) -> ParsedCell:
+    if scanned is None:
+        scanned = scanning.needs(source) if statements.readable(source) else "nothing"
     steps: tuple[Step, ...] = ()
     always = scanned == "always"
     if not always:

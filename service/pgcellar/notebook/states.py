@@ -225,7 +225,8 @@ def link(
             used = used.in_session(before.state, key)
         return Link(before=before, after=after, effect="pinning", runs=True, uses=used)
     walk = _Walk(cell=cell, digests=digests, knowledge=knowledge, include=include or _nothing)
-    writes_only = cell.scanned != "always" and not cell.reads_only
+    # What a variable makes of a text is seen only while it is followed.
+    writes_only = cell.scanned == "nothing" and not cell.reads_only
     followed = walk.follow(before, verify=writes_only)
     writes = followed.effect not in ("none", "read")
     if writes and not writes_only:

@@ -75,12 +75,15 @@ class Teaching:
     async def quotas(
         self, who: identities.Identity, which: str, subject: str, address: str = ""
     ) -> dict[str, Any]:
-        """A student's limits, and what is left of them."""
+        """A student's limits, and how much of them is used."""
         await self._teaches(who, which, subject, "class.member", address)
         found = await self._registry.find(subject)
         if found is None:
             raise errors.NotFound("There is no such member.")
-        return {"quotas": await self._profiles.remaining(found)}
+        limits = await self._profiles.remaining(found)
+        for name, used in (await self._classroom.held(subject)).items():
+            limits[name]["used"] = used
+        return {"quotas": limits}
 
     async def stop(
         self, who: identities.Identity, which: str, subject: str, address: str = ""

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 
 from pgcellar.api import records
+from pgcellar.notebook import cells
 
 
 class Gate:
@@ -24,9 +25,11 @@ class Gate:
 class Standing:
     """Where a head would begin: the state, and by what its results there are known.
 
-    `events` are those it gave before, if they are remembered.
+    `head` is what would run there, with its variables put in. `events` are those it gave before, if
+    they are remembered.
     """
 
     state: str
     key: str
+    head: cells.ParsedCell
     events: Sequence[records.Event] | None

@@ -61,17 +61,7 @@ class Pages:
         Raises NoPages, or whatever kept the head from running.
         """
         for _ in range(_ATTEMPTS):
-            standing = await head.standing()
-            if standing is None:
-                # Only running the tail tells where the head begins.
-                _check(await head.run(_nowhere, gates.Gate(None)))
-                standing = await head.standing()
-            if standing is None:
-                raise errors.NoPages(
-                    "What the cell reads can't be told: settings or locks of the cells above keep"
-                    " the catalogs from being read.",
-                    hint="Look for statement_timeout, lock_timeout or LOCK in the cells above.",
-                )
+            standing = await self.standing(head)
             key = f"{standing.key} {request.statement}"
             result = await self._kept.find(key)
             if result is None:
@@ -92,11 +82,22 @@ class Pages:
                     kept=result.kept,
                     complete=result.kept == result.row_count,
                 )
-        raise errors.NoPages(
-            "What the cells above give is another each time they run, so there is no result to page"
-            " through.",
-            hint="Run the cell again, and look why the cells above it are replayed.",
-        )
+        raise unsteady()
+
+    async def standing(self, head: Head) -> gates.Standing:
+        """Where the head begins, for which its tail may have to run. Raises NoPages."""
+        standing = await head.standing()
+        if standing is None:
+            # Only running the tail tells where the head begins.
+            _check(await head.run(_nowhere, gates.Gate(None)))
+            standing = await head.standing()
+        if standing is None:
+            raise errors.NoPages(
+                "What the cell reads can't be told: settings or locks of the cells above keep"
+                " the catalogs from being read.",
+                hint="Look for statement_timeout, lock_timeout or LOCK in the cells above.",
+            )
+        return standing
 
     async def _filled(
         self, key: str, standing: gates.Standing, statement: int, head: Head
@@ -193,6 +194,15 @@ class _Taker:
         if self._columns is None:
             raise errors.NoPages(f"Statement {self._statement + 1} of the cell returns no rows.")
         return await self._filling.finish(self._columns, self._row_count)
+
+
+def unsteady() -> errors.NoPages:
+    """Why there are no pages where each run leads elsewhere."""
+    return errors.NoPages(
+        "What the cells above give is another each time they run, so there is no result to page"
+        " through.",
+        hint="Run the cell again, and look why the cells above it are replayed.",
+    )
 
 
 def _check(done: records.Done) -> None:

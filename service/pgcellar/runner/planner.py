@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 
 from pgcellar.api import errors, records
-from pgcellar.notebook import cells, states
+from pgcellar.notebook import binding, cells, states
 from pgcellar.runner import (
     files,
     gates,
@@ -64,7 +64,7 @@ class Planner:
                     volatile=link is not None and link.volatile,
                     input=None
                     if link is None
-                    else self._space.outcome_key(link, self._parsed[index]),
+                    else self._space.outcome_key(link, self._parsed[index], context.include),
                 )
             )
         problem = self.unwritten(links, context)
@@ -72,7 +72,7 @@ class Planner:
             # Only when the file was written it is known what they read.
             rest = range(problem.index, len(steps))
             steps[problem.index :] = [dataclasses.replace(steps[i], input=None) for i in rest]
-        elif self.remembered(links, start) is not None:
+        elif self.remembered(links, start, context) is not None:
             steps[-1] = dataclasses.replace(
                 steps[-1], source="hit", reason="it ran in this state before"
             )
@@ -100,7 +100,7 @@ class Planner:
         """
         parsed = self._parsed[-1]
         reason = purity.by_text(parsed)
-        if reason is None:
+        if reason is None or parsed.scanned != "nothing":
             context = await self.context()
             links, _ = self.walk(context)
             if len(links) < len(self._cells):
@@ -109,11 +109,12 @@ class Planner:
             facts = self._space.knowledge.facts(before.state)
             if facts is None and not before.transaction and not before.sessions:
                 return None
-            reason = purity.reason(before, parsed, facts)
-            key = self._space.result_key(links[-1], parsed)
+            bound = binding.bound(parsed, before.variables)
+            reason = purity.reason(before, bound, facts)
+            key = self._space.result_key(links[-1], parsed, context.include)
             if key is not None:
-                events = self._space.remembered(links[-1], parsed, self._request)
-                return gates.Standing(state=before.state, key=key, events=events)
+                events = self._space.remembered(links[-1], parsed, self._request, context.include)
+                return gates.Standing(state=before.state, key=key, head=bound, events=events)
         raise errors.NoPages(
             f"Cell {self._cells[-1].id} has no pages: {reason}.",
             hint="Make what it gives a table, by CREATE TABLE … AS in a cell of its own, and page"
@@ -192,7 +193,7 @@ class Planner:
         return mark, None, snapshot.session.get("roles") if snapshot is not None else None
 
     def remembered(
-        self, links: Sequence[states.Link], start: planning.Start
+        self, links: Sequence[states.Link], start: planning.Start, context: running.Context
     ) -> list[records.Event] | None:
         """The events of a head that need not run: it ran in this state before.
 
@@ -213,7 +214,7 @@ class Planner:
         )
         if not reached and not planning.replayable(links, start.index):
             return None
-        return self._space.remembered(link, self._parsed[-1], self._request)
+        return self._space.remembered(link, self._parsed[-1], self._request, context.include)
 
     def _foresee(
         self, index: int, link: states.Link | None, start: int

@@ -9,12 +9,10 @@ def by_text(parsed: cells.ParsedCell) -> str | None:
     """Why a cell's results are no functions of any state, as far as its text tells."""
     if parsed.session is not None:
         return "it runs in a session of its own"
-    if parsed.scanned == "always":
-        return "it has meta-commands or variables"
+    if parsed.scanned != "nothing":
+        return "it has meta-commands, or variables that only running it tells"
     if not parsed.steps:
         return "it has no statement"
-    if not parsed.reads_only and parsed.scanned == "variables":
-        return "it does more than read, or has variables"
     if not parsed.reads_only:
         return "it does more than read"
     if not all(step.effect.pure for step in parsed.steps):
@@ -23,7 +21,10 @@ def by_text(parsed: cells.ParsedCell) -> str | None:
 
 
 def reason(before: states.Mark, parsed: cells.ParsedCell, facts: states.Facts | None) -> str | None:
-    """Why a cell's results are not certain to be functions of the state; None if they are."""
+    """Why a cell's results are not certain to be functions of the state; None if they are.
+
+    The cell is bound (see `binding`): what its variables are is in its text.
+    """
     found = by_text(parsed)
     if found is not None:
         return found
@@ -31,8 +32,6 @@ def reason(before: states.Mark, parsed: cells.ParsedCell, facts: states.Facts | 
         return "a transaction is open above it"
     if before.concerns_sessions(parsed):
         return "a cell above it runs in a session of its own"
-    if parsed.scanned != "nothing" and before.variables:
-        return "it has variables"
     if facts is None:
         return "its state has not been looked at"
     if not all(facts.pure(step.effect) for step in parsed.steps):

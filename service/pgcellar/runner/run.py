@@ -235,10 +235,10 @@ class Run:
         problem = self._planner.unwritten(links, context)
         if problem is not None:
             return self._stale(problem)
-        remembered = self._planner.remembered(links, start)
+        remembered = self._planner.remembered(links, start, context)
         if remembered is not None:
             self._reports.start_after(links[:-1])
-            await self._give_again(links[-1], remembered)
+            await self._give_again(links[-1], remembered, context)
             self._save_chain()
             return None
         alone = any(parsed.roles for parsed in self._parsed)
@@ -409,7 +409,7 @@ class Run:
         if self._gate is not None and not await self._opens(self._gate, instance, context):
             return None
         link = self._link(before, context)
-        report.source, report.input = "head", self._space.outcome_key(link, parsed)
+        report.source, report.input = "head", self._space.outcome_key(link, parsed, context.include)
         self._head_begun = True
         events: list[records.Event] = []
         size = 0
@@ -449,12 +449,12 @@ class Run:
             self._space.learn_cost(before.state, parsed, done.ms)
         # What only running it told is known now.
         link = self._link(before, context)
-        report.input = self._space.outcome_key(link, parsed)
+        report.input = self._space.outcome_key(link, parsed, context.include)
         kept = done.mark != before or self._space.pure(before, parsed)
         if kept and done.error is None and not done.mark.sessions and self._gate is None:
             # With a lower bound a value may have been cut, which no event tells.
             whole = self._request.max_bytes >= store.MAX_OUTCOME_BYTES >= size
-            self._space.remember(link, parsed, done, events if whole else None)
+            self._space.remember(link, parsed, done, events if whole else None, context.include)
         report.volatile = link.volatile
         self._save_chain()
         self._space.after(
@@ -474,7 +474,8 @@ class Run:
         """Whether the head shall begin; the instance stands before it all the same."""
         session = await self._connect(instance)
         await running.know_facts(session, instance.mark, context)
-        key = self._space.result_key(self._link(instance.mark, context), self._parsed[-1])
+        link = self._link(instance.mark, context)
+        key = self._space.result_key(link, self._parsed[-1], context.include)
         gate.opened = key is not None and key == gate.key
         return gate.opened
 
@@ -565,14 +566,16 @@ class Run:
                 records.Notice(statement=0, severity="WARNING", sqlstate=_WARNING, message=warning)
             )
 
-    async def _give_again(self, link: states.Link, events: Sequence[records.Event]) -> None:
+    async def _give_again(
+        self, link: states.Link, events: Sequence[records.Event], context: running.Context
+    ) -> None:
         await self._show_translation()
         for event in events:
             await self._emit(event)
         report = self._reports.head
         report.source, report.effect, report.volatile = "hit", link.effect, link.volatile
         report.state = link.after.state if link.after else None
-        report.input = self._space.outcome_key(link, self._parsed[-1])
+        report.input = self._space.outcome_key(link, self._parsed[-1], context.include)
         report.rows = next(
             (e.row_count for e in reversed(events) if isinstance(e, records.Completed)), None
         )

@@ -322,15 +322,20 @@ class Runner:
             head = _Head(self, owner, expanded, parsed)
             if not request.order and not request.filters:
                 return await self._pages.page(request, head)
-            described = head.showing(views.described(parsed[-1], request.statement))
+            bound = (await self._pages.standing(head)).head
+            requests.check_statement(request.statement, bound)
+            described = head.showing(views.described(bound, request.statement))
             columns = (
                 await self._pages.page(dataclasses.replace(request, offset=0), described)
             ).columns
-            view = head.showing(views.applied(parsed[-1], request, columns))
+            view = head.showing(views.applied(bound, request, columns))
             try:
                 page = await self._pages.page(request, view)
             except errors.NoPages as exc:
                 raise views.refused(exc) from exc
+            if (await self._pages.standing(head)).head != bound:
+                # A variable that a query set has another value, though the state is the same.
+                raise pages.unsteady()
             return dataclasses.replace(page, columns=columns)
         finally:
             self.active -= 1

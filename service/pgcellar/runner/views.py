@@ -75,8 +75,11 @@ def _check_filter(condition: object) -> None:
 
 
 def described(head: cells.ParsedCell, statement: int) -> cells.ParsedCell:
-    """The cell with a query that has the statement's columns, and no rows. Raises NoPages."""
-    return cells.parse(_around(head, statement, "\n) as r limit 0"))
+    """The cell with a query that has the statement's columns, and no rows. Raises NoPages.
+
+    The cell is bound, here and below: variables have been put in, and nothing is put in again.
+    """
+    return cells.plain(_around(head, statement, "\n) as r limit 0"))
 
 
 def applied(
@@ -96,8 +99,8 @@ def applied(
             )
     for condition in request.filters:
         _check_clock(condition, columns[condition.column])
-    said = cells.parse(_around(head, request.statement, _after(request, columns, literal)))
-    judged = cells.parse(_around(head, request.statement, _after(request, columns, _blank)))
+    said = cells.plain(_around(head, request.statement, _after(request, columns, literal)))
+    judged = cells.plain(_around(head, request.statement, _after(request, columns, _blank)))
     steps = tuple(
         dataclasses.replace(step, effect=other.effect)
         for step, other in zip(said.steps, judged.steps, strict=True)

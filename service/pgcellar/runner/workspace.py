@@ -17,7 +17,7 @@ from collections.abc import (
 from typing import Any
 
 from pgcellar.api import errors, records
-from pgcellar.notebook import cells, states
+from pgcellar.notebook import binding, cells, scripts, states
 from pgcellar.runner import (
     connections,
     executor,
@@ -324,6 +324,7 @@ class Workspace:
         parsed: cells.ParsedCell,
         done: results.CellRun,
         events: Sequence[records.Event] | None,
+        include: scripts.Include,
     ) -> None:
         """A cell ran as head and gave these events (None: too many to keep)."""
         if events is not None and any(
@@ -331,24 +332,31 @@ class Workspace:
         ):
             events = None
         self.knowledge.remember(
-            self.outcome_key(link, parsed),
+            self.outcome_key(link, parsed, include),
             done.mark.state,
             store.CellOutcome.of(done.ms, events),
         )
 
     def pure(self, before: states.Mark, parsed: cells.ParsedCell) -> bool:
         """Whether the cell's results are functions of the state it runs in."""
-        return purity.reason(before, parsed, self.knowledge.facts(before.state)) is None
+        bound = binding.bound(parsed, before.variables)
+        return purity.reason(before, bound, self.knowledge.facts(before.state)) is None
 
-    def result_key(self, link: states.Link, parsed: cells.ParsedCell) -> str | None:
+    def result_key(
+        self, link: states.Link, parsed: cells.ParsedCell, include: scripts.Include
+    ) -> str | None:
         """By what the results of a cell are known, if they are functions of the state."""
-        return self.outcome_key(link, parsed) if self.pure(link.before, parsed) else None
+        return self.outcome_key(link, parsed, include) if self.pure(link.before, parsed) else None
 
     def remembered(
-        self, link: states.Link, parsed: cells.ParsedCell, request: records.RunRequest
+        self,
+        link: states.Link,
+        parsed: cells.ParsedCell,
+        request: records.RunRequest,
+        include: scripts.Include,
     ) -> list[records.Event] | None:
         """The events a cell gave when it ran as head in this state, if they fit the request."""
-        outcome = self.knowledge.outcome(self.outcome_key(link, parsed))
+        outcome = self.knowledge.outcome(self.outcome_key(link, parsed, include))
         if outcome is None or outcome.body is None:
             return None
         events = outcome.events()
@@ -360,11 +368,13 @@ class Workspace:
             return None
         return events
 
-    def outcome_key(self, link: states.Link, parsed: cells.ParsedCell) -> str:
+    def outcome_key(
+        self, link: states.Link, parsed: cells.ParsedCell, include: scripts.Include
+    ) -> str:
         """The digest of what decides what a cell gives, as far as the state decides it."""
         before = link.before
-        texts = [step.statement.canonical for step in parsed.steps]
-        if parsed.scanned == "always" or (parsed.scanned == "variables" and before.variables):
+        texts = binding.texts(parsed, before.variables, include)
+        if texts is None:
             texts = [parsed.source, *(text for item in before.variables for text in item)]
         # How it is shown is kept with what is shown.
         texts += [name for name, _ in before.variables if name.startswith("\\")]
