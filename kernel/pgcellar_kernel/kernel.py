@@ -240,9 +240,9 @@ class PgcellarKernel(beside.BesideKernel):
             self._interrupt()
 
     def sender(self) -> str:
-        """The session of the client whose message is being taken."""
+        """The session of the client whose message is being taken; empty if none is."""
         parent = self.get_parent("shell")  # type: ignore[no-untyped-call]  # ipykernel is untyped
-        return str(parent["header"]["session"])
+        return str(parent.get("header", {}).get("session", ""))
 
     def standing(self, cell: str, client: str, before: front.Page | None) -> front.Standing | None:
         """Where a cell stands now, if a front end knows it; see `front.Front.standing`."""
