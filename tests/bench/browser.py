@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import json
 import pathlib
 import sys
 from collections.abc import Iterator
@@ -23,6 +24,7 @@ from tests.bench import kernels, measure, painting, places
 RESULTS = "a result in JupyterLab: from Shift-Enter to painted"
 SCROLLED = "its grid, scrolled"
 SLIDER = "a slider of pgcellar's: from a key to the painted result"
+KEYS = "a key in a notebook of 1,000 cells, until JupyterLab has heard of it"
 ROUNDS = 15
 QUICK = 5
 _WARM_UP = 2
@@ -37,6 +39,15 @@ _CONNECT = """%load_ext sql
 %config SqlMagic.feedback = 0
 %config SqlMagic.displaylimit = {limit}
 %sql {url}"""
+#: A cell's text changes, which everybody who listens is told at once.
+_KEY = """async () => {
+  const cell = window.jupyterapp.shell.currentWidget.content.model.cells.get(3).sharedModel;
+  const began = performance.now();
+  cell.updateSource(0, 0, ' ');
+  const took = performance.now() - began;
+  await new Promise(done => setTimeout(done, 50));
+  return took;
+}"""
 _SLIDER = "-- @param n: slider(1, 100) = 50\nselect :n as n"
 
 
@@ -129,6 +140,25 @@ def slider(table: measure.Table, browser: Browser, lab: browsers.Lab, rounds: in
     table.add(SLIDER, "select :n as n", took[_WARM_UP:])
 
 
+def typing(table: measure.Table, browser: Browser, lab: browsers.Lab, rounds: int) -> None:
+    """Cells with outputs, in a notebook of Python and in one of SQL."""
+    base = None
+    for name, kernel in (("a Python notebook", browsers.PYTHON), ("pgcellar", browsers.SQL)):
+        address = lab.notebook(f"long-{kernel['name']}.ipynb", ["select 1"] * 1000, kernel=kernel)
+        path = lab.folder / f"long-{kernel['name']}.ipynb"
+        content = json.loads(path.read_text())
+        shown = {"output_type": "display_data", "metadata": {}, "data": {"text/plain": "x" * 3000}}
+        for cell in content["cells"]:
+            cell["outputs"] = [shown]
+        path.write_text(json.dumps(content))
+        front = _front(browser)
+        front.open(address)
+        took = [front.page.evaluate(_KEY) for _ in range(_WARM_UP + 2 * rounds)]
+        row = table.add(KEYS, name, took[_WARM_UP:], against=base)
+        base = base or row
+        front.page.close()
+
+
 def bundle() -> int:
     """Bytes of the extension's scripts."""
     return sum(file.stat().st_size for file in (browsers.EXTENSION / "static").glob("*.js"))
@@ -148,6 +178,7 @@ def main() -> None:
         results(table, own, few, jupysql(browser, lab, url, 0, "all rows shown"), rounds)
         scrolled(table, own)
         slider(table, browser, lab, rounds)
+        typing(table, browser, lab, rounds)
     for name, fact in facts.items():
         print(f"{name:12} {fact}")
     print(f"\n{table.text()}\nscripts of the extension: {bundle() / 1024:.0f} KiB")
