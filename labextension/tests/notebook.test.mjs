@@ -65,7 +65,7 @@ test('the kernel is told all once, then what has changed', () => {
   });
   assert.equal(outline.news(), null);
   b.contentChanged.emit();
-  assert.equal(outline.dirty, false);
+  assert.equal(outline.news(), null);
   b.write('four');
   assert.deepEqual(outline.news(), { cells: { b: { source: 'four', tags: ['skip'] } } });
   cells.be(b, a);
@@ -88,11 +88,12 @@ test('it emits the cells that changed, and follows none that are gone', () => {
   assert.equal(told.length, 3);
 });
 
+const trans = { __: text => text };
 const report = (id, input, more = {}) => ({ id, input, state: 's', ms: 1, error: null, ...more });
 const planned = (id, input) => ({ id, input, state: 's' });
 
 test('a cell is up to date while the plan has the input it ran with', () => {
-  const states = new CellStates();
+  const states = new CellStates(trans);
   const cell = new Cell('a', 'select 1', { outputs: [{}] });
   assert.equal(states.of(cell).status, 'unknown');
   states.ran(cell, report('a', 'x'));
@@ -112,8 +113,24 @@ test('a cell is up to date while the plan has the input it ran with', () => {
   assert.equal(states.of(cell).status, 'unknown');
 });
 
+test('what was sent and did not end, or was cleared, is claimed of no output', () => {
+  const states = new CellStates(trans);
+  const cell = new Cell('a', 'select 1', { outputs: [{}] });
+  states.plan = { steps: [planned('a', 'x')] };
+  states.ran(cell, report('a', 'x'));
+  states.finish(cell);
+  assert.equal(states.of(cell).status, 'current');
+  cell.outputs = [];
+  assert.equal(states.of(cell).status, 'none');
+  cell.outputs = [{}];
+  states.sent(cell);
+  assert.equal(states.of(cell).status, 'scheduled');
+  states.finish(cell);
+  assert.equal(states.of(cell).status, 'stale');
+});
+
 test('what passes comes first, and settles', () => {
-  const states = new CellStates();
+  const states = new CellStates(trans);
   const cell = new Cell('a', 'select 1');
   states.pass('a', { status: 'running', reason: 'why' });
   assert.equal(states.of(cell).reason, 'why');
@@ -125,7 +142,7 @@ test('what passes comes first, and settles', () => {
 });
 
 test('what a notebook says of itself counts only where it is trusted', () => {
-  const states = new CellStates();
+  const states = new CellStates(trans);
   const cell = new Cell('a', 'select 1', { outputs: [{}], trusted: false });
   cell.metadata.pgcellar = { input: 'x', state: 's', ms: 1, failed: false };
   states.plan = { steps: [planned('a', 'x')] };
