@@ -34,6 +34,7 @@ export class SqlNotebook implements ISqlNotebook {
     if (!model) {
       throw new Error('The notebook has no model yet.');
     }
+    this._connected = _kernel.connectionStatus === 'connected';
     this._states = new CellStates(_trans);
     this._outline = new Outline(model.cells);
     this._outline.changed.connect(this._onOutline, this);
@@ -222,13 +223,19 @@ export class SqlNotebook implements ISqlNotebook {
   /** What was sent before may have got lost on the way: tell everything anew. */
   private _onConnection(_: Kernel.IKernelConnection, status: Kernel.ConnectionStatus): void {
     if (status !== 'connected') {
-      this._broken = true;
+      // At first nothing got lost: what was sent waits until there is a connection.
+      this._broken = this._connected;
     } else if (this._broken) {
       this._broken = false;
-      this._conversation?.close();
+      if (this._conversation) {
+        this._conversation.close();
+        // At once: what runs is told to those who are there.
+        this._converse();
+      }
       this._prepared = '';
       void this._planning.invoke();
     }
+    this._connected ||= status === 'connected';
   }
 
   private _onTold(_: Conversation, { told, ours }: Told): void {
@@ -244,6 +251,7 @@ export class SqlNotebook implements ISqlNotebook {
         break;
       case 'lost':
         this._conversation?.close();
+        this._converse();
         void this._planning.invoke();
         return;
       case 'edit':
@@ -302,6 +310,10 @@ export class SqlNotebook implements ISqlNotebook {
     const report = told.cells.at(-1);
     if (model && report?.id === told.cell) {
       this._states.ran(model, report);
+      if (this._sent.has(told.cell)) {
+        // Its outputs may still come, and then more is kept of it.
+        this._states.pass(told.cell, { status: 'running', reason: '' });
+      }
     } else {
       this._states.pass(told.cell, null);
     }
@@ -327,6 +339,8 @@ export class SqlNotebook implements ISqlNotebook {
   private _prepared = '';
   /** Whether the connection to the kernel is, or was until now, broken. */
   private _broken = false;
+  /** Whether there has been a connection. */
+  private _connected: boolean;
   private _disposed = false;
 }
 
