@@ -72,7 +72,7 @@ def test_a_class_is_seen_through_ones_own_server(
     given = {"minutes": 5, "quotas": {"statement_seconds": 120}}
     assert own.post(f"{member}/sandbox/extend", json=given).status_code == 200
     quotas = own.get(f"{member}/quotas").json()["quotas"]
-    assert quotas["statement_seconds"] == {"limit": 120}
+    assert quotas["statement_seconds"] == {"limit": 120, "used": 0}
     assert quotas["runs_per_minute"]["left"] <= quotas["runs_per_minute"]["limit"]
     assert own.post(f"{member}/sandbox/reset", json={}).status_code == 400
     assert own.post(f"{member}/sandbox/reset", json={"confirm": True}).status_code == 204
