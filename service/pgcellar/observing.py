@@ -247,13 +247,12 @@ class Runner(runner.Runner):
         super().__init__(*parts)
         self._observing = observing
 
-    async def run(
-        self, owner: str, request: records.RunRequest, emit: Emit, *more: Any, **named: Any
+    async def run_checked(
+        self, owner: str, request: records.RunRequest, emit: Emit, identity: str | None = None
     ) -> None:
         """See `runner.Runner`. Raises AuditUnavailable."""
-        requests.check(request)
         async with self._observing.run(owner, request, emit) as watched:
-            await super().run(owner, request, watched, *more, **named)
+            await super().run_checked(owner, request, watched, identity)
 
     async def page(self, owner: str, request: records.PageRequest) -> records.Page:
         """See `runner.Runner`. Raises AuditUnavailable."""

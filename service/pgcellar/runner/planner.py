@@ -40,7 +40,9 @@ class Planner:
         self._parsed = parsed
         self._variables = tuple(sorted(request.parameters.items()))
         #: Cells that are still to be rolled again.
-        self.reroll = {i for i, cell in enumerate(self._cells) if cell.id in request.reroll}
+        self.reroll: set[int] = set()
+        if request.reroll:
+            self.reroll = {i for i, cell in enumerate(self._cells) if cell.id in request.reroll}
         #: How long it took so far.
         self.ms = 0.0
 

@@ -53,10 +53,11 @@ class Reports:
     @property
     def hits(self) -> int:
         """How many cells with effects did not have to run."""
-        above = sum(
-            link.runs for index, link in enumerate(self._above) if index not in self._touched
-        )
-        return above + (self.head.source == "hit")
+        runs = [link.runs for link in self._above]
+        for index in self._touched:
+            if index < len(runs):
+                runs[index] = False
+        return sum(runs) + (self.head.source == "hit")
 
     def cells(self, *, brief: bool) -> tuple[records.CellReport, ...]:
         """One record per cell, in order; with `brief` only those that ran or failed, and the head.
