@@ -63,8 +63,9 @@ chromium:
 	  && apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y chromium > /dev/null; } \
 	  || echo "Chromium can't be had here: its tests will be skipped."
 
+# Much of what tests take is waiting, so two at a time take little more than half as long.
 test: check prometheus chromium
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile
 
 soak: $(VENV)/ready-test
 	PGCELLAR_EXAMPLES=1000 $(BIN)/python -m pytest --timeout 0 \

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import pathlib
 import shutil
 import signal
@@ -11,6 +12,7 @@ from collections.abc import Iterator
 
 import hypothesis
 import pytest
+from tests import memory
 
 pytest_plugins = [
     "tests.fixtures_control",
@@ -21,6 +23,9 @@ pytest_plugins = [
     "tests.fixtures_identity",
     "tests.fixtures_browser",
 ]
+
+#: Bytes of memory that must be free for homes to lie there.
+_PLENTY = 8 << 30
 
 # How long an example takes says more of the machine than of the code.
 hypothesis.settings.register_profile("pgcellar", hypothesis.settings.default, deadline=None)
@@ -34,7 +39,8 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 def cellar_home() -> Iterator[pathlib.Path]:
     """A folder for servers: short, as socket paths are, and passable for their account.
 
-    pytest's own `tmp_path` is neither when the tests run as root. TMPDIR says where.
+    pytest's own `tmp_path` is neither when the tests run as root. TMPDIR says where; without it, it
+    lies in memory if there is plenty.
     """
     with _home() as path:
         yield path
@@ -57,7 +63,8 @@ def shared_templates() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _home() -> Iterator[pathlib.Path]:
-    path = pathlib.Path(tempfile.mkdtemp(prefix="cellar-"))
+    where = None if "TMPDIR" in os.environ else memory.folder(_PLENTY)
+    path = pathlib.Path(tempfile.mkdtemp(prefix="cellar-", dir=where))
     path.chmod(0o711)
     try:
         yield path

@@ -39,7 +39,12 @@ OPTIONS = (
 _SETTINGS = {
     "@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": False},
 }
+#: It asks for all that nbconvert exports to, which takes seconds. A Jupyter Server that is stopped
+#: meanwhile never ends: the request goes with the loop, and what runs it in a thread waits for it
+#: (anyio ends a worker's thread with the task that began it).
+_DISABLED = ("@jupyterlab/notebook-extension:export",)
 _EXTENSIONS = ("pgcellar_server", "jupyterlab", "notebook")
+#: For a JupyterLab that starts, or that stops its kernels, on a machine that does much else.
 START_SECONDS = 90.0
 #: Kernels of notebooks.
 SQL = {"name": "pgcellar", "display_name": "SQL (PostgreSQL)", "language": "sql"}
@@ -50,6 +55,8 @@ _ROWS = """index => {
   const shown = outputs.map(output => output.data?.["application/vnd.pgcellar.result+json"]);
   return shown.find(result => result)?.rows ?? [];
 }"""
+_TEXT = """index =>
+  window.jupyterapp.shell.currentWidget.content.model.cells.get(index).sharedModel.getSource()"""
 #: The kernel of the notebook in front, in the page.
 KERNEL = "window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel"
 
@@ -106,7 +113,7 @@ def jupyter_lab(
     overrides = home / "config" / "labconfig" / "default_setting_overrides.json"
     overrides.parent.mkdir()
     overrides.write_text(json.dumps(_SETTINGS))
-    shown = {"disabledExtensions": dict.fromkeys(disabled, True)}
+    shown = {"disabledExtensions": dict.fromkeys((*_DISABLED, *disabled), True)}
     (overrides.parent / "page_config.json").write_text(json.dumps(shown))
     token, port = secrets.token_hex(16), _free_port()
     log = (home / "log").open("w")
@@ -142,7 +149,7 @@ def jupyter_lab(
         yield Lab(url=url, token=token, folder=folder)
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(START_SECONDS)
         log.close()
 
 
@@ -200,6 +207,11 @@ class Front:
         self.cell(number).locator(".cm-content").click()
         self.page.keyboard.press("Control+A")
         self.page.keyboard.insert_text(text)
+
+    def text(self, number: int) -> str:
+        """A cell's text."""
+        found: str = self.page.evaluate(_TEXT, number - 1)
+        return found
 
     def run(self, number: int) -> None:
         """Run a cell, and stay on it."""

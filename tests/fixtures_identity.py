@@ -1,11 +1,19 @@
-"""Fixtures of an open control database, and of an audit log that can be looked at: a plugin."""
+"""Fixtures of an open control database, an audit log that can be looked at, and an OpenID provider.
+
+A pytest plugin.
+"""
 
 from __future__ import annotations
 
 import pathlib
+import subprocess
+import sys
 from collections.abc import AsyncIterator
+from typing import Any
 
+import httpx
 import pytest
+import tornado.testing
 
 from pgcellar.api import auditing, paths
 from pgcellar.control import database
@@ -40,3 +48,21 @@ async def control(
 def acts() -> Acts:
     """An audit log."""
     return Acts()
+
+
+@pytest.fixture(scope="module")
+def issuer() -> Any:
+    """A real OpenID provider's process; its issuer."""
+    socket, port = tornado.testing.bind_unused_port()
+    socket.close()
+    with subprocess.Popen(
+        [sys.executable, "-W", "ignore", "-m", "oidc_provider_mock", "--port", str(port)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ) as process:
+        try:
+            with httpx.Client(transport=httpx.HTTPTransport(retries=60)) as client:
+                found = client.get(f"http://localhost:{port}/.well-known/openid-configuration")
+            yield found.json()["issuer"]
+        finally:
+            process.terminate()

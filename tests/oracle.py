@@ -25,7 +25,7 @@ from typing import Any, Self
 import psycopg
 from pglast import parser
 from psycopg import sql
-from tests import contents, terminals
+from tests import contents, memory, terminals
 
 from pgcellar.postgres import account
 
@@ -39,7 +39,6 @@ PSQL_TIMEOUT_S = 60
 
 #: A database is cloned many times faster in memory than on a busy disk. Containers often have a
 #: tiny /dev/shm, though; what is needed is about 10 MB a database and the write-ahead log.
-MEMORY = pathlib.Path("/dev/shm")
 MEMORY_NEEDED = 1 << 30
 
 #: As in a sandbox, since it decides the order of strings and what is upper case.
@@ -158,7 +157,8 @@ class ThrowawayServer:
 
     def start(self) -> None:
         """Make the data folder and start; returns when the server accepts connections."""
-        self._folder = folder = pathlib.Path(tempfile.mkdtemp(prefix="oracle-", dir=_memory()))
+        made = tempfile.mkdtemp(prefix="oracle-", dir=memory.folder(MEMORY_NEEDED))
+        self._folder = folder = pathlib.Path(made)
         if self._account is not None:
             os.chown(folder, self._account.uid, self._account.gid)
         user = f"--username={self.superuser}"
@@ -208,13 +208,6 @@ class ThrowawayServer:
         if done.returncode != 0:
             raise RuntimeError(f"{program} failed: {said}")
         return said
-
-
-def _memory() -> pathlib.Path | None:
-    """A folder in memory with room for the server, or None."""
-    if os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free >= MEMORY_NEEDED:
-        return MEMORY
-    return None
 
 
 class Oracle:
@@ -382,7 +375,8 @@ class Oracle:
     def inside(self, cells: Sequence[str]) -> set[int]:
         """The cells with errors that all came in an open transaction.
 
-        psql does not tell, so the cells are run once more, statement by statement, to see.
+        psql does not tell, so the cells are run once more, statement by statement, to see; without
+        psql's own commands, which say nothing of transactions.
         """
         if not any(_BEGINS.search(cell) for cell in cells):
             return set()
@@ -390,7 +384,7 @@ class Oracle:
         self.fresh()
         with contextlib.closing(self._server.address(DATABASE, ROLE).connect()) as connection:
             for index, cell in enumerate(cells):
-                for text in split(cell):
+                for text in split(_COMMANDS.sub("", cell)):
                     idle = connection.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
                     try:
                         # The simple protocol, as psql: no parameters and nothing prepared.
@@ -472,6 +466,8 @@ _PSQL_OPTIONS = (
     f"--pset=title={_TABLE}",
 )
 
+#: But for `\\c`, which ends a transaction.
+_COMMANDS = re.compile(r"^\s*\\(?!c\b|connect\b).*$", re.MULTILINE)
 _BEGINS = re.compile(r"\b(?:begin|start\s+transaction)\b", re.IGNORECASE)
 
 

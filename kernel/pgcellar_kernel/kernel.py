@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pgcellar
-from pgcellar.api import client, documents, errors, order, records
+from pgcellar.api import client, documents, errors, order, records, traces
 from pgcellar_kernel import (
     answers,
     beside,
@@ -63,6 +63,7 @@ class PgcellarKernel(beside.BesideKernel):
         self._warming: asyncio.Task[None] | None = None
         self._foreseeing: asyncio.Task[None] | None = None
         self._max_rows = _max_rows()
+        self._traces = _traces()
         self._announce: Callable[[], None] | None = None
         self._answers = answers.Answers(self._service, self._request, self._comforts)
         self.turn = asyncio.Lock()
@@ -200,12 +201,23 @@ class PgcellarKernel(beside.BesideKernel):
 
         Whoever calls holds `turn`. `asks`: it is no cell of the notebook, but a query of ours.
         """
+        about = {"pgcellar.cell": place.cells[place.head].id}
+        with self._traces.span("cell", "client", None, about) as span:
+            error, kept = await self._follow(place, shown, span, asks=asks)
+            if error is not None:
+                span.fail()
+            return error, kept
+
+    async def _follow(
+        self, place: order.Place, shown: display.Shown, span: traces.Span, *, asks: bool
+    ) -> tuple[records.SqlError | None, bool]:
         self._interrupted = False
         self._shown = shown
         service, head = self._service(), place.cells[place.head].id
         try:
             request = self._request(place.cells, place.head)
-            async with contextlib.aclosing(service.run(request)) as events:
+            running = service.run(request, traceparent=span.traceparent)
+            async with contextlib.aclosing(running) as events:
                 async for event in events:
                     if isinstance(event, records.Started):
                         self._run = event.run
@@ -390,6 +402,15 @@ def _directory() -> str | None:
         return str(pathlib.Path.cwd())
     except FileNotFoundError:
         return None
+
+
+def _traces() -> traces.Traces:
+    """Where spans of cells go, by the environment; a kernel without them runs all the same."""
+    try:
+        return traces.to(os.environ.get("PGCELLAR_TRACES", ""), "pgcellar-kernel")
+    except errors.Unsupported as exc:
+        logger.warning("%s %s", exc.message, exc.hint)
+        return traces.Off()
 
 
 def _max_rows() -> int:

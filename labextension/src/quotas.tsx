@@ -106,10 +106,8 @@ function QuotaRow(props: {
   return (
     <tr>
       <th scope="row">{label(name, trans)}</th>
-      <td>
-        {text}
-        {share !== null && <Bar share={share} />}
-      </td>
+      <td>{text}</td>
+      <td>{share !== null && <Bar share={share} />}</td>
     </tr>
   );
 }

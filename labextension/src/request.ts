@@ -2,6 +2,7 @@
 
 import { URLExt } from '@jupyterlab/coreutils';
 import { ServerConnection } from '@jupyterlab/services';
+import type { TranslationBundle } from '@jupyterlab/translation';
 
 import { AskError } from './tokens';
 import type { Problem } from './wire';
@@ -9,7 +10,11 @@ import type { Problem } from './wire';
 const API = 'pgcellar/api/v1';
 
 /** Ask the gateway something, and have its answer; rejects with an `AskError`. */
-export async function request<T>(path: string, init: RequestInit = {}): Promise<T> {
+export async function request<T>(
+  path: string,
+  trans: TranslationBundle,
+  init: RequestInit = {}
+): Promise<T> {
   const settings = ServerConnection.makeSettings();
   let response: Response;
   try {
@@ -19,11 +24,13 @@ export async function request<T>(path: string, init: RequestInit = {}): Promise<
       settings
     );
   } catch {
-    throw new AskError(problem(503, 'Jupyter Server does not answer.', 'Is it still running?'));
+    throw new AskError(
+      problem(503, trans.__('Jupyter Server does not answer.'), trans.__('Is it still running?'))
+    );
   }
   const body = await read(response);
   if (!response.ok) {
-    throw new AskError(isProblem(body) ? body : unlike(response.status));
+    throw new AskError(isProblem(body) ? body : unlike(response.status, trans));
   }
   return body as T;
 }
@@ -42,10 +49,18 @@ function isProblem(body: unknown): body is Problem {
 }
 
 /** What is told where the answer is not the gateway's. */
-function unlike(status: number): Problem {
+function unlike(status: number, trans: TranslationBundle): Problem {
   return status === 404
-    ? problem(404, 'This Jupyter Server has no pgcellar gateway.', 'Is pgcellar_server enabled?')
-    : problem(status, `Jupyter Server answered with status ${status}.`, 'Load the page anew.');
+    ? problem(
+        404,
+        trans.__('This Jupyter Server has no pgcellar gateway.'),
+        trans.__('Is pgcellar_server enabled?')
+      )
+    : problem(
+        status,
+        trans.__('Jupyter Server answered with status %1.', status),
+        trans.__('Load the page anew.')
+      );
 }
 
 function problem(status: number, detail: string, hint: string): Problem {

@@ -29,3 +29,10 @@ export function span(seconds: number, trans: TranslationBundle): string {
   }
   return trans.__('%1 days', Math.floor(seconds / 86_400));
 }
+
+/** Milliseconds as a person says them. */
+export function duration(ms: number, trans: TranslationBundle): string {
+  return ms < 1000
+    ? trans.__('%1 ms', ms.toFixed(ms < 10 ? 1 : 0))
+    : trans.__('%1 s', (ms / 1000).toFixed(ms < 10_000 ? 1 : 0));
+}

@@ -7,8 +7,9 @@ import { Signal } from '@lumino/signaling';
 
 import { CellStates } from '../tested/notebook/cellstates.js';
 import { Outline } from '../tested/notebook/outline.js';
+import { downTo, isOurs, telling } from '../tested/notebook/pythoncells.js';
 import { above, chainOf, nearestKept } from '../tested/states/chain.js';
-import { matching, sorted } from '../tested/teaching/rows.js';
+import { inPlace, matching, sorted } from '../tested/teaching/rows.js';
 
 /** A cell as JupyterLab's model has it, as far as it is looked at. */
 class Cell {
@@ -197,4 +198,27 @@ test('members are found and sorted, those of one rank by name', () => {
   ]);
   assert.deepEqual(names(matching(members, ' ADA ')), ['Ada']);
   assert.equal(matching(members, '').length, 3);
+});
+
+test('members stay in their places while their rows are pointed at', () => {
+  const now = ['d', 'a', 'b'].map(subject => ({ subject }));
+  const shown = inPlace(now, ['b', 'c', 'a']).map(member => member.subject);
+  assert.deepEqual(shown, ['b', 'a', 'd']);
+});
+
+test('of a Python notebook the cells of ours down to one are told', () => {
+  const cells = new Cells(
+    new Cell('a', '%load_ext pgcellar'),
+    new Cell('b', '%%pgcellar -p n\nselect :n'),
+    new Cell('c', '%%pgcellar\nis text', { type: 'markdown' }),
+    new Cell('d', '\n %%pgcellar'),
+    new Cell('e', '%%pgcellars\nselect 2')
+  );
+  const told = JSON.parse(downTo(cells, 'd'));
+  assert.deepEqual([told.cells.map(({ id }) => id), told.head], [['b', 'd'], 1]);
+  assert.equal(downTo(cells, 'a'), null);
+  assert.equal(downTo(cells, 'c'), null);
+  assert.equal(downTo(cells, 'e'), null);
+  assert.equal(isOurs('# %%pgcellar'), false);
+  assert.match(telling('{"a": "\'\\n"}'), /tell\("\{\\"a\\": \\"'\\\\n\\"\}"\)/);
 });

@@ -4,8 +4,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import { referenceOf, named, quoted } from '../tested/schema/names.js';
-import { copied, csvLines, visible } from '../tested/grid/text.js';
-import { bytes, span } from '../tested/units.js';
+import { byteCount, characterCount, copied, csvLines, visible } from '../tested/grid/text.js';
+import { bytes, duration, span } from '../tested/units.js';
 
 const trans = { __: (text, ...values) => text.replace(/%(\d)/g, (_, n) => values[n - 1]) };
 
@@ -17,6 +17,11 @@ test('bytes have at most one digit behind the point', () => {
 test('times are in one unit, and never more than has passed', () => {
   const said = [0.9, 59.9, 60, 3599, 3600, 172_800].map(seconds => span(seconds, trans));
   assert.deepEqual(said, ['0 s', '59 s', '1 min', '59 min', '1 h', '2 days']);
+});
+
+test('short times have a digit behind the point', () => {
+  const said = [0.04, 9.94, 10, 999, 1000, 9999, 10_000].map(ms => duration(ms, trans));
+  assert.deepEqual(said, ['0.0 ms', '9.9 ms', '10 ms', '999 ms', '1.0 s', '10.0 s', '10 s']);
 });
 
 test('names are quoted where PostgreSQL needs it', () => {
@@ -42,4 +47,11 @@ test('null and an empty text are two things in CSV, and a copied value is itself
   const column = { name: 'a', type: 'text' };
   assert.equal(copied('tsv', [column], [['one\ttwo']]), 'one\ttwo');
   assert.match(copied('insert', [column], [["it's"], [null]]), /'it''s'[^]*NULL/i);
+});
+
+test('a bytea is measured in bytes, a text in characters as PostgreSQL counts them', () => {
+  assert.equal(byteCount('\\xdeadbeef', 'bytea'), 4);
+  assert.equal(byteCount('\\x', 'bytea'), 0);
+  assert.equal(byteCount('\\xdeadbeef', 'text'), null);
+  assert.equal(characterCount('aé😀'), 3);
 });

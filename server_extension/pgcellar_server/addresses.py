@@ -24,6 +24,21 @@ def caller(peer: str, forwarded: str, proxies: Sequence[Network]) -> str:
     return peer if found is None else str(found)
 
 
+def trusted(peer: str, proxies: Sequence[Network]) -> bool:
+    """Whether a connection's other end is a proxy that we trust."""
+    found = _address(peer)
+    return found is not None and any(found in network for network in proxies)
+
+
+def secure(peer: str, forwarded: str, proxies: Sequence[Network]) -> bool:
+    """Whether a proxy that we trust says, in its `X-Forwarded-Proto`, that it was asked over TLS.
+
+    Of several proxies the outermost, whose word stands first, knows how. Who has it said wrongly of
+    themselves harms nobody else.
+    """
+    return trusted(peer, proxies) and forwarded.split(",")[0].strip().lower() == "https"
+
+
 def bucket(address: str) -> str:
     """What is counted as one: who has an address of IPv6 has 2⁶⁴ of them."""
     found = _address(address)

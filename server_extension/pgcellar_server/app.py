@@ -13,7 +13,7 @@ import traitlets
 from jupyter_server.extension.application import ExtensionApp
 from jupyter_server.utils import url_path_join
 
-from pgcellar.api import client, rates
+from pgcellar.api import client, rates, traces
 from pgcellar_server import (
     elsewhere,
     handlers,
@@ -47,12 +47,18 @@ class Gateway(ExtensionApp):
         " `https://sql.example.org`; empty for none.",
     ).tag(config=True)
 
+    traces = traitlets.Unicode(
+        "", help="URL of a collector that takes OTLP over HTTP; empty for no traces."
+    ).tag(config=True)
+
     def initialize_handlers(self) -> None:
         """Put a handler at every path of the API."""
         assert self.serverapp is not None
         self._services = client.Client()
         self._central: elsewhere.Elsewhere | None = None
         notifying.register(self.serverapp.event_logger)
+        self._traces = traces.to(self.traces, "pgcellar-gateway")
+        self.serverapp.web_app.settings["pgcellar_traces"] = self._traces
         limiter = rates.RateLimiter(self.requests_per_minute, self.burst)
         root = url_path_join(self.serverapp.base_url, ROOT)
         served: tuple[routes.Route, ...] = routes.ROUTES
@@ -96,5 +102,6 @@ class Gateway(ExtensionApp):
     async def stop_extension(self) -> None:
         """Drop the connections to the services, which go on."""
         self._services.close()
+        self._traces.close()
         if self._central is not None:
             self._central.close()

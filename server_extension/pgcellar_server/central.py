@@ -17,17 +17,19 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-import tornado.httpserver
 import tornado.netutil
 import tornado.web
 import traitlets
 import traitlets.config
 
-from pgcellar.api import client, errors, loglines, rates
+from pgcellar.api import client, descriptors, errors, loglines, rates
+from pgcellar.api import traces as tracing
 from pgcellar_server import (
+    addresses,
     central_handlers,
     counting,
     distant,
+    doors,
     forwarding,
     limits,
     operating,
@@ -57,7 +59,8 @@ class Gateway(traitlets.config.Application):
     keyfile = traitlets.Unicode("", help="Its key.").tag(config=True)
     trusted_proxies = traitlets.List(
         traitlets.Unicode(),
-        help="Networks of proxies whose word for a caller's address is taken, `10.0.0.0/8` say.",
+        help="Networks of proxies, `10.0.0.0/8` say, whose word is taken for a caller's address,"
+        " and for whether they come by TLS.",
     ).tag(config=True)
     allow_origins = traitlets.List(
         traitlets.Unicode(), help="Origins whose pages may call the API, with tokens."
@@ -83,12 +86,25 @@ class Gateway(traitlets.config.Application):
     strangers_open = traitlets.Int(
         500, min=0, help="The same, of one address without a token that is known to be good."
     ).tag(config=True)
+    connections = traitlets.Int(
+        10_000, min=1, help="Connections that may be open at once; what is more is closed."
+    ).tag(config=True)
+    connections_each = traitlets.Int(
+        2500,
+        min=0,
+        help="The same, of one address that is no trusted proxy's; a whole class may share one. 0"
+        " for any number.",
+    ).tag(config=True)
     header_seconds = traitlets.Float(
         30.0, help="Seconds for all of a request's headers, and between two requests."
     ).tag(config=True)
     body_seconds = traitlets.Float(300.0, help="Seconds for all of a request's body.").tag(
         config=True
     )
+    reader_seconds = traitlets.Float(
+        operating.READER_SECONDS,
+        help="Seconds for which who reads an answer may take nothing of it; then it is closed.",
+    ).tag(config=True)
     body_bytes = traitlets.Int(
         512 << 20,
         min=4 * operating.MAX_BODY,
@@ -114,6 +130,9 @@ class Gateway(traitlets.config.Application):
     log_lines = traitlets.Enum(["text", "json"], "text", help="The form of the gateway's log.").tag(
         config=True
     )
+    traces = traitlets.Unicode(
+        "", help="URL of a collector that takes OTLP over HTTP; empty for no traces."
+    ).tag(config=True)
     config_file = traitlets.Unicode(
         "pgcellar_gateway_config.py", help="The configuration file."
     ).tag(config=True)
@@ -150,10 +169,14 @@ class Gateway(traitlets.config.Application):
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stopping.set)
         services = self._services()
+        spans = tracing.to(self.traces, self.name)
         ceilings = limits.Ceiling(self.open_requests), limits.Ceiling(self.strangers_open)
-        counts = counting.Counts(lambda: sum(each.total for each in ceilings))
-        server = tornado.httpserver.HTTPServer(
-            self.application(services, *ceilings, counts),
+        counts = counting.Counts(lambda: sum(each.total for each in ceilings), lambda: server.total)
+        server = doors.Door(
+            self.application(services, *ceilings, counts, spans),
+            most=descriptors.room(self.connections),
+            each=self.connections_each,
+            bucket=self._bucket,
             ssl_options=self._tls(),
             max_buffer_size=operating.MAX_BODY + _MAX_HEADERS + 1,
             # Until a handler has seen the headers.
@@ -176,6 +199,7 @@ class Gateway(traitlets.config.Application):
             async with asyncio.timeout(_GRACE):
                 await server.close_all_connections()
         services.close()
+        spans.close()
 
     def application(
         self,
@@ -183,15 +207,16 @@ class Gateway(traitlets.config.Application):
         known_open: limits.Ceiling,
         strangers_open: limits.Ceiling,
         counts: counting.Counts,
+        spans: tracing.Traces,
     ) -> tornado.web.Application:
         """The routes over some services."""
         origins = frozenset(self.allow_origins)
-        proxies = tuple(ipaddress.ip_network(each) for each in self.trusted_proxies)
         strangers = max(self.burst, int(self.strangers_per_minute / 10))
+        counted = rates.RateLimiter(self.strangers_per_minute, strangers)
         given = {
             "services": services,
             "known": rates.RateLimiter(self.requests_per_minute, self.burst),
-            "strangers": rates.RateLimiter(self.strangers_per_minute, strangers),
+            "strangers": counted,
             "taken": limits.Known(),
             "known_open": known_open,
             "strangers_open": strangers_open,
@@ -216,9 +241,19 @@ class Gateway(traitlets.config.Application):
             default_handler_class=central_handlers.Missing,
             log_function=watching.Watching(counts).answered,
             pgcellar_origins=origins,
-            pgcellar_proxies=proxies,
+            pgcellar_proxies=self._proxies(),
             pgcellar_body_seconds=self.body_seconds,
+            pgcellar_strangers=counted,
+            pgcellar_traces=spans,
+            pgcellar_reader_seconds=self.reader_seconds,
         )
+
+    def _bucket(self, peer: str) -> str | None:
+        proxied = addresses.trusted(peer, self._proxies())
+        return None if proxied else addresses.bucket(peer)
+
+    def _proxies(self) -> Sequence[addresses.Network]:
+        return tuple(ipaddress.ip_network(each) for each in self.trusted_proxies)
 
     def _services(self) -> client.Client | distant.Distant:
         if not self.service_url:

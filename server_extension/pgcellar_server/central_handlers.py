@@ -54,6 +54,7 @@ class Handler(operating.Problems):
     #: Bytes that the body may have, and those that came.
     most = SMALL_BODY
     _came = 0
+    _has_arrived = False
     _waiting: asyncio.TimerHandle | None = None
 
     def prepare(self) -> None:
@@ -82,6 +83,7 @@ class Handler(operating.Problems):
 
     def arrived(self) -> None:
         """All of the body came, or no more of it is waited for."""
+        self._has_arrived = True
         if self._waiting is not None:
             self._waiting.cancel()
 
@@ -93,6 +95,13 @@ class Handler(operating.Problems):
         """Nobody sends or reads any more."""
         self.arrived()
         super().on_connection_close()
+
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        """Tornado closes a connection on which an answer came before all of the request did. Who is
+        not told sends the next request into it."""
+        if not self._has_arrived:
+            self.set_header("Connection", "close")
+        super().write_error(status_code, **kwargs)
 
     def _too_slow(self, seconds: float) -> None:
         if not self._finished:
@@ -151,6 +160,15 @@ class Handler(operating.Problems):
             self.settings["pgcellar_proxies"],
         )
 
+    @property
+    def secure(self) -> bool:
+        """Whether who asks does so over TLS, which may end at a proxy that we trust."""
+        return self.request.protocol == "https" or addresses.secure(
+            self.request.remote_ip or "",
+            self.request.headers.get("X-Forwarded-Proto", ""),
+            self.settings["pgcellar_proxies"],
+        )
+
 
 class Operation(operating.Operating, Handler):
     """The routes of one path.
@@ -186,9 +204,8 @@ class Operation(operating.Operating, Handler):
         self.strangers = strangers
         self.taken = taken
         self.operations = operations
-        found = operations.get(self.request.method or "")
-        if found is not None:
-            self.route = found.path
+        # Methods of one path share its template, those too that it does not have.
+        self.route = next(iter(operations.values())).path
 
     def prepare(self) -> None:
         """Count the request, and say how long its body may be. Raises HTTPError 413."""
@@ -280,7 +297,8 @@ class Operation(operating.Operating, Handler):
             raise self._refusal
         self.request.body = b"".join(self._body_parts)
         self._body_parts.clear()
-        with self._open():
+        # What is broken off comes to no `on_finish`.
+        with self._sending, self._open():
             await self.operate(parameters)
 
     get = post = put = patch = delete = _operate
@@ -301,27 +319,57 @@ class Operation(operating.Operating, Handler):
         if self.operations[self.request.method or ""].cookies:
             made = cookies.SimpleCookie(value)
             for morsel in made.values():
-                morsel["secure"] = self.request.protocol == "https"
+                morsel["secure"] = self.secure
                 self.add_header("Set-Cookie", morsel.OutputString())
 
 
-class Document(Handler):
+class Anybodys(Handler):
+    """What is answered without asking who it is; it counts as a stranger's request all the same."""
+
+    def answer(self) -> None:
+        """Answer a GET."""
+        self.refuse()
+
+    def refuse(self) -> None:
+        """Answer any other method. Raises HTTPError 405."""
+        self.set_header("Allow", "GET, OPTIONS")
+        raise tornado.web.HTTPError(405, "This can't be done here.")
+
+    def _read(self) -> None:
+        self._admit()
+        self.answer()
+
+    def _other(self) -> None:
+        self._admit()
+        self.refuse()
+
+    def _admit(self) -> None:
+        # Not before the request has been read: that would cost its connection.
+        self.arrived()
+        strangers: rates.RateLimiter = self.settings["pgcellar_strangers"]
+        strangers.admit(f"from {addresses.bucket(self.address)}")
+
+    get = _read
+    head = post = put = patch = delete = _other
+
+
+class Document(Anybodys):
     """The OpenAPI document."""
 
     route = "document"
 
-    def get(self) -> None:
+    def answer(self) -> None:
         """As JSON."""
         self.write(_document())
         self.conclude("application/json")
 
 
-class Page(Handler):
+class Page(Anybodys):
     """The same for people."""
 
     route = "page"
 
-    def get(self) -> None:
+    def answer(self) -> None:
         """As a page without scripts."""
         policy = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
         self.set_header("Content-Security-Policy", policy)
@@ -340,14 +388,14 @@ class Health(Handler):
         self.conclude("application/json")
 
 
-class Missing(Handler):
+class Missing(Anybodys):
     """Every path that is no route."""
 
-    def get(self) -> None:
+    def answer(self) -> None:
         """Raises NotFound."""
         raise errors.NotFound(f"There is nothing at {self.request.path}.")
 
-    head = post = put = patch = delete = get
+    refuse = answer
 
 
 @functools.cache

@@ -22,7 +22,7 @@ _LATENCY = (
 class Counts:
     """Rate, errors and duration of each route, and what is open now."""
 
-    def __init__(self, opened: Callable[[], float]) -> None:
+    def __init__(self, opened: Callable[[], float], connected: Callable[[], float]) -> None:
         self.registry = prometheus_client.CollectorRegistry(auto_describe=True)
         self._requests = prometheus_client.Counter(
             "pgcellar_gateway_requests",
@@ -48,6 +48,11 @@ class Counts:
             "Requests that are open now, followed runs among them.",
             registry=self.registry,
         ).set_function(opened)
+        prometheus_client.Gauge(
+            "pgcellar_gateway_connections",
+            "Connections that are open now, idle ones among them.",
+            registry=self.registry,
+        ).set_function(connected)
         prometheus_client.ProcessCollector(registry=self.registry)
 
     def answered(self, method: str, route: str, status: int, seconds: float) -> None:

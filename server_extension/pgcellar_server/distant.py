@@ -11,6 +11,9 @@ from pgcellar.api import client, errors, transport
 
 logger = logging.getLogger(__name__)
 
+#: Connections that are kept: each has cost two signatures at either end.
+_IDLE = 64
+
 
 class Distant:
     """Satisfies `forwarding.Services`, by TLS with a certificate at either end.
@@ -37,7 +40,7 @@ class Distant:
                 hint="`service_authority`, `service_certfile` and `service_keyfile` name files.",
             ) from exc
         self._transport = transport.Transport(
-            transport.tcp(parts.hostname, parts.port, context), parts.hostname
+            transport.tcp(parts.hostname, parts.port, context), parts.hostname, idle=_IDLE
         )
 
     def close(self) -> None:

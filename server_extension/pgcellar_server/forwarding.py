@@ -10,14 +10,16 @@ import tornado.httputil
 
 from pgcellar.api import identities, transport
 
+#: What a request is a part of (W3C Trace Context).
+TRACEPARENT = "Traceparent"
 #: What a caller may say to the services besides path and body.
 PASSED = (
     "Accept",
     "Content-Type",
-    "Idempotency-Key",
+    transport.KEY,
     "If-None-Match",
     "Last-Event-ID",
-    "Traceparent",
+    TRACEPARENT,
 )
 #: What the services may say to a caller.
 RETURNED = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from pgcellar_server import routes, schemas
@@ -28,7 +29,13 @@ def _query(name: str, described: str) -> dict[str, Any]:
     return {"name": name, "in": "query", "description": described, "schema": {"type": "string"}}
 
 
-def _login(path: str, summary: str, body: Any, *problems: int) -> Route:
+def _login(
+    path: str,
+    summary: str,
+    body: Any,
+    *problems: int,
+    headers: tuple[Mapping[str, Any], ...] = (),
+) -> Route:
     """A public route that gives tokens."""
     return Route(
         method="POST",
@@ -39,6 +46,7 @@ def _login(path: str, summary: str, body: Any, *problems: int) -> Route:
         body=body,
         answers=_TOKENS,
         public=True,
+        headers=headers,
         problems=problems,
     )
 
@@ -47,7 +55,12 @@ IDENTITY = (
     _login("/identity/anonymous", "An identity of your own, without signing up", None),
     _login("/identity/password", "Log in with a password", _texts("email", "password")),
     _login("/identity/register", "Sign up", _texts("email", "password"), 409),
-    _login("/identity/refresh", "New tokens for a refresh token", _texts("refresh_token")),
+    _login(
+        "/identity/refresh",
+        "New tokens for a refresh token",
+        _texts("refresh_token"),
+        headers=(routes.NAMED,),
+    ),
     _login("/identity/exchange", "An access token for a personal one", _texts("token")),
     _login(
         "/identity/login/{provider}",
@@ -158,7 +171,7 @@ PROFILES = (
         service="/profiles/me/preferences",
         summary="Change your preferences; null takes one back",
         tag="profiles",
-        body=_OBJECT,
+        body={**_OBJECT, "maxProperties": 200},
         answers=_json(schemas.ref("Preferences")),
     ),
     Route(
@@ -185,6 +198,7 @@ PROFILES = (
         service="/profiles/classes",
         summary="Your classes",
         tag="profiles",
+        query=routes.PAGES,
         answers=_json(schemas.ref("ClassList")),
     ),
     Route(
@@ -218,8 +232,9 @@ PROFILES = (
         method="GET",
         path="/profiles/classes/{class_}",
         service="/profiles/classes/{class_}",
-        summary="A class",
+        summary="A class; for who teaches it, with its members, by pages",
         tag="profiles",
+        query=routes.PAGES,
         answers=_json(schemas.ref("ClassDetail")),
         problems=(404,),
     ),

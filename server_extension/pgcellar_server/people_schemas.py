@@ -101,7 +101,7 @@ PROFILES: Mapping[str, Any] = {
     "QuotaSettings": members(quotas=ref("QuotaValues")),
     "QuotasOf": members(subject=TEXT, set=ref("QuotaValues"), quotas=ref("Quotas")),
     "Class": members(**_CLASS),
-    "ClassList": members(classes=listed(ref("Class"))),
+    "ClassList": members(classes=listed(ref("Class")), next=nullable(TEXT)),
     "NewClass": {
         **members(id=TEXT, name=TEXT, join_code=TEXT),
         "description": "A class, and the code to join it by, which is shown this once.",
@@ -111,7 +111,7 @@ PROFILES: Mapping[str, Any] = {
     "ClassDetail": {
         **members(**_CLASS),
         "description": "A class; for who teaches it, with its members.",
-        "properties": {**_CLASS, "members": listed(ref("Member"))},
+        "properties": {**_CLASS, "members": listed(ref("Member")), "next": nullable(TEXT)},
     },
     "NotebookProgress": members(
         notebook=TEXT,

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
+from pgcellar.api import transport
 from pgcellar_server import schemas
 
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
@@ -50,7 +51,8 @@ class Route:
 
     `answers` has the status of success and the schema of what is given, by content type; None
     where nothing is. `also` are further statuses of success, `problems` what may go wrong. `public`
-    routes are anybody's; `cookies` bind what they begin to a browser.
+    routes are anybody's; `cookies` bind what they begin to a browser. The body of a `long` one has
+    a notebook.
     """
 
     method: Method
@@ -62,6 +64,7 @@ class Route:
     answers: Mapping[str, Any] | None = None
     body: Mapping[str, Any] | None = None
     binary: bool = False
+    long: bool = False
     query: tuple[Mapping[str, Any], ...] = ()
     headers: tuple[Mapping[str, Any], ...] = ()
     also: tuple[int, ...] = ()
@@ -111,12 +114,19 @@ _AFTER = {
     "description": "`next` of the page before.",
     "schema": {"type": "string", "maxLength": 300},
 }
+#: The same of lists whose entries are few and small.
+PAGES = (
+    {
+        **_LIMIT,
+        "schema": {"type": "integer", "minimum": 1, "maximum": 1000, "default": 1000},
+    },
+    {**_AFTER, "schema": {"type": "string", "maxLength": 900}},
+)
 #: The header by which a request has a name.
-KEY = "Idempotency-Key"
-_KEY = {
-    "name": KEY,
+NAMED = {
+    "name": transport.KEY,
     "in": "header",
-    "description": "A name of this request's own: sent again with it, it makes no second run.",
+    "description": "A name of this request's own: sent again with it, it is done no second time.",
     "schema": {"type": "string", "pattern": "^[!-~]{1,255}$"},
 }
 _EVENT = {
@@ -144,7 +154,8 @@ ROUTES: tuple[Route, ...] = (
         status=202,
         also=(200,),
         body=schemas.ref("RunRequest"),
-        headers=(_KEY,),
+        long=True,
+        headers=(NAMED,),
         answers=_json(schemas.ref("RunInfo")),
         problems=(409,),
     ),
@@ -218,6 +229,7 @@ ROUTES: tuple[Route, ...] = (
         summary="What a run would do, and why, without doing it",
         tag="runs",
         body=schemas.ref("RunRequest"),
+        long=True,
         answers=_json(schemas.ref("Plan")),
         problems=(503,),
     ),
@@ -228,6 +240,7 @@ ROUTES: tuple[Route, ...] = (
         summary="Some rows of a long result, without a cursor held open",
         tag="results",
         body=schemas.ref("PageRequest"),
+        long=True,
         answers=_json(schemas.ref("Page")),
         problems=(409, 503),
     ),
@@ -344,8 +357,9 @@ ROUTES: tuple[Route, ...] = (
         method="GET",
         path="/files",
         service="/files",
-        summary="Your files",
+        summary="Your files, by name",
         tag="files",
+        query=PAGES,
         answers=_json(schemas.ref("FileList")),
     ),
     Route(

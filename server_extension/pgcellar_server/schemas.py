@@ -69,20 +69,35 @@ def components() -> dict[str, Any]:
     made = {cls.__name__: of_record(cls) for cls in _RECORDS}
     for name in ("RunRequest", "PageRequest"):
         asked = made[name]["properties"]
-        asked["notebook"] |= {"minLength": 1, "maxLength": 4_096}
-        asked["cells"]["minItems"] = 1
+        asked["notebook"] |= {"minLength": 1, "maxLength": records.MAX_NOTEBOOK}
+        asked["cells"] |= {"minItems": 1, "maxItems": records.MAX_CELLS}
+        asked["parameters"] |= {"maxProperties": records.MAX_PARAMETERS}
+        asked["parameters"]["additionalProperties"] |= {
+            "maxLength": records.MAX_PARAMETER_CHARACTERS
+        }
         for bound in ("head", "max_rows", "max_bytes", "statement", "offset", "limit"):
             if bound in asked:
                 asked[bound]["minimum"] = 0
     made["Cell"]["properties"]["id"]["maxLength"] = 1_000
     for name in ("Order", "Filter"):
         made[name]["properties"]["column"]["minimum"] = 0
+    made["RunRequest"]["properties"]["reroll"]["maxItems"] = records.MAX_CELLS
+    made["Cell"]["properties"]["id"]["maxLength"] = records.MAX_ID
     made["RunRequest"]["properties"]["deadline"] = {
         "type": ["number", "null"],
         "exclusiveMinimum": 0,
         "maximum": 2_592_000,
         "description": "Seconds from when it begins after which the run is cancelled.",
     }
+    asked = made["RunRequest"]
+    asked["properties"]["document"] = {
+        "type": "object",
+        "description": "A notebook file (nbformat 4), in the place of `cells`; without a `head` all"
+        " of its SQL cells run, and `head` may be a cell's id.",
+    }
+    asked["properties"]["head"] = {"anyOf": [asked["properties"]["head"], {"type": "string"}]}
+    asked["required"] = ["notebook"]
+    asked["anyOf"] = [{"required": ["cells", "head"]}, {"required": ["document"]}]
     return {**made, **_OTHERS}
 
 
@@ -174,7 +189,9 @@ _OTHERS: Mapping[str, Any] = {
     "Chunks": members(chunks={**listed(_DIGEST), "maxItems": 10_000}),
     "Missing": members(missing=listed(_DIGEST)),
     "File": members(name=TEXT, bytes={"type": "integer"}, sha256=_DIGEST),
-    "FileList": members(files=listed(members(name=TEXT, bytes={"type": "integer"}))),
+    "FileList": members(
+        files=listed(members(name=TEXT, bytes={"type": "integer"})), next=nullable(TEXT)
+    ),
     "Problem": {
         "type": "object",
         "description": "What went wrong, where, and what to do (RFC 9457).",

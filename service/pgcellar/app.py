@@ -32,6 +32,7 @@ from pgcellar.environments import service as environments
 from pgcellar.environments import store as sandboxes
 from pgcellar.postgres import folders
 from pgcellar.runner import (
+    disks,
     files,
     instances,
     ledger,
@@ -82,6 +83,11 @@ class ServiceApp(traitlets.config.Application):
     ).tag(config=True)
     snapshot_count = traitlets.Int(
         eviction.Limits().count, help="How many snapshots one sandbox may keep."
+    ).tag(config=True)
+    free_bytes = traitlets.Int(
+        1 << 30,
+        min=0,
+        help="Bytes of the home's file system that others than the service's owner leave free.",
     ).tag(config=True)
     page_bytes = traitlets.Int(
         slices.DEFAULT_BYTES,
@@ -182,7 +188,9 @@ class ServiceApp(traitlets.config.Application):
         kept = slices.SliceStore(db, max_bytes=self.page_bytes)
         stack.push_async_callback(kept.close)
         uploaded = self._paths.home / "files"
-        self._uploads = uploads.Uploads(uploaded)
+        disk = disks.Disk(self._paths.home, self.free_bytes)
+        self._disk = disk
+        self._uploads = uploads.Uploads(uploaded, admit=disk.admit if identity.enabled else None)
         self._runner = observing.Runner(
             self._observing,
             self._environments,
@@ -191,6 +199,7 @@ class ServiceApp(traitlets.config.Application):
             files.Files(uploaded),
             self._people.limit,
             self._steps,
+            disk if identity.enabled else None,
         )
         stack.push_async_callback(self._runner.close)
         self._runs = ledger_store.RunStore(db)
@@ -362,6 +371,7 @@ class ServiceApp(traitlets.config.Application):
             gauges.Sources(
                 sandboxes=self._environments.counts,
                 snapshots=self._snapshots,
+                disk_free=lambda: self._disk.free,
                 active_runs=lambda: self._runner.active,
                 queued_runs=lambda: self._ledger.waiting().total(),
                 audit=lambda: (log.waiting, *log.spooled, log.lost),

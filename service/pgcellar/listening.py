@@ -7,17 +7,24 @@ only a token makes a request somebody's.
 
 from __future__ import annotations
 
+import asyncio
 import ssl
+from typing import Any
 
 import tornado.httpserver
+import tornado.iostream
 import tornado.web
 import traitlets
 import traitlets.config
 
-from pgcellar.api import errors
+from pgcellar.api import descriptors, errors
 
-#: Seconds for a handshake and a request's headers, and for which a kept connection may be idle.
+#: Seconds for a request's headers, and for which a kept connection may be idle.
 _IDLE_SECONDS = 60.0
+#: Seconds for a handshake, and how many go on at once: a gateway's takes some milliseconds, but one
+#: that has just started may want hundreds.
+_HANDSHAKE_SECONDS = 10.0
+_HANDSHAKES = 512
 
 
 class Listening(traitlets.config.Configurable):
@@ -39,7 +46,7 @@ class Listening(traitlets.config.Configurable):
         """The port, if one is wanted. Raises BadRequest where a file is no good."""
         if not self.port:
             return None
-        server = tornado.httpserver.HTTPServer(
+        server = _Port(
             routed,
             ssl_options=self._tls(),
             max_buffer_size=max_body,
@@ -63,3 +70,36 @@ class Listening(traitlets.config.Configurable):
                 " identity.",
             ) from exc
         return context
+
+
+class _Port(tornado.httpserver.HTTPServer):
+    """Only who has shown a certificate is served; who has not yet is one of a few, for a moment."""
+
+    def initialize(self, *args: Any, **kwargs: Any) -> None:
+        """Tornado's way to be made."""
+        super().initialize(*args, **kwargs)
+        self._most = descriptors.room(_HANDSHAKES)
+        #: Those whose handshake goes on, the oldest first.
+        self._greeted: dict[tornado.iostream.IOStream, asyncio.Task[None]] = {}
+
+    def handle_stream(self, stream: tornado.iostream.IOStream, address: tuple[Any, ...]) -> None:
+        """A connection came. One too many takes the place of the one that has been silent longest:
+        however many say nothing, a gateway that speaks at once comes in."""
+        while len(self._greeted) >= self._most:
+            oldest = next(iter(self._greeted))
+            self._greeted.pop(oldest)
+            oldest.close()
+        self._greeted[stream] = asyncio.create_task(self._greet(stream, address))
+
+    async def _greet(self, stream: tornado.iostream.IOStream, address: tuple[Any, ...]) -> None:
+        assert isinstance(stream, tornado.iostream.SSLIOStream)
+        try:
+            async with asyncio.timeout(_HANDSHAKE_SECONDS):
+                await stream.wait_for_handshake()
+        except OSError:
+            # Or TimeoutError, which is one.
+            stream.close()
+            return
+        finally:
+            self._greeted.pop(stream, None)
+        super().handle_stream(stream, address)

@@ -1,8 +1,9 @@
 """`%%pgcellar` in Python notebooks: SQL cells with the semantics of a SQL notebook.
 
-A cell runs below the `%%pgcellar` cells that ran before it, as in the SQL kernel where no front end
-tells the notebook's order: run again with another text it takes its own place. What it gives is a
-value: shown as a table, and had as Arrow, pandas or polars.
+A cell runs below the `%%pgcellar` cells that stand above it, where the front end tells them: ours
+does right before it sends the cell. Else below those that ran before it, as in the SQL kernel: run
+again with another text it takes its own place. What it gives is a value: shown as a table, and had
+as Arrow, pandas or polars.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import dataclasses
 import datetime
 import decimal
 import importlib
+import json
 import numbers
 import pathlib
 import threading
@@ -40,14 +42,18 @@ _INTERRUPT_SECONDS = 10.0
 class SqlFailed(Exception):
     """A cell failed. It is shown in the manner of psql, without a Python traceback."""
 
-    def __init__(self, error: records.SqlError, source: str) -> None:
+    def __init__(self, error: records.SqlError, source: str, *, above: bool = False) -> None:
         super().__init__(f"{error.sqlstate}: {error.message}")
         self.error = error
-        self._shown = rendering.render_error(error, source)
+        self._shown = rendering.render_error(error, source).splitlines()
+        if above:
+            first = next((line for line in source.splitlines() if line.strip()), "").strip()
+            said = "A cell above failed, so this cell did not run. It begins:"
+            self._shown.insert(0, f"{said} {first[:60]}")
 
     def _render_traceback_(self) -> list[str]:
         """What IPython shows."""
-        return self._shown.splitlines()
+        return self._shown
 
 
 class Result:
@@ -113,6 +119,8 @@ class Cells(magic.Magics):
         self._python = shell
         self._notebook = f"python:{uuid.uuid4().hex}"
         self._order = order.ExecutionOrder()
+        #: What stands above cells that were sent, by their ids.
+        self._told: dict[str, tuple[records.Cell, ...]] = {}
         self._parameters: dict[str, str] = {}
         self._client: client.Client | None = None
         self._loop = asyncio.new_event_loop()
@@ -134,12 +142,12 @@ class Cells(magic.Magics):
     )
     @magic.cell_magic
     def pgcellar(self, line: str, cell: str) -> Result | None:
-        """Run SQL below the `%%pgcellar` cells that ran before it."""
-        given = magic_arguments.parse_argstring(self.pgcellar, line)
+        """Run SQL below the `%%pgcellar` cells above it."""
+        given, identity = self._options(line), self._identity()
+        place = self._place(identity, cell)
         for text in given.parameter:
-            name, _, expression = text.partition("=")
-            self._parameters[name] = _as_text(name, self._python.ev(expression or name))
-        found = self._run(cell, max_rows=given.max_rows)
+            self._bind(text)
+        found = self._run(place, max_rows=given.max_rows)
         shown = [result for result in found if result.tabular or result.notices]
         for result in shown[:-1] if shown and shown[-1].tabular else shown:
             display(rendering.mime_bundle(_first(result)), raw=True)
@@ -149,10 +157,44 @@ class Cells(magic.Magics):
             return None
         return last
 
-    def _run(self, source: str, *, max_rows: int) -> list[rendering.Result]:
-        """Run a cell; its results. Raises SqlFailed, PgcellarError."""
-        identity = self._identity()
+    def tell(self, document: str) -> None:
+        """A front end tells the cells of ours down to one that it sends next; see `order.told`.
+
+        They come whole, with the line of the magic. Raises BadRequest.
+        """
+        place = order.told({"pgcellar": json.loads(document)}, "")
+        if place is not None:
+            self._told[place.cells[place.head].id] = place.cells[: place.head]
+
+    def _options(self, line: str) -> Any:
+        return magic_arguments.parse_argstring(self.pgcellar, line)
+
+    def _bind(self, text: str) -> None:
+        """Take over a Python value as a parameter."""
+        name, _, expression = text.partition("=")
+        self._parameters[name] = _as_text(name, self._python.ev(expression or name))
+
+    def _place(self, identity: str, source: str) -> order.Place:
+        """Where a cell stands that is about to run."""
         place = self._order.place(identity, source)
+        told = self._told.pop(identity, None)
+        if told is None:
+            return place
+        tail: list[records.Cell] = []
+        for cell in told:
+            line, _, body = cell.source.lstrip().partition("\n")
+            for text in self._options(line.removeprefix("%%pgcellar")).parameter:
+                # One that has not run yet gives its parameters all the same.
+                if text.partition("=")[0] not in self._parameters:
+                    self._bind(text)
+            if body.strip():
+                # IPython gives the last line an end.
+                tail.append(records.Cell(id=cell.id, source=body.removesuffix("\n") + "\n"))
+        return order.Place(cells=(*tail, place.cells[place.head]), head=len(tail))
+
+    def _run(self, place: order.Place, *, max_rows: int) -> list[rendering.Result]:
+        """Run a cell; its results. Raises SqlFailed, PgcellarError."""
+        identity, source = place.cells[place.head].id, place.cells[place.head].source
         request = records.RunRequest(
             notebook=self._notebook,
             cells=place.cells,
@@ -172,8 +214,11 @@ class Cells(magic.Magics):
         finally:
             self._order.ran(identity, source if kept else None)
         if run.error is not None:
-            culprit = next((c.source for c in place.cells if c.id == run.error.cell), source)
-            raise SqlFailed(run.error, culprit)
+            tail = place.cells[: place.head]
+            above = next((cell for cell in tail if cell.id == run.error.cell), None)
+            if above is not None:
+                raise SqlFailed(run.error, above.source, above=True)
+            raise SqlFailed(run.error, source)
         return run.cells[-1].results
 
     async def _gather(self, request: records.RunRequest) -> gathering.NotebookRun:

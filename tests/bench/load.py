@@ -3,7 +3,7 @@
 Every identity logs in, then works through a notebook of its own over the class's dataset: a cell,
 a look at it, the next cell, now and then an edit above. All answers are compared with the right
 ones, and at the end with what each one's sandbox holds: a run that was lost, or done twice, shows.
-`--kill` kills the service or the gateway that often meanwhile.
+`--kill` kills the service, the gateway or the control database that often meanwhile.
 
 Bounded in count and time, and on the loopback address only.
 """
@@ -15,10 +15,12 @@ import asyncio
 import collections
 import contextlib
 import dataclasses
+import itertools
 import json
 import os
 import pathlib
 import random
+import secrets
 import signal
 import statistics
 import sys
@@ -38,8 +40,6 @@ from pgcellar.api import errors, records, remote, transport
 
 #: Sparse.
 _VOLUME = 48 * 1024**3
-#: Seconds after which an access token is renewed; it lives for 600.
-_RENEW = 400.0
 #: Seconds between two looks at how it goes, and the runs of which the middle one is shown.
 _LOOK = 10.0
 _NEWEST = 200
@@ -62,6 +62,8 @@ class Plan:
     kills: int
     #: Everything has to be over by then, in seconds.
     limit: float
+    #: Seconds after which an access token is renewed; it lives for 600.
+    renew: float = 400.0
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -76,7 +78,7 @@ class Seen:
     come: int = 0
     gone: int = 0
     restarted: int = 0
-    killed: int = 0
+    killed: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
     memory: int = 0
     sandboxes: int = 0
 
@@ -84,7 +86,10 @@ class Seen:
 class Person:
     """Somebody, with a notebook."""
 
-    def __init__(self, number: int, url: str, seen: Seen, *, email: str | None) -> None:
+    def __init__(
+        self, number: int, url: str, seen: Seen, *, email: str | None, renew: float
+    ) -> None:
+        self._renewing = renew
         self._number = number
         self._url = url
         self._seen = seen
@@ -125,7 +130,7 @@ class Person:
         if tuple(rows[-1]) != expected:
             raise AssertionError(f"person {mine}: {rows} is not {expected}")
         await self._renew()
-        listed = json.loads(await self._remote._request("GET", "/runs?limit=200", b"", {}))
+        listed = await self._remote._again("GET", "/runs?limit=200", {}, {})
         states = [run["status"] for run in listed["runs"]]
         if states != ["done"] * (len(cells) + 1):
             raise AssertionError(f"person {mine}: {states}")
@@ -162,8 +167,11 @@ class Person:
         return rows
 
     async def _renew(self) -> None:
-        if time.monotonic() - self._renewed > _RENEW:
-            self._take(await post(self._url, "/identity/refresh", {"refresh_token": self._refresh}))
+        if time.monotonic() - self._renewed > self._renewing:
+            # Asked for again after an answer that was lost, it is the same request.
+            key = {transport.KEY: secrets.token_hex(16)}
+            asked = {"refresh_token": self._refresh}
+            self._take(await post(self._url, "/identity/refresh", asked, **key))
 
     def _take(self, tokens: dict[str, str]) -> None:
         self._refresh = tokens["refresh_token"]
@@ -174,14 +182,14 @@ class Person:
         self._remote = remote.Remote(self._url.removesuffix(remote.ROOT), tokens["access_token"])
 
 
-async def post(url: str, path: str, body: dict[str, str]) -> dict[str, str]:
+async def post(url: str, path: str, body: dict[str, str], **headers: str) -> dict[str, str]:
     """A stranger's request, sent again while nobody answers."""
     stranger = remote.Remote(url.removesuffix(remote.ROOT), "")
     try:
         for _ in range(60):
             with contextlib.suppress(errors.ServiceUnavailable, transport.NotListening):
                 answer = await stranger._request(
-                    "POST", path, json.dumps(body).encode(), {"Authorization": ""}
+                    "POST", path, json.dumps(body).encode(), {"Authorization": "", **headers}
                 )
                 found: dict[str, str] = json.loads(answer)
                 return found
@@ -200,7 +208,7 @@ async def drive(plan: Plan, central: fixtures_central.Central) -> Seen:
         if number < plan.registered:
             email = f"s{number}@example.org"
             await post(url, "/identity/register", {"email": email, "password": _PASSWORD})
-        people.append(Person(number, url, seen, email=email))
+        people.append(Person(number, url, seen, email=email, renew=plan.renew))
     random.Random(1).shuffle(people)
 
     async def one(person: Person, after: float) -> None:
@@ -249,18 +257,24 @@ async def _watch(seen: Seen, cli: CommandLine) -> None:
 
 
 async def _kill(plan: Plan, seen: Seen, central: fixtures_central.Central) -> None:
-    """Kill the service, and every third time the gateway, spread over the time of work."""
-    while seen.killed < plan.kills:
+    """Kill one after the other, spread over the time of work."""
+    home = pathlib.Path(central.cli.environment["PGCELLAR_HOME"])
+    pids = {
+        "service": home / "service.lock",
+        "control database": home / "control" / "data" / "postmaster.pid",
+    }
+    for what in itertools.cycle(("service", "gateway", "service", "control database")):
+        if seen.killed.total() == plan.kills:
+            return
         await asyncio.sleep((plan.ramp + 3 * plan.think) / (plan.kills + 1))
-        if seen.killed % 3 == 2:
+        if what == "gateway":
             await asyncio.to_thread(central.kill)
-            seen.killed += 1
+            seen.killed[what] += 1
             continue
-        lock = pathlib.Path(central.cli.environment["PGCELLAR_HOME"]) / "service.lock"
         # One that does not run yet is not killed.
         with contextlib.suppress(OSError, ValueError, IndexError):
-            os.kill(int(lock.read_text().split()[0]), signal.SIGKILL)
-            seen.killed += 1
+            os.kill(int(pids[what].read_text().split()[0]), signal.SIGKILL)
+            seen.killed[what] += 1
 
 
 def _memory(cli: CommandLine) -> tuple[int, int]:
@@ -287,7 +301,8 @@ def report(plan: Plan, seen: Seen, seconds: float) -> Iterator[str]:
     runs = len(seen.heads) + len(seen.first)
     yield f"runs            {runs} in {seconds:.0f} s: {runs / seconds:.1f} a second"
     yield f"errors          {len(seen.errors)}"
-    yield f"killed          {seen.killed} times; runs begun again: {seen.restarted}"
+    killed = ", ".join(f"{what} {count} ×" for what, count in seen.killed.items()) or "nothing"
+    yield f"killed          {killed}; runs begun again: {seen.restarted}"
     for name, times in (
         ("log in", seen.logins),
         ("first cell", seen.first),
@@ -315,7 +330,11 @@ def run(plan: Plan, home: pathlib.Path, *, sandboxes: int) -> tuple[Seen, float]
     with (
         command_line(home) as cli,
         fixtures_central.central_gateway(
-            cli, "--Gateway.strangers_per_minute=0", config=config
+            cli,
+            "--Gateway.strangers_per_minute=0",
+            # All of them are one address here.
+            "--Gateway.connections_each=0",
+            config=config,
         ) as central,
     ):
         cli("service", "start")

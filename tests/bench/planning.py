@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from tests.bench import measure
 
-from pgcellar.notebook import cells, states
+from pgcellar.notebook import cells, meanings, states
 from pgcellar.notebook.lineage import graphs
 from pgcellar.runner import planning
 
@@ -60,10 +60,12 @@ class _Planner:
         links = self._chain.walk(_BASE, parsed, {})
         tail = links[: len(notebook) - 1]
         known = planning.Marks(states.Mark(state=_BASE), tail)
+        rest = parsed[len(known) - 1 :]
         start = planning.choose(
             known,
             tail,
-            needs_base=any(one.needs_base for one in parsed[len(known) - 1 :]),
+            needs_base=any(one.needs_base for one in rest),
+            remembers=meanings.foreseen(known[-1].memory, (one.meanings for one in rest)).differs,
             live=lambda mark, base: False,
             kept=lambda state: _CLONE_MS if state in self._kept else None,
             cost=lambda index: _REPLAY_MS,
@@ -120,7 +122,7 @@ def _plans(length: int, rounds: int) -> dict[str, list[float]]:
     took: dict[str, list[float]] = {name: [] for name in _ORDER}
     edits = itertools.count(10_000_000)
     for _ in range(max(2, rounds // 3)):
-        cells.parse.cache_clear()
+        cells.parse.forget()
         planner = _Planner()
         took["first time"].append(planner.plan(notebook))
     for _ in range(rounds):

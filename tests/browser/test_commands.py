@@ -19,6 +19,44 @@ _CLASHES = """() => {
     found.some(([, command]) => command.startsWith('pgcellar:')) && found.length > 1);
 }"""
 
+#: Of what the keyboard reaches in our parts: what has no name, and what does not show the focus.
+#: JupyterLab's own buttons show it within themselves, a grid around itself.
+_UNSEEN = """() => {
+  const seen = new Set();
+  const found = [];
+  for (const node of document.querySelectorAll(
+    '[class*="pgc-"] :is(button, select, input, summary, a[href], [tabindex])'
+  )) {
+    if (seen.has(node) || node.tabIndex < 0 || node.disabled || !node.checkVisibility()) continue;
+    seen.add(node);
+    const parts = [node, node.closest('.pgc-Grid')].filter(Boolean);
+    const look = () => parts.map(part => {
+      const { outline, boxShadow, borderColor, backgroundColor } = getComputedStyle(part);
+      return [outline, boxShadow, borderColor, backgroundColor].join();
+    }).join();
+    document.activeElement?.blur();
+    const before = look();
+    node.focus();
+    const name = node.getAttribute('aria-label') || node.title || node.labels?.[0]?.textContent
+      || node.textContent.trim();
+    if (!name || document.activeElement !== node
+        || (look() === before && !node.matches('jp-button, jp-toolbar *'))) {
+      found.push(`${node.tagName} ${node.className} ${name}`);
+    }
+  }
+  return [seen.size, found];
+}"""
+#: Commands that are buttons of the schema browser, and about the line that is selected there.
+_BUTTONS = {
+    "pgcellar:insert-name",
+    "pgcellar:select-below",
+    "pgcellar:select-here",
+    "pgcellar:show-definition",
+}
+#: Which of our commands the palette has; some are there with arguments alone.
+_OFFERED = """() => [...document.querySelectorAll('.lm-CommandPalette-item')]
+  .map(item => item.dataset.command)"""
+
 
 def launcher(front: Front, lab: Lab) -> None:
     """Open JupyterLab without a notebook."""
@@ -91,6 +129,42 @@ def test_a_new_notebook_in_a_folder(front: Front, lab: Lab) -> None:
     assert list((lab.folder / "sub").glob("*.ipynb"))
 
 
+def test_a_tour_for_who_is_here_for_the_first_time(front: Front, lab: Lab) -> None:
+    """Its tile leads to a notebook that runs as it says; what one did in it is not overwritten."""
+    launcher(front, lab)
+    front.page.locator(".jp-LauncherCard").filter(has_text="Tour of SQL Notebooks").click()
+    is_new_notebook(front)
+    front.idle()
+    texts = front.page.locator(".jp-MarkdownCell .jp-RenderedMarkdown")
+    expect(texts.first).to_contain_text("1. Run everything")
+    front.command("notebook:run-all-cells")
+    codes = [2, 3, 4, 6, 8, 10]
+    for number in codes[:-1]:
+        assert front.wait_ran(number) != "failed"
+    front.wait_status(10, "failed")
+    assert [row[0] for row in front.rows(4)] == ["London", "New York", "Oxford"]
+    expect(front.cell(8).locator(".vega-embed")).to_be_visible(timeout=60_000)
+    front.picture("tour")
+    front.type(3, front.text(3).replace("10", "50"))
+    for number in (4, 6, 8):
+        front.wait_status(number, "stale")
+    assert front.status(2) in ("current", "cached")
+    before = front.rows(4)
+    front.run(4)
+    front.wait_ran(4)
+    assert front.rows(4) != before
+    front.type(3, front.text(3).replace("50", "10"))
+    front.run(4)
+    assert front.wait_ran(4) == "cached"
+    assert front.rows(4) == before
+    front.command("docmanager:save")
+    front.page.wait_for_function("!window.jupyterapp.shell.currentWidget.context.model.dirty")
+    launcher(front, lab)
+    front.command("pgcellar:tour")
+    is_new_notebook(front)
+    assert front.rows(4) == before
+
+
 def test_the_menu_of_a_sql_cell(front: Front, lab: Lab) -> None:
     front.open(lab.notebook("menu.ipynb", CELLS))
     front.command("notebook:run-all-cells")
@@ -111,6 +185,35 @@ def test_shortcuts_are_nobody_elses(front: Front, lab: Lab) -> None:
     launcher(front, lab)
     found = front.page.evaluate(_CLASHES)
     assert not found, json.dumps(found)
+
+
+def test_everything_is_reached_by_keyboard(front: Front, lab: Lab) -> None:
+    """What the Tab key reaches has a name and shows the focus; the rest is in the palette."""
+    front.open(lab.notebook("keys.ipynb", CELLS))
+    front.command("notebook:run-all-cells")
+    front.wait_ran(2)
+    front.select(2)
+    front.command("pgcellar:explain")
+    expect(front.page.locator(".pgc-PlanView table")).to_be_visible(timeout=60_000)
+    front.command("pgcellar:what-changed")
+    expect(front.page.locator(".pgc-Difference")).to_be_visible(timeout=60_000)
+    front.command("pgcellar:show-states")
+    front.command("pgcellar:show-schema")
+    tree = front.page.get_by_role("tree", name="What the state holds")
+    expect(tree.get_by_role("treeitem").first).to_be_visible(timeout=60_000)
+    front.command("pgcellar:show-sandbox")
+    # As after a key: the focus is shown to who uses the keyboard.
+    front.page.keyboard.press("Tab")
+    many, unseen = front.page.evaluate(_UNSEEN)
+    assert many > 15
+    assert unseen == []
+    front.page.keyboard.press("Control+Shift+C")
+    front.page.wait_for_selector(".lm-CommandPalette-input:visible")
+    front.page.wait_for_selector(".lm-CommandPalette-item[data-command='pgcellar:explain']")
+    ours = front.page.evaluate(
+        "window.jupyterapp.commands.listCommands().filter(id => id.startsWith('pgcellar:'))"
+    )
+    assert set(ours) - set(front.page.evaluate(_OFFERED)) == _BUTTONS
 
 
 def test_stale_outputs_are_dimmed_as_one_likes(front: Front, lab: Lab) -> None:

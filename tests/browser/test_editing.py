@@ -110,17 +110,27 @@ def test_meta_commands_and_variables_are_marked(front: Front, lab: Lab) -> None:
 
 def test_plans_are_shown_and_compared(front: Front, lab: Lab) -> None:
     front.open(lab.notebook("plan.ipynb", CELLS))
-    front.select(3)
+    front.select(1)
+    front.command("notebook:insert-cell-above")
+    front.command("notebook:change-cell-to-markdown")
+    expect(front.page.locator(".jp-MarkdownCell")).to_be_visible()
+    front.select(4)
     front.page.keyboard.press("Alt+Shift+E")
     view = front.page.locator(".pgc-PlanView")
     expect(view).to_contain_text("city", timeout=60_000)
+    front.page.get_by_role("button", name="Compare").click()
+    expect(view).to_contain_text("There is no earlier plan yet")
     front.page.get_by_role("button", name="Analyze").click()
     expect(view).to_contain_text("Execution", timeout=60_000)
     front.picture("plan")
     front.page.get_by_role("button", name="Compare").click()
     expect(view.locator("table")).to_be_visible()
     front.picture("plans-compared")
-    front.type(4, "create table nothing ()")
+    # Its number is that of the state panel, whose comparisons stand in the same place.
+    front.command("pgcellar:what-changed")
+    beside = front.page.locator(".lm-DockPanel-tabBar", has_text="Plan of Cell 3")
+    expect(beside).to_contain_text("Changes: [3]", timeout=30_000)
+    front.type(5, "create table nothing ()")
     front.command("pgcellar:explain")
     expect(front.page.locator(".pgc-PlanView-note", has_text="no plan").first).to_be_visible(
         timeout=60_000

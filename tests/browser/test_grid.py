@@ -237,11 +237,33 @@ def test_values_at_length(front: Front, lab: Lab) -> None:
     front.page.keyboard.press("Escape")
     front.page.mouse.dblclick(*grid.cell_at(0, 1))
     expect(text).to_contain_text("00000000  c4 ca 42 38")
+    expect(front.page.locator(".pgc-Value-about")).to_have_text("bytea, 16 bytes")
     front.picture("grid-value-bytes")
     front.page.keyboard.press("Escape")
     grid.press("ArrowRight", "Enter")
     assert text.inner_text().splitlines() == ['"x,y"', "NULL", "1"]
     front.page.keyboard.press("Escape")
+
+
+def test_geometry_is_text_and_a_column_is_resized(front: Front, lab: Lab) -> None:
+    """A figure is shown as PostgreSQL writes it; a column's edge is dragged."""
+    figures = "select polygon '((0,0),(1,1),(2,0))' as shape, point '(1.5,2)' as place"
+    front.open(lab.notebook("figures.ipynb", [figures]))
+    front.run(1)
+    front.wait_ran(1)
+    grid = Grid(front, 1)
+    grid.press("ArrowDown", "Enter")
+    expect(front.page.locator(".pgc-Value-text")).to_have_text("((0,0),(1,1),(2,0))")
+    front.page.keyboard.press("Escape")
+    before = front.page.evaluate(_RIGHT, [0, 0])
+    box = grid.view.bounding_box()
+    assert box is not None
+    front.page.mouse.move(box["x"] + before - 1, box["y"] + 16)
+    front.page.mouse.down()
+    front.page.mouse.move(box["x"] + before + 59, box["y"] + 16, steps=5)
+    front.page.mouse.up()
+    assert abs(front.page.evaluate(_RIGHT, [0, 0]) - before - 60) <= 2
+    front.picture("grid-resized")
 
 
 def test_downloads(front: Front, lab: Lab) -> None:
@@ -393,6 +415,47 @@ def test_a_notebook_opened_again(front: Front, lab: Lab) -> None:
     front.select(2)
     grid.press("Control+Home", "PageDown", "Control+End")
     expect(grid.footer).to_contain_text("1,000 of 5,000 rows")
+    expect(grid.footer).to_contain_text("Run the cell again.")
+    front.picture("grid-outdated")
+    grid.footer.get_by_role("button", name="Run the cell").press("Enter")
+    front.wait_status(2, "current", "cached")
+    grid.press("ArrowDown", "Control+End")
+    grid.shows("5001")
+
+
+def test_wide_rows_and_long_values(front: Front, lab: Lab) -> None:
+    """As many columns as PostgreSQL gives, and a value of a million characters."""
+    columns = ", ".join(f"g + {n} as c{n}" for n in range(1600))
+    cells = [
+        f"select {columns} from generate_series(0, 2) g",
+        "select repeat('long ', 200000) as long, 1 as after",
+    ]
+    front.open(lab.notebook("wide.ipynb", cells))
+    front.command("notebook:run-all-cells")
+    front.wait_ran(2)
+    wide = Grid(front, 1)
+    expect(wide.view).to_have_attribute("aria-colcount", "1600")
+    wide.press("ArrowDown", "Control+End")
+    wide.shows("1601")
+    front.picture("grid-wide")
+    long = Grid(front, 2)
+    long.press("ArrowDown", "ArrowRight")
+    long.shows("1")
+    long.press("Control+Home", "Enter")
+    expect(front.page.locator(".jp-Dialog")).to_contain_text("1,000,000 characters")
+    front.picture("grid-long")
+    front.page.keyboard.press("Escape")
+    expect(front.page.locator(".jp-Dialog")).to_have_count(0)
+
+
+def test_a_plan_as_text_has_the_room_to_itself(front: Front, lab: Lab) -> None:
+    """Its one column shows whole lines; one of several leaves room for the others."""
+    line = "repeat('plan ', 14)"
+    front.open(lab.notebook("sole.ipynb", [f"select {line} as a", f"select {line} as a, 1 as b"]))
+    front.command("notebook:run-all-cells")
+    front.wait_ran(2)
+    sole, shared = (front.page.evaluate(_RIGHT, [cell, 0]) for cell in (0, 1))
+    assert shared < 420 < 500 < sole
 
 
 def test_rows_are_drawn_by_a_button(front: Front, lab: Lab) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from playwright.sync_api import Locator
+import re
+
+from playwright.sync_api import Locator, expect
 from tests.fixtures_browser import Front, Lab
 
 CELLS = [
@@ -148,3 +150,59 @@ def test_a_notebook_that_was_closed_is_forgotten(front: Front, lab: Lab) -> None
         return Object.keys(reply.content.comms).length;
     }}""")
     assert open_ones == 1
+
+
+def test_what_is_replayed_is_told_and_interrupted(front: Front, lab: Lab) -> None:
+    """Which cell, and how many are left; what was interrupted left no trace."""
+    cells = [
+        "create table t as select 1 as a",
+        "insert into t select 10 from (select pg_sleep(600)) as slept",
+        "insert into t values (100)",
+        "select sum(a) from t",
+    ]
+    front.open(lab.notebook("replayed.ipynb", cells))
+    front.run(4)
+    front.wait_status(4, "replaying")
+    mark = front.cell(4).locator(".pgc-CellMark")
+    expect(mark).to_have_attribute("title", re.compile(r"Cell 2 is replayed; 2 left\."))
+    expect(mark).to_have_attribute("aria-label", re.compile(r"Cell 2 is replayed; 2 left\."))
+    expect(front.cell(4).locator(".jp-OutputArea")).to_contain_text("cell 2")
+    front.picture("marks-replaying")
+    front.command("notebook:interrupt-kernel")
+    front.wait_status(4, "failed", "stale")
+    expect(front.cell(4).locator(".jp-OutputArea")).to_contain_text("57014")
+    front.type(2, "insert into t select 10")
+    front.run(4)
+    front.wait_ran(4)
+    assert front.rows(4) == [["111"]]
+
+
+def test_marks_stand_beside_the_numbers_in_a_narrow_window(front: Front, lab: Lab) -> None:
+    """As at 200 %: JupyterLab has the numbers above the texts there."""
+    front.page.set_viewport_size({"width": 600, "height": 800})
+    front.open(lab.notebook("narrow.ipynb", CELLS))
+    run_all(front)
+    mark = front.cell(2).locator(".pgc-CellMark").bounding_box()
+    assert mark is not None
+    number = (
+        front.cell(2)
+        .locator(".jp-InputPrompt")
+        .evaluate("""node => {
+        const range = document.createRange();
+        range.selectNodeContents(node);
+        return range.getBoundingClientRect().left;
+    }""")
+    )
+    assert mark["x"] + mark["width"] <= number
+    front.picture("marks-narrow")
+
+
+def test_a_state_that_is_tied_to_its_connection_says_so(front: Front, lab: Lab) -> None:
+    """From the cell on that runs on what ties it: what a cell left is found after its report."""
+    cells = ["create temporary table t (a int)", "select count(*) from t"]
+    front.open(lab.notebook("pinned.ipynb", cells))
+    front.command("notebook:run-all-cells")
+    front.wait_status(2, "pinned")
+    mark = front.cell(2).locator(".pgc-CellMark")
+    expect(mark).to_have_attribute("title", re.compile("tied to the live connection: .+"))
+    front.picture("marks-pinned")

@@ -106,6 +106,10 @@ def test_marks_that_reorder_a_name_are_seen(front: Front, lab: Lab) -> None:
         ".model.sharedModel.getSource() === name",
         arg='"pay\u202eee\u200b"',
     )
+    front.command("pgcellar:draw-tables")
+    drawn = front.page.locator(".pgc-Diagram:visible")
+    for part in (".pgc-Diagram-name", "title"):
+        expect(drawn.locator(part).first).to_have_text('"pay\\u202Eee\\u200B"')
 
 
 def test_the_tree_by_keyboard(front: Front, lab: Lab) -> None:

@@ -13,6 +13,12 @@ CELLS = [
     "\\chart bar x=part y=n title='Parts'",
     'select 7 as image, 3 as "a\\""+(document.title=\'x\')+""" \\chart point',
 ]
+#: Whether the ground of the first chart is dark.
+_GROUND = """dark => {
+  const drawn = document.querySelector('.vega-embed canvas');
+  const [red] = drawn?.getContext('2d').getImageData(2, 2, 1, 1).data ?? [];
+  return red !== undefined && red < 128 === dark;
+}"""
 
 
 def test_a_plan_and_charts(front: Front, lab: Lab) -> None:
@@ -31,3 +37,6 @@ def test_a_plan_and_charts(front: Front, lab: Lab) -> None:
     front.picture("plan")
     front.cell(3).locator(".vega-embed").scroll_into_view_if_needed()
     front.picture("chart")
+    for dark in (True, False):
+        front.dark(dark)
+        front.page.wait_for_function(_GROUND, arg=dark)

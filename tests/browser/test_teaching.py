@@ -177,6 +177,10 @@ def test_the_quotas_of_a_student(page: Front, school: School) -> None:
     expect(quotas).to_contain_text("MiB of 20 GiB")
     expect(quotas).to_contain_text("0 s of 10 min")
     expect(row(page, FAILED)).to_contain_text("Notebooks run last")
+    bars = quotas.locator(".pgc-Bar")
+    lefts = bars.evaluate_all("bars => bars.map(bar => bar.getBoundingClientRect().left)")
+    assert len(lefts) > 1
+    assert len(set(lefts)) == 1
     page.picture("teaching-details")
     opener.press("Enter")
     expect(quotas).to_have_count(0)
@@ -197,7 +201,15 @@ def test_a_sandbox_is_extended(page: Front, school: School) -> None:
 
 
 def test_a_stuck_sandbox_is_stopped(page: Front, school: School) -> None:
-    row(page, STUCK).get_by_role("button", name=f"Stop: {STUCK}").click()
+    stop = row(page, STUCK).get_by_role("button", name=f"Stop…: {STUCK}")
+    stop.click()
+    dialog = page.page.locator(".jp-Dialog")
+    page.picture("teaching-stop")
+    dialog.get_by_role("button", name="Cancel").click()
+    expect(dialog).to_have_count(0)
+    assert school.activity(STUCK)["sandbox"]["status"] == "running"
+    stop.click()
+    dialog.get_by_role("button", name="Stop").click()
     expect(page.page.locator(".pgc-Message")).to_contain_text("was stopped", timeout=30_000)
     expect(row(page, STUCK)).to_contain_text("stopped")
     expect(row(page, STUCK)).to_contain_text("cell 1 cancelled")
@@ -229,6 +241,19 @@ def test_the_page_looks_again_by_itself_and_at_another_class(page: Front, school
     expect(row(page, QUIET)).to_contain_text("cell 1 of 3", timeout=20_000)
 
 
+def test_nobody_moves_below_the_pointer(page: Front, school: School) -> None:
+    page.page.get_by_role("columnheader", name="Last run").get_by_role("button").click()
+    before = names(page)
+    last = next(name for name in reversed(before) if name in (FAILED, DONE, QUIET))
+    assert before[0] != last
+    row(page, before[0]).hover()
+    result(school.students[last], begin(school.students[last], 1, "catching up.ipynb"))
+    expect(row(page, last)).to_contain_text("catching up.ipynb", timeout=20_000)
+    assert names(page) == before
+    page.page.get_by_role("searchbox", name="Search members").hover()
+    expect(page.page.locator(".pgc-Class-name").first).to_have_text(last)
+
+
 def test_what_goes_wrong_is_said(page: Front, school: School) -> None:
     refresh = page.page.get_by_role("button", name="Refresh", exact=True)
     port = urllib.parse.urlsplit(school.central.url).port
@@ -258,3 +283,5 @@ def test_who_teaches_nobody_is_told_so(
         expect(front.page.locator(".pgc-Class-none")).to_contain_text("You teach no class")
         assert front.page.locator(".jp-LauncherCard").count()
         assert front.page.locator(".jp-LauncherCard[title^='See how the classes']").count() == 0
+        # A page that outlives its server says that it can't reach it.
+        front.page.goto("about:blank")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import statistics
 
+from playwright.sync_api import expect
 from tests.fixtures_browser import Front, Lab
 
 FLIGHTS = (
@@ -111,21 +113,50 @@ def test_a_move_is_never_silently_lost(front: Front, lab: Lab) -> None:
     front.wait_status(3, "current")
 
 
-def test_a_bar_shows_how_far_an_index_is(front: Front, lab: Lab) -> None:
-    front.open(lab.notebook("bars.ipynb", [SLOW, "select 1 as one;\ncreate index on t (slow(a))"]))
+def _follow(front: Front, number: int, command: str) -> None:
+    """A cell runs: wait for a bar that says which command it is of, and that goes on."""
+    bar = front.cell(number).locator("progress")
+    bar.wait_for(timeout=30_000)
+    expect(bar).to_have_attribute("aria-label", re.compile(command))
+    assert int(bar.get_attribute("max") or 0) > 10
+    front.page.wait_for_function("document.querySelector('progress')?.value > 10", timeout=30_000)
+
+
+def test_bars_show_how_far_commands_are(front: Front, lab: Lab) -> None:
+    """CREATE INDEX, COPY and VACUUM, and those of a cell above that is replayed."""
+    (lab.folder / "slow.csv").write_text("".join(f"{n},{'x' * 1000}\n" for n in range(500)))
+    cells = [
+        SLOW,
+        "select 1 as one;\ncreate index on t (slow(a))",
+        "create table u (a int check (slow(a) = a), b text);\n\\copy u from 'slow.csv' csv",
+        "set vacuum_cost_delay = 20;\nset vacuum_cost_limit = 10;\nvacuum t",
+    ]
+    front.open(lab.notebook("bars.ipynb", cells))
     front.run(1)
     front.wait_ran(1)
     assert front.page.locator("progress").count() == 0
     front.run(2)
-    bar = front.cell(2).locator("progress")
-    bar.wait_for(timeout=30_000)
-    assert int(bar.get_attribute("max") or 0) > 10
-    front.page.wait_for_function("document.querySelector('progress')?.value > 10", timeout=30_000)
+    _follow(front, 2, "^CREATE INDEX")
     front.picture("bar")
     front.wait_ran(2)
-    assert bar.count() == 0
+    assert front.page.locator("progress").count() == 0
     _wait(front, 2, "1")
     assert "CREATE INDEX" in front.cell(2).locator(".jp-OutputArea").inner_text()
+
+    front.type(1, SLOW.replace("500", "400"))
+    front.run(3)
+    front.wait_status(3, "replaying")
+    _follow(front, 3, "CREATE INDEX")
+    expect(front.cell(3).locator(".jp-OutputArea")).to_contain_text("cell 2")
+    front.picture("bar-of-a-replay")
+    _follow(front, 3, "^COPY")
+    front.picture("bar-of-a-copy")
+    front.wait_ran(3)
+    front.run(4)
+    _follow(front, 4, "^VACUUM")
+    front.picture("bar-of-vacuum")
+    front.wait_ran(4)
+    assert front.page.locator("progress").count() == 0
 
 
 def test_a_slider_moves_on_a_page_that_was_loaded_anew(front: Front, lab: Lab) -> None:

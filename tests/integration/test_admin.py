@@ -247,6 +247,15 @@ def test_bad_filters_are_said_to_be(administrator: httpx.Client) -> None:
     assert unknown.status_code == 404
 
 
+def test_the_audit_log_from_the_command_line(central: Central) -> None:
+    with central.anonymous() as guest:
+        subject = guest.get("/me").json()["subject"]
+    found = central.cli.json("admin", "audit", "show", "--subject", subject)["records"]
+    assert [each["action"] for each in found] == ["login.anonymous"]
+    assert central.cli.json("admin", "audit", "verify")["ok"] is True
+    assert subject in central.cli("admin", "audit", "export", "--csv").stdout
+
+
 def test_where_identity_is_not_enabled_it_is_said(fresh_cli: CommandLine) -> None:
     for arguments in (("users", "list"), ("keys", "rotate"), ("quotas", "show", "ann")):
         done = fresh_cli("admin", *arguments)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pathlib
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -86,3 +87,28 @@ def test_short_statements_are_not_looked_at(cellar: cellars.Cellar) -> None:
 
 def test_what_postgresql_says_nothing_of(cellar: cellars.Cellar) -> None:
     assert told(cellar.run(["select pg_sleep(0.4)"])) == []
+
+
+def test_a_statement_that_waits_for_another_notebook(cellar: cellars.Cellar) -> None:
+    """For a snapshot that is safe, as in PostgreSQL; whoever waits is told for what."""
+    other = [TABLE, "begin isolation level serializable; delete from t", "rollback"]
+    for head in range(2):
+        assert cellar.run(other, head, notebook="other").done.error is None
+    waits = threading.Event()
+    events: list[records.Event] = []
+
+    async def emit(event: records.Event) -> None:
+        events.append(event)
+        if isinstance(event, records.Progress) and event.message.startswith("Waiting until other"):
+            waits.set()
+
+    begin = "begin isolation level serializable read only deferrable; select 1"
+    cells = (records.Cell(id="c", source=begin),)
+    request = records.RunRequest(notebook="n", cells=cells, head=0)
+    waiting = cellar.submit(cellar.runner.run(cellars.OWNER, request, emit))
+    assert waits.wait(cellars.TIMEOUT)
+    assert cellar.run(other, 2, notebook="other").done.error is None
+    waiting.result(cellars.TIMEOUT)
+    done = events[-1]
+    assert isinstance(done, records.Done)
+    assert done.error is None

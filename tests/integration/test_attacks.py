@@ -320,6 +320,20 @@ def test_names_of_files_stay_in_their_folder(
     assert [each["name"] for each in ann.get("/files").json()["files"]] == ["box.txt"]
 
 
+def test_a_file_is_no_folder(ann: httpx.Client, hers: dict[str, str]) -> None:
+    chunks = {"chunks": [hers["digest"]]}
+    assert ann.put("/files/names/folder/file", json=chunks).is_success
+    for method, name, status in (
+        ("PUT", "box.txt/x", 400),
+        ("PUT", "box.txt/x/y", 400),
+        ("DELETE", "box.txt/x", 404),
+        ("PUT", "folder", 400),
+        ("DELETE", "folder", 404),
+    ):
+        refused(ann.request(method, f"/files/names/{name}", json=chunks), status)
+    assert ann.delete("/files/names/folder/file").is_success
+
+
 def raw(who: httpx.Client, line: str, digest: str = "", *headers: str) -> bytes:
     """What is answered to bytes as they are."""
     body = json.dumps({"chunks": [digest]}) if digest else ""
@@ -435,6 +449,60 @@ def test_many_at_once_are_no_more_than_one_by_one(central: Central) -> None:
             assert set(threads.map(upload, range(60))) == {200}
 
 
+def test_nobody_has_others_wait_for_planning(ann: httpx.Client) -> None:
+    commands = [{"id": f"c{i}", "source": f"\\set a{i} 1"} for i in range(1_001)]
+    asked = {"notebook": "long", "cells": commands, "head": 1_000}
+    assert refused(ann.post("/plans", json=asked), 400).json()["code"] == "PC009"
+    found = ended(ann, ann.post("/runs", json=asked).json()["id"])
+    assert found["error"]["sqlstate"] == "PC009"
+    one = "\n".join(each["source"] for each in commands)
+    run = {**asked, "cells": [{"id": "c", "source": one}], "head": 0}
+    found = ended(ann, ann.post("/runs", json=run).json()["id"])
+    assert "1,000 variables already" in found["error"]["message"]
+    each = "\\echo a\n" * 2_501
+    two = [{"id": "a", "source": each}, {"id": "b", "source": each}]
+    found = refused(ann.post("/plans", json={**asked, "cells": two, "head": 1}), 400).json()
+    assert "5,002 commands" in found["detail"]
+    two = [{"id": "a", "source": "x"}, {"id": "b", "source": "=" * ((1 << 20) + 1)}]
+    found = refused(ann.post("/plans", json={**asked, "cells": two, "head": 1}), 400).json()
+    assert found["detail"].startswith("Cell 2 has 1,048,577 characters")
+    # Data is none, whatever it has.
+    data = "copy t from stdin;\n" + "\\N;\n" * 6_000 + "\\.\n"
+    planned = ann.post("/plans", json={**run, "cells": [{"id": "c", "source": data}]})
+    assert planned.status_code == 200, planned.text
+    refused(ann.post("/plans", json={**RUN, "reroll": ["c"] * 10_001}), 400)
+    many = {f"a{i}": "1" for i in range(1_001)}
+    refused(ann.post("/runs", json={**RUN, "parameters": many}), 400)
+    refused(ann.post("/runs", json={**RUN, "parameters": {"p": "x" * 1_100_000}}), 400)
+    assert ended(ann, ann.post("/runs", json=RUN).json()["id"])["error"] is None
+
+
+def test_bodies_have_so_many_values(ann: httpx.Client, central: Central) -> None:
+    """Each takes much more memory than it is long."""
+    kind = {"Content-Type": "application/json"}
+    for many in ("{}," * 2_000_001, '"",' * 2_000_001, "1," * 2_000_001):
+        body = f'{{"notebook": "n", "cells": [], "head": 0, "x": [{many}1]}}'
+        told = refused(ann.post("/runs", content=body, headers=kind), 400).json()
+        assert told["detail"].endswith("more than 2,000,000 values.")
+    # One that does not end is looked through once, not from each of its quotes on.
+    endless = '{"a": "' + '\\",' * 4_000_000
+    told = refused(ann.post("/runs", content=endless, headers=kind), 400).json()
+    assert "not JSON" in told["detail"]
+    # Those in texts are none.
+    text = "select '" + ',[{\\"' * 200_000 + "'"
+    cells = [{"id": name, "source": text} for name in "abcd"]
+    planned = ann.post("/plans", json={"notebook": "n", "cells": cells, "head": 0})
+    assert planned.status_code == 200, planned.text
+    for path, text in (
+        ("/profiles/me/preferences", json.dumps({"a": "x" * (1 << 20)})),
+        ("/identity/tokens", json.dumps({"name": "x" * (1 << 20), "scopes": ["*"]})),
+    ):
+        method = "PATCH" if "preferences" in path else "POST"
+        told = refused(ann.request(method, path, content=text, headers=kind), 413).json()
+        assert told["detail"].endswith("1048576 bytes.")
+    assert central.log.read_text().count("Traceback") == 0
+
+
 def test_bodies_have_an_end(ann: httpx.Client) -> None:
     at = f"{ann.base_url.path.rstrip('/')}/runs"
     answer = raw(ann, f"POST {at} HTTP/1.1", "", "Content-Length: 99999999999")
@@ -525,7 +593,10 @@ def test_strangers_send_no_large_bodies(central: Central, ann: httpx.Client) -> 
         ("/openapi.json", 413),
         ("/healthz", 413),
     ):
-        told = problem(before_the_body(ann, "POST", path, length), status)
+        answer = before_the_body(ann, "POST", path, length)
+        told = problem(answer, status)
+        # Or the next request would be sent into a connection that closes.
+        assert b"\r\nConnection: close\r\n" in answer
         assert status != 413 or told["detail"].endswith("has at most 65536 bytes.")
     root = ann.base_url.path.rstrip("/")
     # With a token that is not known only so many come at once.
@@ -688,6 +759,82 @@ def test_who_is_slow_holds_nothing_for_long(fresh_cli: CommandLine) -> None:
         run = ann.post("/runs", json={**RUN, "cells": [slow], "head": 0}).json()["id"]
         assert '"done"' in ann.get(f"/runs/{run}/events").text
         assert central.log.read_text().count("Traceback") == 0
+
+
+def test_who_reads_nothing_holds_no_place_for_long(fresh_cli: CommandLine) -> None:
+    """Nor room for bodies; the run is not harmed: what it gave is fetched later."""
+    most = 128 << 20
+    options = (
+        "--Gateway.reader_seconds=2.0",
+        "--Gateway.open_requests=1",
+        f"--Gateway.body_bytes={most}",
+    )
+    with central_gateway(fresh_cli, *options) as central, central.anonymous() as ann:
+        assert ann.get("/me").status_code == 200
+        wide = {"id": "w", "source": "select repeat('x', 100000) from generate_series(1, 300)"}
+        body = {**RUN, "cells": [wide], "head": 0, "max_bytes": 32 << 20}
+        run = ann.post("/runs", json=body).json()["id"]
+        deadline = time.monotonic() + cellar.TIMEOUT
+        while ann.get(f"/runs/{run}").json()["status"] != "done":
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        with socket.socket() as silent:
+            silent.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            silent.connect(("127.0.0.1", ann.base_url.port or 0))
+            path = f"{ann.base_url.path.rstrip('/')}/runs/{run}/events"
+            shown = ann.headers["Authorization"]
+            length = most // 8
+            head = f"GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: {shown}\r\n"
+            silent.sendall(f"{head}Content-Length: {length}\r\n\r\n".encode() + bytes(length))
+            # Nothing else before it is answered, or that takes the place.
+            silent.settimeout(cellar.TIMEOUT)
+            assert silent.recv(12) == b"HTTP/1.1 200"
+            assert "open already" in ann.get("/me").text
+            begin = time.monotonic()
+            while ann.get("/me").status_code == 429:
+                assert time.monotonic() < begin + 30
+                time.sleep(0.1)
+        refused(ann.post("/runs", content=b" " * (most // 4)), 400)
+        found = ann.get(f"/runs/{run}/result").json()
+        assert len(found["cells"][0]["results"][0]["rows"]) > 100
+        assert f"GET {path} 200" in central.log.read_text()
+        assert "Traceback" not in central.log.read_text()
+
+
+def test_connections_of_one_address_leave_room_for_others(fresh_cli: CommandLine) -> None:
+    """Those that say nothing too."""
+    options = ("--Gateway.connections=60", "--Gateway.connections_each=20")
+    with central_gateway(fresh_cli, *options) as central:
+        port = urllib.parse.urlsplit(central.url).port or 0
+        health = f"http://127.0.0.1:{port}/healthz"
+
+        def opened(number: int, source: str) -> list[socket.socket]:
+            return [
+                stack.enter_context(
+                    socket.create_connection(("127.0.0.1", port), source_address=(source, 0))
+                )
+                for _ in range(number)
+            ]
+
+        def closed(each: socket.socket) -> bool:
+            each.settimeout(0.5)
+            try:
+                return each.recv(1) == b""
+            except TimeoutError:
+                return False
+            except ConnectionError:
+                return True
+
+        other = httpx.HTTPTransport(local_address="127.0.0.9")
+        with contextlib.ExitStack() as stack, httpx.Client(transport=other) as neighbour:
+            silent = opened(40, "127.0.0.1")
+            assert neighbour.get(health).status_code == 200
+            assert sum(closed(each) for each in silent[20:]) == 20
+            assert not any(closed(each) for each in silent[:3])
+        # What is closed makes room.
+        with central.client() as stranger:
+            assert stranger.post("/identity/anonymous").status_code == 200
+        assert "Traceback" not in central.log.read_text()
 
 
 def test_lines_can_not_be_forged_in_logs(central: Central, boss: httpx.Client) -> None:

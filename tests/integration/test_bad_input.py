@@ -258,14 +258,23 @@ def test_a_full_disk(small_disk: CommandLine) -> None:
 
 
 @pytest.mark.parametrize(
-    ("source", "hint"),
+    ("source", "sqlstate", "hint"),
     [
-        ("create extension postgres_fdw", "c.ServiceApp.extensions"),
-        ("create extension file_fdw", "c.ServiceApp.extensions"),
-        ("create foreign data wrapper mine", "out of the sandbox"),
+        ("create extension pageinspect", "42501", "c.ServiceApp.extensions"),
+        ("create extension postgres_fdw", "42501", "A view shows a table under another name"),
+        ("create extension dblink", "42501", "A view shows a table under another name"),
+        ("create extension file_fdw", "42501", "\\copy loads a file"),
+        ("create foreign data wrapper mine", "42501", "out of the sandbox"),
+        ("create server me foreign data wrapper postgres_fdw", "42704", "out of the sandbox"),
+        ("create user mapping for current_user server me", "42704", "out of the sandbox"),
+        ("create foreign table f (a int) server me", "42704", "A view shows a table"),
+        ("import foreign schema public from server me into public", "42704", "a schema of its own"),
     ],
 )
-def test_what_leads_out_of_the_sandbox(cli: CommandLine, source: str, hint: str) -> None:
+def test_what_leads_out_of_the_sandbox(
+    cli: CommandLine, source: str, sqlstate: str, hint: str
+) -> None:
+    """Is refused with what to do instead."""
     error = cli.run([source])["cells"][0]["error"]
-    assert error["sqlstate"] == "42501"
+    assert error["sqlstate"] == sqlstate
     assert hint in error["hint"]

@@ -1091,6 +1091,99 @@ CASES = [
         "select isn_weak(false)",
         "select isn_weak()",
     ],
+    # A session remembers what a literal meant when it first called the function.
+    [
+        "create function m() returns text language plpgsql as $$ begin return extract(month from '01/02/2024'::date); end $$",
+        "select m()",
+        "set datestyle = 'ISO, DMY'",
+        "select m(), extract(month from '01/02/2024'::date)",
+        "create table t as select m() as m",
+        "set datestyle = 'ISO, MDY'",
+        "select m(), m from t",
+    ],
+    [
+        "create function m() returns text language plpgsql as $$ begin return extract(month from '01/02/2024'::date); end $$",
+        "set datestyle = 'ISO, DMY'",
+        "select m()",
+        "reset datestyle",
+        "select m()",
+        "\\c",
+        "select m()",
+        "set datestyle = 'ISO, DMY'",
+        "select m()",
+    ],
+    [
+        "create table t (d date); insert into t values ('2024-01-02'), ('2024-02-01')",
+        "create function n() returns bigint language sql as $$ select count(*) from t where d > '02/01/2024' $$",
+        "select n()",
+        "begin; set local datestyle = 'ISO, DMY'",
+        "select n()",
+        "rollback",
+        "select n()",
+    ],
+    [
+        "create function m() returns text language plpgsql as $$ declare d date := '01/02/2024'; begin return extract(month from d); end $$",
+        "create function other() returns text language plpgsql set datestyle = 'ISO, DMY' as $$ begin return m(); end $$",
+        "select other()",
+        "select m()",
+        "select other(), m()",
+    ],
+    [
+        "set timezone = 'Asia/Tokyo'",
+        "create function h() returns text language plpgsql as $$ begin return extract(hour from '2024-01-01 00:00'::timestamptz at time zone 'UTC'); end $$",
+        "select h()",
+        "select set_config('TimeZone', 'America/Lima', false)",
+        "select h()",
+        "set time zone 'UTC'; create table t as select h() as h",
+        "select h, h() from t",
+    ],
+    [
+        "create function v() returns text language plpgsql as $$ begin return extract(month from '01/02/2024'::date); end $$; create view w as select v() as v",
+        "\\set x 1\ntable w;",
+        "do $$ begin perform set_config('DateStyle', 'ISO, DMY', false); end $$",
+        "table w",
+    ],
+    [
+        "create table t (d date); create function stamp() returns trigger language plpgsql as $$ begin new.d := '01/02/2024'::date; return new; end $$; create trigger s before insert on t for each row execute function stamp()",
+        "insert into t default values",
+        "set datestyle = 'ISO, DMY'",
+        "insert into t default values",
+        "select * from t order by d",
+    ],
+    [
+        "begin; set local datestyle = 'ISO, DMY'",
+        "create function m() returns text language plpgsql as $$ begin return extract(month from '01/02/2024'::date); end $$",
+        "select m()",
+        "commit",
+        "select m()",
+    ],
+    [
+        "create function m() returns text language plpgsql as $$ begin return extract(month from '01/02/2024'::date); end $$",
+        "select m()",
+        "select 1 as x \\gset\nset datestyle = 'ISO, DMY';\nselect :x, m();",
+        "select m()",
+    ],
+    # And what types a row's columns had.
+    [
+        "create table t (a int); create function g() returns trigger language plpgsql as $$ begin new.a := new.a + 1; return new; end $$; create trigger g before insert on t for each row execute function g()",
+        "insert into t values (1)",
+        "alter table t alter a type numeric",
+        "insert into t values (1.5)",
+        "table t",
+    ],
+    [
+        "create table t (a int); insert into t values (1); create function h() returns text language plpgsql as $$ declare r record; begin for r in select * from t loop return r.a; end loop; end $$",
+        "select h()",
+        "drop table t; create table t as select 'x'::text as a",
+        "select h()",
+    ],
+    [
+        "prepare p as select extract(month from '01/02/2024'::date)",
+        "execute p",
+        "prepare s (text) as select set_config('datestyle', $1, false)",
+        "execute s ('ISO, DMY')",
+        "execute p",
+    ],
 ]
 
 
@@ -1114,3 +1207,49 @@ def test_equals_the_oracle(cellar: cellars.Cellar, oracle: following.Oracle, num
     test_equals_oracle.check(cellar, oracle, f"{key} alone", cells, len(cells) - 1)
     for head in reversed(heads):
         test_equals_oracle.check(cellar, oracle, key, cells, head)
+
+
+def test_rules_that_give_several_tables(cellar: cellars.Cellar) -> None:
+    """Each is shown as one, the last with the statement's tag, as in psql; again from memory, too."""
+    cells = [
+        "create table t (a int); create rule r as on insert to t do also"
+        " (select 1 as x; select 'y' as y, 2 as z where new.a is null; select new.a as w)",
+        "insert into t values (7)",
+    ]
+    for _ in range(2):
+        ran = cellar.run(cells, notebook="tables")
+        assert ran.done.error is None
+        shown = [
+            (result.command, [column.name for column in result.columns], result.rows)
+            for result in ran.results
+        ]
+        assert shown == [
+            ("", ["x"], (("1",),)),
+            ("", ["y", "z"], ()),
+            ("INSERT 0 1", ["w"], (("7",),)),
+        ]
+
+
+def test_who_called_first_decides(cellar: cellars.Cellar, oracle: following.Oracle) -> None:
+    """A read that came before a setting changed is taken away, and another one put there."""
+    month = "create function m() returns text language plpgsql as $$ begin return extract(month from '01/02/2024'::date); end $$"
+    below = ["set datestyle = 'ISO, DMY'", "create table t as select m() as m", "table t"]
+    for above in ([], ["select m()"], ["select 1"], ["select m() as x \\gset"], []):
+        cells = [month, *above, *below]
+        for head in range(len(cells)):
+            test_equals_oracle.check(cellar, oracle, "who", cells, head)
+        cellar.quiet("who")
+
+
+def test_a_setting_below_a_function_rolls_nothing_anew(cellar: cellars.Cellar) -> None:
+    cells = [
+        "create function m() returns text language plpgsql as $$ begin return '1'; end $$",
+        "create table t as select random() as a",
+        "table t",
+        "set timezone = 'Asia/Tokyo'",
+        "table t",
+    ]
+    for head in range(3):
+        drawn = cellar.run(cells, head, notebook="drawn").results[0].rows
+    cellar.quiet("drawn")
+    assert cellar.run(cells, notebook="drawn").results[0].rows == drawn

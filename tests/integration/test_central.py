@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import signal
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -13,6 +15,7 @@ from openapi_spec_validator import validate
 from tests.fixtures_central import ADMINISTRATOR, PASSWORD, Central, central_gateway
 from tests.fixtures_service import CommandLine
 
+from pgcellar.postgres import processes
 from pgcellar_server import people_routes
 
 CELLS = [
@@ -219,6 +222,86 @@ def test_guessed_tokens_count_against_where_they_come_from(fresh_cli: CommandLin
         assert int(last.headers["Retry-After"]) > 0
         # Who is known pays nothing for the neighbour.
         assert [ann.get("/me").status_code for _ in range(8)] == [200] * 8
+
+
+def test_what_is_open_to_anybody_is_counted_too(fresh_cli: CommandLine) -> None:
+    """A page, or nothing at all: none is answered as often as somebody likes."""
+    options = ("--Gateway.strangers_per_minute=6.0", "--Gateway.burst=5")
+    with central_gateway(fresh_cli, *options) as central, central.client() as stranger:
+        paths = ("/openapi.json", "", "/nowhere")
+        assert [stranger.get(path).status_code for path in paths] == [200, 200, 404]
+        assert stranger.post("/openapi.json").status_code == 405
+        for path in paths:
+            # A slow machine is let pass one more every ten seconds.
+            methods = ("GET", "POST") * 5
+            answers = [stranger.request(method, path) for method in methods]
+            (refused, *_) = [answer for answer in answers if answer.status_code == 429]
+            assert refused.headers["Content-Type"].startswith("application/problem+json")
+            assert int(refused.headers["Retry-After"]) > 0
+            # The connection stays: a close that is not told of loses the request that follows.
+            assert "Connection" not in refused.headers
+            streams = {id(each.extensions["network_stream"]) for each in answers}
+            assert len(streams) == 1
+        # Whoever keeps it running is answered.
+        health = central.url.replace("/pgcellar/api/v1", "/healthz")
+        assert {httpx.get(health).status_code for _ in range(10)} == {200}
+
+
+def test_a_service_that_was_killed_costs_no_request(fresh_cli: CommandLine) -> None:
+    """What was not sent to it is sent to the next one, though it could be done once only."""
+    with central_gateway(fresh_cli) as central, central.registered("ann@example.org") as ann:
+        for number in range(3):
+            assert ann.get("/me").status_code == 200
+            lock = fresh_cli.home / "home" / "service.lock"
+            service = processes.find(int(lock.read_text().split()[0]))
+            assert service is not None
+            os.kill(service.pid, signal.SIGKILL)
+            deadline = time.monotonic() + 60
+            while service.alive():
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
+            made = ann.post("/identity/tokens", json={"name": str(number), "scopes": ["runs"]})
+            assert made.status_code == 201, made.text
+        names = [each["name"] for each in ann.get("/identity/tokens").json()["tokens"]]
+        assert sorted(names) == ["0", "1", "2"]
+
+
+def test_lists_come_by_pages(central: Central, administrator: httpx.Client) -> None:
+    """Each entry once, whatever a page's length; who is not there any more leads nowhere."""
+
+    def pages(who: httpx.Client, path: str, name: str) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = []
+        query: dict[str, Any] = {"limit": 2}
+        while True:
+            body = who.get(path, params=query).json()
+            assert len(body[name]) <= 2
+            found += body[name]
+            if body["next"] is None:
+                assert who.get(path).json()[name] == found
+                lost = who.get(path, params={"after": "x y"})
+                assert (lost.status_code, lost.json()["code"]) == (400, "PC001")
+                return found
+            query["after"] = body["next"]
+
+    made = [administrator.post("/profiles/classes", json={"name": f"p{i}"}).json() for i in "abcde"]
+    listed = pages(administrator, "/profiles/classes", "classes")
+    assert {each["id"] for each in made} <= {each["id"] for each in listed}
+    for _ in range(4):
+        with central.anonymous() as student:
+            joined = student.post("/profiles/classes/join", json={"code": made[0]["join_code"]})
+            assert joined.status_code == 200
+            mine = student.get("/profiles/classes").json()
+            assert ([each["id"] for each in mine["classes"]], mine["next"]) == (
+                [made[0]["id"]],
+                None,
+            )
+    members = pages(administrator, f"/profiles/classes/{made[0]['id']}", "members")
+    assert [each["role"] for each in members] == ["teacher", *["student"] * 4]
+    with central.anonymous() as ann:
+        for name in ("c", "a b", "b/d", "é"):
+            assert ann.put(f"/files/names/{name}", json={"chunks": []}).status_code == 200
+        names = [each["name"] for each in pages(ann, "/files", "files")]
+        assert sorted(names) == sorted(["c", "a b", "b/d", "é"])
 
 
 def test_many_tokens_are_one_persons(fresh_cli: CommandLine) -> None:

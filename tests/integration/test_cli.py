@@ -296,6 +296,49 @@ def test_cells_that_take_no_part(cli: CommandLine, oracle: following.Oracle) -> 
     assert cli("run", str(path), "--head", "c2").returncode == 2
 
 
+def test_reroll(cli: CommandLine) -> None:
+    """What is volatile stays as it is but for the cells that are named, by id or number, once."""
+    cells = [
+        "create table r1 as select random() as a",
+        "create table r2 as select random() as a",
+        "select r1.a, r2.a from r1, r2",
+        "create table r3 as select random() as a from generate_series(1, 3)",
+        "select sum(a) from r3",
+    ]
+
+    def shown(*arguments: str) -> tuple[str, str, str]:
+        done = cli.run(cells, *arguments)
+        assert done["error"] is None
+        (pair,), (third,) = (done["cells"][index]["results"][0]["rows"] for index in (2, 4))
+        return (*pair, *third)
+
+    first = shown()
+    assert shown() == first
+    second = shown("--reroll", "4")
+    assert second[:2] == first[:2]
+    assert second[2] != first[2]
+    assert shown() == second
+    # What is volatile below it is another one, too, since it runs on another state.
+    third = shown("--reroll", "c2")
+    assert third[0] == first[0]
+    assert third[1] != first[1]
+    assert shown() == third
+    both = shown("--reroll", "c1", "--reroll", "4")
+    assert all(new != old for new, old in zip(both, third, strict=True))
+    path = str(cli.notebook(cells))
+    (head,) = cli.json("run", path, "--head", "3", "--reroll", "2")["cells"][2:]
+    assert head["results"][0]["rows"][0][0] == both[0]
+    assert head["results"][0]["rows"][0][1] != both[1]
+    for name in ("c9", "9", "0", ""):
+        wrong = cli("run", path, "--reroll", name)
+        assert wrong.returncode == 2
+        assert wrong.stdout == ""
+        assert f"there is no SQL cell {name!r}" in wrong.stderr
+        assert "by its number from 1 to 5" in wrong.stderr
+    # A cell with nothing volatile in it is as it was.
+    assert cli("run", path, "--reroll", "5").returncode == 0
+
+
 def test_parameters(cli: CommandLine) -> None:
     """Below the cell that is tagged so, whatever is in them."""
     cells = ["\\set month 1\n\\set name x", "select :month as m, :'name' as n", "select 9"]

@@ -99,7 +99,7 @@ def test_heads_equal_the_oracle(
         sources = [cell.source for cell in found.cells]
         hypothesis.note(f"{base}; {sources}; {found.parameters}")
         above = [documents.as_tagged(text, tags) for text, tags in base if "skip" not in tags]
-        sets = [f"\\set {name} {notebooks._quoted(v)}" for name, v in found.parameters.items()]
+        sets = [f"\\set {name} {as_argument(v)}" for name, v in found.parameters.items()]
         heads = range(len(sources)) if notebook is first else range(len(sources))[-1:]
         for head in heads:
             test_equals_oracle.check(
@@ -114,6 +114,12 @@ def test_heads_equal_the_oracle(
                 parameters=found.parameters,
             )
     cellar.call(cellar.runner.forget(cellars.OWNER, key))
+
+
+def as_argument(value: str) -> str:
+    """A value as psql reads it behind `\\set`."""
+    quoted = value.replace("\\", "\\\\").replace("'", "''")
+    return "'" + quoted.replace("\n", "\\n").replace("\r", "\\r") + "'"
 
 
 def split(

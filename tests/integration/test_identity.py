@@ -305,6 +305,81 @@ async def test_of_many_who_refresh_at_once_one_does(idp: composing.Parts, addres
     assert all(isinstance(each, (dict, errors.Unauthenticated)) for each in found)
 
 
+async def test_a_refresh_whose_answer_was_lost_is_asked_for_again(
+    idp: composing.Parts, acts: Acts, address: str
+) -> None:
+    """With its key it has the same answer, until that is used; without, it is somebody else's."""
+    guest = await idp.idp.anonymous(address)
+    renew = idp.management.renew
+    one = await renew(guest["refresh_token"], address, "k" * 32)
+    other = await renew(guest["refresh_token"], address, "k" * 32)
+    assert one["refresh_token"] == other["refresh_token"] != guest["refresh_token"]
+    assert one["refresh_token"].startswith("pgc_r_")
+    await identity(idp, other)
+    third = await renew(one["refresh_token"], address, "k" * 32)
+    assert third["refresh_token"] != one["refresh_token"]
+    assert not acts.named("session.reuse")
+    # By now the answer has come: who asks again is a thief.
+    with pytest.raises(errors.Unauthenticated, match="used before"):
+        await renew(guest["refresh_token"], address, "k" * 32)
+    with pytest.raises(errors.Unauthenticated):
+        await renew(third["refresh_token"], address)
+
+
+async def test_nobody_fills_the_control_database_with_tokens(
+    control: database.ControlDatabase, idp: composing.Parts, address: str
+) -> None:
+    """Renewed, or made and revoked, again and again: each leaves a row for a long time."""
+    guest = await idp.idp.anonymous(address)
+
+    async def renew() -> None:
+        secret = guest["refresh_token"]
+        for _ in range(200):
+            secret = (await idp.management.renew(secret, address))["refresh_token"]
+
+    async def make() -> None:
+        who = await identity(idp, await registered(idp, address))
+        for _ in range(200):
+            made = await idp.management.create(who, name="ci", scopes=["runs"])
+            await idp.management.revoke(who, made["id"])
+
+    with pytest.raises(errors.LimitExceeded, match="renewals of one session") as refused:
+        await renew()
+    assert 0 < refused.value.retry_after < 700
+    # What was refused is used up by nobody.
+    rows = await control.fetch(
+        "select count(*) as n from secrets join grants on id = grant_id"
+        " where subject = %s and used is null",
+        (guest["subject"],),
+    )
+    assert rows[0]["n"] == 1
+    # A neighbour has renewals of their own.
+    other = await idp.idp.anonymous(address)
+    await idp.management.renew(other["refresh_token"], address)
+    with pytest.raises(errors.LimitExceeded, match="new tokens of one person"):
+        await make()
+
+
+async def test_many_tokens_at_once_are_no_more_than_one_by_one(
+    idp: composing.Parts, address: str
+) -> None:
+    who = await identity(idp, await registered(idp, address))
+    made = await asyncio.gather(
+        *(idp.management.create(who, name="ci", scopes=["runs"]) for _ in range(70)),
+        return_exceptions=True,
+    )
+    refused = [each for each in made if isinstance(each, BaseException)]
+    assert {type(each) for each in refused} == {errors.LimitExceeded}
+    assert len(await idp.management.tokens(who)) == 70 - len(refused) == 50
+
+
+async def test_another_key_is_another_request(idp: composing.Parts, address: str) -> None:
+    guest = await idp.idp.anonymous(address)
+    await idp.management.renew(guest["refresh_token"], address, "one")
+    with pytest.raises(errors.Unauthenticated, match="used before"):
+        await idp.management.renew(guest["refresh_token"], address, "other")
+
+
 async def test_secrets_are_kept_nowhere(
     control: database.ControlDatabase, idp: composing.Parts, acts: Acts, address: str
 ) -> None:

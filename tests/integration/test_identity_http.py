@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import re
-import subprocess
-import sys
 import urllib.parse
 from collections.abc import AsyncIterator
 from typing import Any
@@ -21,7 +20,7 @@ from tests.fixtures_identity import Acts
 
 from pgcellar.api import errors, identities
 from pgcellar.control import database
-from pgcellar.identity import composing, oidc, passwords, providers, sealing
+from pgcellar.identity import composing, oidc, passwords, providers, sealing, throttle
 from pgcellar.identity import handlers as identity_handlers
 from pgcellar.profiles import handlers as profile_handlers
 from pgcellar.web import authentication, base, pacing
@@ -80,24 +79,6 @@ class Served:
         )
         self.server = tornado.httpserver.HTTPServer(app)
         self.server.add_socket(socket)
-
-
-@pytest.fixture(scope="module")
-def issuer() -> Any:
-    """A real OpenID provider's process; its issuer."""
-    socket, port = tornado.testing.bind_unused_port()
-    socket.close()
-    with subprocess.Popen(
-        [sys.executable, "-W", "ignore", "-m", "oidc_provider_mock", "--port", str(port)],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    ) as process:
-        try:
-            with httpx.Client(transport=httpx.HTTPTransport(retries=60)) as client:
-                found = client.get(f"http://localhost:{port}/.well-known/openid-configuration")
-            yield found.json()["issuer"]
-        finally:
-            process.terminate()
 
 
 @pytest.fixture
@@ -291,6 +272,19 @@ async def test_logging_in_at_an_openid_provider(school: Served) -> None:
         other = (await client.get(await authorize(client, school, "bob"))).json()
         assert other["subject"] != guest["subject"]
         assert (await client.get(back)).status_code == 401
+
+
+async def test_logins_that_are_begun_are_counted(
+    school: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each leaves a row for a while, whoever begins it."""
+    most = dataclasses.replace(throttle.STARTS, count=5)
+    monkeypatch.setattr(throttle, "STARTS", most)
+    async with httpx.AsyncClient() as stranger:
+        for _ in range(6):
+            answer = await stranger.post(f"{school.url}/identity/oidc/school/start")
+    assert (answer.status_code, "logins begun" in answer.text) == (429, True)
+    assert int(answer.headers["Retry-After"]) > 0
 
 
 async def test_a_login_ends_in_the_browser_that_began_it(school: Served) -> None:

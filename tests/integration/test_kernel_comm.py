@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import io
 import uuid
@@ -9,8 +10,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from tests import following
 from tests.fixtures_service import CommandLine
 from tests.integration.test_kernel_protocol import Kernel
+
+from pgcellar.api import client
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 CELLS = {"a": "create table t (a int)", "b": "insert into t values (1)", "c": "table t"}
@@ -323,6 +327,28 @@ def test_all_rows_as_a_file(kernel: Kernel) -> None:
     assert page.ask("download", cell="d", form="xlsx")["problem"]["status"] == 400
 
 
+def test_a_sandbox_that_was_stopped_is_not_started_by_a_question(kernel: Kernel) -> None:
+    """By whoever runs, or types: a front end asks for plans on its own."""
+    page = Page(kernel, CELLS)
+    page.run("c", CELLS["c"])
+
+    async def status(*, stops: bool = False) -> str:
+        services = client.Client()
+        (sandbox,) = await services.environments()
+        if stops:
+            await services.stop_environment(sandbox.id)
+            (sandbox,) = await services.environments()
+        services.close()
+        return sandbox.status
+
+    assert asyncio.run(status(stops=True)) == "stopped"
+    assert page.ask("plan")["problem"]["status"] == 409
+    assert asyncio.run(status()) == "stopped"
+    assert "(1 row)" in page.run("c", CELLS["c"])[0]
+    assert asyncio.run(status()) == "running"
+    assert len(page.ask("plan")["answer"]["steps"]) == 3
+
+
 def test_cells_that_are_skipped_or_are_no_code(kernel: Kernel) -> None:
     """A cell tagged `skip` takes no part, also when the tag comes later; front ends tell of code
     alone.
@@ -334,6 +360,29 @@ def test_cells_that_are_skipped_or_are_no_code(kernel: Kernel) -> None:
     assert "(0 rows)" in page.run("c", cells["c"])[0]
     page.tell(cells={"b": {"source": cells["b"], "tags": []}})
     assert "(1 row)" in page.run("c", cells["c"])[0]
+
+
+def test_cells_that_are_skipped_are_as_if_they_were_not(
+    kernel: Kernel, oracle: following.Oracle
+) -> None:
+    """What the kernel shows is what psql shows without them, whichever they are."""
+    cells = {
+        "a": "create table s (a int); insert into s values (1)",
+        "b": "insert into s values (2) returning a",
+        "c": "set intervalstyle = iso_8601; delete from s where a = 1",
+        "d": "begin; insert into s values (4)",
+        "e": "select a, interval '1 day' as i from s order by a",
+    }
+    page = Page(kernel, cells)
+    for skipped in ("", "b", "bc", "c", "d", "bcd", ""):
+        tagged = {i: {"source": cells[i], "tags": ["skip"] * (i in skipped)} for i in "bcd"}
+        page.tell(cells=tagged)
+        left = [cells[i] for i in cells if i not in skipped]
+        (expected,) = oracle.evaluate(left).cells[-1].results
+        lines = page.run("e", cells["e"])[-1].splitlines()
+        assert lines[-1].startswith(f"({len(expected.rows)} row")
+        shown = [tuple(value.strip() for value in line.split("|")) for line in lines[2:-1]]
+        assert shown == list(expected.rows), skipped
 
 
 def test_a_notebook_that_is_not_known_whole_is_not_run(kernel: Kernel) -> None:

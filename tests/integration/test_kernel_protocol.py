@@ -193,6 +193,18 @@ def test_an_error_is_shown_as_psql_does_and_the_next_cell_works(kernel: Kernel) 
     assert kernel.run("select 1").status == "ok"
 
 
+def test_what_waits_behind_an_error_is_aborted(kernel: Kernel) -> None:
+    """All of it, as in any kernel; what is sent afterwards runs."""
+    codes = ["select pg_sleep(0.5)", "select 1 / 0", "select 1", "select 2", "select 3"]
+    sent = [kernel.send(code) for code in codes]
+    replies = {}
+    while not set(sent) <= replies.keys():
+        reply = kernel.client.get_shell_msg(timeout=60)
+        replies[reply["parent_header"]["msg_id"]] = reply["content"].get("status")
+    assert [replies[each] for each in sent] == ["ok", "error", *["aborted"] * 3]
+    assert kernel.run("select 4").status == "ok"
+
+
 def test_plans_and_charts(kernel: Kernel) -> None:
     """As display_data; JupyterLab draws the chart by itself, and would prefer HTML to it."""
     made = "create table t as select i as a, i % 3 as b from generate_series(1, 9) i"

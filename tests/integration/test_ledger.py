@@ -164,6 +164,88 @@ def test_a_key_names_one_run(http: httpx.Client) -> None:
     assert other.json()["code"] == "PC016"
 
 
+def test_a_notebooks_file(http: httpx.Client) -> None:
+    """Its tags mean what they mean on the command line."""
+    content: dict[str, Any] = {
+        "nbformat": 4,
+        "nbformat_minor": 5,
+        "metadata": {"kernelspec": {"name": "pgcellar", "language": "sql"}},
+        "cells": [
+            {"cell_type": "markdown", "id": "m", "metadata": {}, "source": "# Title"},
+            cell("p", ["\\set n 1\n", "\\set m 2"], "parameters"),
+            cell("s", "select 1/0", "skip"),
+            cell("t", "create table t as select :n as n, :m as m"),
+            cell("r", "select n, m from t"),
+        ],
+    }
+
+    def sent(**more: Any) -> httpx.Response:
+        return http.post("/accepted", json={"notebook": "f", "document": content, **more})
+
+    def gave(**more: Any) -> list[Any]:
+        run = sent(**more).json()["id"]
+        lines(http, run)
+        return list(http.get(f"/accepted/{run}/result").json()["cells"])
+
+    whole = gave()
+    assert [each["id"] for each in whole] == ["p", "t", "r"]
+    assert whole[-1]["results"][0]["rows"] == [["1", "2"]]
+    changed = gave(parameters={"n": "7"}, head="r")
+    assert changed[-1]["results"][0]["rows"] == [["7", "2"]]
+    assert [each["id"] for each in gave(head=0)] == ["p"]
+    plan = http.post("/plans", json={"notebook": "f", "document": content, "head": 2}).json()
+    assert [step["id"] for step in plan["steps"]] == ["p", "t", "r"]
+    refused = (
+        {"head": "s"},
+        {"head": "nothing"},
+        {"head": 9},
+        {"cells": [{"id": "a", "source": "select 1"}]},
+        {"parameters": {"n": 1}},
+        {"parameters": ["n"]},
+        {"parameters": {"n 1\ndrop table t": "1"}},
+        {"document": []},
+        {"document": {"cells": []}},
+        {"document": {"cells": [3]}},
+        {"document": {**content, "metadata": {"kernelspec": {"name": "python3"}}}},
+        {"document": {**content, "cells": [cell("a", "select 1")] * 10_001}},
+    )
+    for more in refused:
+        answer = sent(**more)
+        assert answer.status_code == 400, more
+        assert answer.json()["code"] in ("PC001", "PC009"), answer.text
+
+
+def test_cells_of_a_file_have_names_of_their_own(http: httpx.Client) -> None:
+    named = [cell(name, f"select {at}") for at, name in enumerate(("a", "a#3", "a"))]
+    answer = http.post("/plans", json={"notebook": "f", "document": {"cells": named}})
+    assert [step["id"] for step in answer.json()["steps"]] == ["a", "a#3", "a#3#3"]
+
+
+def test_many_heads_at_once_tell_of_themselves(http: httpx.Client) -> None:
+    """Each of a thousand cells would else tell of all those above it: a gigabyte in memory."""
+    run = accept(http, ["select 1"] * 1_000, first=0)
+    over(http, run)
+    told = [event for event in lines(http, run) if event["event"] == "done"]
+    assert [[cell["id"] for cell in done["cells"]] for done in told] == [
+        [f"c{i}"] for i in range(1_000)
+    ]
+    assert len(http.get(f"/accepted/{run}/result").json()["cells"]) == 1_000
+    many = http.post("/accepted", json=body(["select 1"] * 10_001))
+    assert (many.status_code, many.json()["code"]) == (400, "PC001")
+
+
+def cell(name: str, source: str | list[str], *tags: str) -> dict[str, Any]:
+    """A code cell of a notebook's file."""
+    return {
+        "cell_type": "code",
+        "id": name,
+        "metadata": {"tags": list(tags)},
+        "source": source,
+        "outputs": [],
+        "execution_count": None,
+    }
+
+
 def test_cancelling(http: httpx.Client) -> None:
     """Is told to readers; a run that is over stays as it is."""
     run = accept(http, SLEEP)

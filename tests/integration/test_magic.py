@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import jupyter_client
@@ -51,6 +52,14 @@ class Notebook:
                 ran.text += body["text"]
             elif kind == "error":
                 ran.error = "\n".join(body["traceback"])
+
+    def run_below(self, cells: Mapping[str, str], above: Sequence[str], head: str) -> Ran:
+        """Run a cell as our front end does, below others of which it tells."""
+        told = [{"id": each, "source": cells[each]} for each in (*above, head)]
+        document = json.dumps({"cells": told, "head": len(above)})
+        found = "get_ipython().find_cell_magic('pgcellar')"
+        assert self.run(f"{found}.__self__.tell({document!r})").error == ""
+        return self.run(cells[head], head)
 
 
 class Ran:
@@ -102,6 +111,25 @@ def test_cells_run_below_those_above(notebook: Notebook) -> None:
     notebook.run("%%pgcellar\ndelete from t where n > 4", "b")
     assert notebook.run("%%pgcellar\nselect count(*) from t", "e").rows == [["5"]]
     assert notebook.run("%%pgcellar\nselect count(*) from t", "c").rows == [["5"]]
+
+
+def test_a_front_end_tells_what_stands_above(notebook: Notebook) -> None:
+    """Whatever ran before, and with the parameters of cells that never ran."""
+    cells = {
+        "m1": "%%pgcellar\ncreate table told as select 1 as a",
+        "m2": "%%pgcellar -p more\ninsert into told select :more",
+        "m3": "%%pgcellar\nupdate told set a = a + 100",
+        "m4": "%%pgcellar\nselect sum(a) from told",
+    }
+    notebook.run("more = 10")
+    assert notebook.run_below(cells, ["m1", "m2"], "m4").rows == [["11"]]
+    assert notebook.run_below(cells, ["m1", "m2", "m3"], "m4").rows == [["211"]]
+    assert notebook.run_below(cells, ["m1", "m3", "m2"], "m4").rows == [["111"]]
+    cells["m3"] = "%%pgcellar\nupdate told set a = nosuch"
+    failed = notebook.run_below(cells, ["m1", "m3"], "m4").error
+    assert "A cell above failed" in failed
+    assert "LINE 1: update told set a = nosuch" in failed
+    assert notebook.run_below(cells, ["m1"], "m4").rows == [["1"]]
 
 
 def test_errors_look_as_in_psql(notebook: Notebook) -> None:

@@ -16,6 +16,11 @@ pytestmark = pytest.mark.timeout(300)
 
 PAGE = pathlib.Path(__file__).resolve().parents[2] / "docs" / "states.md"
 TABLE = "create table t (a int); insert into t values (1), (2)"
+MONTH = (
+    "create function m() returns text language plpgsql as $$ begin return"
+    " extract(month from '01/02/2024'::date); end $$"
+)
+REMEMBERS = "what the session remembers of functions"
 OWN = "from pg_database where datname = current_database()"
 
 
@@ -108,6 +113,14 @@ CASES: dict[str, list[Case]] = {
     ],
     "prepared statements": [
         Case((f"{TABLE}; prepare p (int) as select a + $1 from t order by 1", "execute p (10)")),
+        Case(("create table t (a int); create function s() returns trigger language plpgsql as $$"
+              " begin set datestyle = 'ISO, DMY'; return new; end $$;"
+              " create trigger s before insert on t for each row execute function s()",
+              "prepare p as select extract(month from '01/02/2024'::date)",
+              "insert into t values (1)", "execute p"), pinned="prepared statements"),
+        Case(("begin; set local datestyle = 'ISO, DMY'; prepare p as"
+              " select extract(month from '01/02/2024'::date)", "rollback", "execute p"),
+             pinned="prepared statements"),
     ],
     "open cursors": [
         Case((TABLE, "declare c cursor with hold for select a from t order by a; fetch 1 from c",
@@ -141,6 +154,44 @@ CASES: dict[str, list[Case]] = {
         Case(("create sequence s; select nextval('s');"
               " create view v as select currval('s') as last", "select * from v"),
              pinned="functions that look at the session's sequences"),
+        # A cell that psql's scanner reads, and what pins besides.
+        Case(("create sequence s; select nextval('s')", "\\set x 1\nselect currval('s'), :x;")),
+        Case(("create sequence s; select nextval('s')",
+              "select 1 as x \\gset\nselect currval('s'), :x;")),
+        Case(("create sequence s; select nextval('s')",
+              "\\set x 'currval(''s'')'\nselect nextval('s');", "select :x;")),
+        Case(("create sequence s; select nextval('s')",
+              "create function f() returns bigint language sql as $$ select currval('s') $$",
+              "select setseed(0.5)", "select f()"),
+             pinned="session settings that can't be restored"),
+    ],
+    "what a literal in a function": [
+        Case((MONTH, "select m()", "set datestyle = 'ISO, DMY'", "select m()"), pinned=REMEMBERS),
+        Case((f"{MONTH}; create view v as select m()", "set timezone = 'Asia/Tokyo'; table v",
+              "set datestyle = 'ISO, DMY'", "table v"), pinned=REMEMBERS),
+        Case((MONTH, "create function other() returns text language plpgsql"
+              " set datestyle = 'ISO, DMY' as $$ begin return m(); end $$", "select m()",
+              "select other(), m()"), pinned=REMEMBERS),
+        Case(("create table t (a int, n timestamp); create function n() returns timestamp"
+              " language plpgsql as $$ begin return 'now'::timestamp; end $$",
+              "insert into t select 1, n()", "insert into t select 2, n()",
+              "select count(distinct n) from t"), pinned=REMEMBERS, gives="1"),
+        Case((f"{TABLE}; create function h() returns text language plpgsql as $$"
+              " declare x t.a%type; begin x := 1.6; return x; end $$", "select h()",
+              "alter table t alter a type numeric", "select h(), (table t limit 1)"),
+             pinned=REMEMBERS),
+        Case(("create schema s; create table s.t (a int); set search_path = s;"
+              " create function s.h() returns text language plpgsql as $$ declare x t.a%type;"
+              " begin x := 1.6; return x; end $$", "select h()", "set search_path = public",
+              "select s.h()"),
+             pinned=REMEMBERS),
+        Case(("create domain d as int; create function h() returns text language plpgsql as $$"
+              " declare x d; begin x := 1.6; return x; end $$", "select h()",
+              "drop domain d; create domain d as numeric", "select h()"),
+             pinned=REMEMBERS, fails="XX000"),
+        # Where nothing changes a setting below it, or nothing is called before, all is as ever.
+        Case(("set datestyle = 'ISO, DMY'", MONTH, "select m()")),
+        Case((MONTH, "set datestyle = 'ISO, DMY'; \\c", "select m()")),
     ],
     "libraries loaded by LOAD": [Case((TABLE, "load 'pgcrypto'"), fails="42501")],
     "the database's name": [

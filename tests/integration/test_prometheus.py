@@ -77,6 +77,7 @@ def gateway_port(cellar_home_module: pathlib.Path) -> Iterator[int]:
             assert somebody.request("BREW", "/me").status_code in (400, 405)
         with central.client() as stranger:
             assert stranger.get("/me").status_code == 401
+            assert stranger.options("/me").status_code == 204
         yield port
 
 
@@ -129,8 +130,11 @@ def test_the_gateway_counts_by_template(gateway_port: int) -> None:
     assert count % ("/me", 200, 3) in text
     assert count % ("/me", 401, 1) in text
     assert count % ("/runs/{run}", 404, 1) in text
+    asked = count.replace("GET", "OPTIONS")
+    assert asked % ("/me", 204, 1) in text
     assert 'pgcellar_gateway_denials_total{reason="unauthenticated"} 1.0' in text
     assert "pgcellar_gateway_open_requests 0.0" in text
+    assert "\npgcellar_gateway_connections " in text
     assert "passwd" not in text
     assert "BREW" not in text
     with pytest.raises(urllib.error.HTTPError, match="404"):

@@ -40,24 +40,36 @@ def address(gateway: httpx.Client) -> tuple[str, str]:
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl here")
-def test_curl_as_documented(address: tuple[str, str]) -> None:
+def test_curl_as_documented(address: tuple[str, str], tmp_path: pathlib.Path) -> None:
     """The documented commands, run by a shell, and the client give the same states and results."""
     url, token = address
     environment = {**os.environ, "SERVER": url, "PGCELLAR_TOKEN": token}
 
+    (tmp_path / "notebook.ipynb").write_text(json.dumps(notebook_json(CELLS)))
+
     def shell(command: str) -> str:
         done = subprocess.run(
-            ["sh", "-c", command], env=environment, capture_output=True, text=True, check=True
+            ["sh", "-c", command],
+            env=environment,
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=True,
         )
         return done.stdout
 
-    post, events, result, table = commands()
+    post, events, result, table, file = commands()
     environment["RUN"] = json.loads(shell(post))["id"]
     followed = [json.loads(line) for line in shell(events).splitlines()]
     assert followed[-1]["event"] == "done"
     got: dict[str, Any] = json.loads(shell(result))
     assert got["cells"][-1]["results"][0]["rows"] == [["15"]]
     assert shell(table) == "sum\n15\n"
+    environment["RUN"] = json.loads(shell(file))["id"]
+    shell(events)
+    whole = json.loads(shell(result))["cells"]
+    assert [cell["state"] for cell in whole] == [cell["state"] for cell in got["cells"]]
+    assert whole[-1]["results"][0]["rows"] == [["15"]]
     with scripting.Connection(url, token) as cellar:
         run = cellar.run(CELLS, notebook="python")
     assert [report.state for report, _ in run.reports()] == [c["state"] for c in got["cells"]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import pathlib
 import time
 from collections.abc import Iterator
@@ -10,9 +11,9 @@ from collections.abc import Iterator
 import pytest
 from tests import cellar as cellars
 
-from pgcellar.api import records
+from pgcellar.api import errors, records
 from pgcellar.notebook import states
-from pgcellar.runner import executor
+from pgcellar.runner import executor, instances, probes, run
 
 
 @pytest.fixture(scope="module")
@@ -400,6 +401,38 @@ def test_a_cancelled_task_during_a_load(cellar: cellars.Cellar) -> None:
     cellar.submit(cancel()).result(30)
 
 
+def test_a_connection_that_is_cancelled_is_closed(
+    cellar: cellars.Cellar, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As idle work is, while its new session is given what the old one held."""
+    restore = probes.restore
+    ours: list[asyncio.Task[instances.Instance]] = []
+    made: list[executor.Session] = []
+    begun = asyncio.Event()
+
+    async def long(session: executor.Session, held: probes.SessionState) -> None:
+        if asyncio.current_task() not in ours:
+            # Idle work of another test's.
+            return await restore(session, held)
+        made.append(session)
+        begun.set()
+        await session.query("select pg_sleep(60)")
+
+    async def cancel() -> None:
+        space = await cellar.runner.space(cellars.OWNER)
+        monkeypatch.setattr(probes, "restore", long)
+        work = asyncio.create_task(space.maker.make(states.Mark(state=space.snapshots.base)))
+        ours.append(work)
+        await begun.wait()
+        assert made[0].busy
+        work.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await work
+        assert not made[0].usable
+
+    cellar.submit(cancel()).result(30)
+
+
 class TestRoles:
     """What one notebook does to roles, and what the others see of it."""
 
@@ -419,13 +452,23 @@ class TestRoles:
             assert [row[-1] for row in rows] == ["ann", "t", "0", "t"]
 
     def test_a_run_cancelled_while_it_waits_holds_up_nobody(self, cellar: cellars.Cellar) -> None:
-        long = cellar.start(["create role bea", "select pg_sleep(2)"], notebook="long")
-        time.sleep(0.5)
+        def begun(notebook: str) -> run.Run:
+            deadline = time.monotonic() + cellars.TIMEOUT
+            while True:
+                assert time.monotonic() < deadline
+                for each in list(cellar.runner._runs.values()):
+                    if each._notebook.key == notebook:
+                        return each
+                time.sleep(0.01)
+
+        long = cellar.start(["create role bea", "select pg_sleep(3)"], notebook="long")
+        slow = begun("long")
+        while not slow.statement_seconds > 0.2:
+            time.sleep(0.01)
         waiting = cellar.start(["create role cid", "select 1"], notebook="waiting")
+        other = begun("waiting")
         time.sleep(0.3)
-        for run in list(cellar.runner._runs.values()):
-            if run._notebook.key == "waiting":
-                cellar.call(run.cancel())
+        cellar.call(other.cancel())
         assert waiting.result(30).done.error is not None
         assert long.result(30).done.error is None
         assert cellar.run(["create role cid", "select 1"], notebook="waiting").done.error is None
@@ -553,3 +596,58 @@ def test_an_own_transaction_with_roles_does_not_hold_up_another_try(
     assert cellar.run(edited, notebook="held").done.error is None
     ended = [*edited, "rollback", "create role r_held; drop role r_held"]
     assert cellar.run(ended, notebook="held").done.error is None
+
+
+def test_a_head_that_can_not_begin_yet_begins_when_it_can(
+    cellar: cellars.Cellar, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The control database is away for a moment, before anything of the head was told."""
+    allowed = cellar.runner._allowed
+    away = [errors.ServiceUnavailable("The control database can't be used.")] * 2
+
+    async def faulty(owner: str, name: str) -> float:
+        if away:
+            raise away.pop()
+        return await allowed(owner, name)
+
+    monkeypatch.setattr(cellar.runner, "_allowed", faulty)
+    ran = cellar.run(["create table t (a int)", "select count(*) from t"], notebook="away")
+    assert ran.done.error is None
+    assert ran.results[-1].rows == (("0",),)
+    assert not away
+
+
+def test_no_control_session_stays_open(cellar: cellars.Cellar) -> None:
+    """Whether whoever makes it is cancelled, or it is in use while all are closed."""
+    space = cellar.space()
+    driver = space.snapshots._driver
+
+    async def cancelled(seconds: float) -> None:
+        making = asyncio.create_task(driver._connect())
+        await asyncio.sleep(seconds)
+        making.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await (await making).close()
+
+    async def late() -> bool:
+        async with driver._session() as used:
+            await driver.close()
+            assert not used.closed
+        return bool(used.closed)
+
+    async def sessions() -> int:
+        (row,) = await driver._fetch(
+            "select count(*) from pg_stat_activity where usename = current_user", {}
+        )
+        return int(row[0])
+
+    cellar.quiet()
+    before = cellar.call(sessions())
+    for number in range(40):
+        cellar.call(cancelled(number / 2_000))
+    deadline = time.monotonic() + 10
+    while cellar.call(sessions()) > before:
+        # One that is closed is gone a moment later.
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert cellar.call(late())

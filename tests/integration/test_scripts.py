@@ -29,6 +29,10 @@ CASES = [
         "select max(a) as top from t \\gset last_",
         "create table u as select :top as a, :last_top as b",
         "select * from u",
+        "insert into t values (11) \\gset\nselect 'x:top', count(*) from t;",
+        "insert into t values (13) returning a \\gset",
+        "create table v as select :a as a \\gset",
+        "select a, :a as same from v",
     ],
     [
         "\\set big false\ncreate table t(a int)",
@@ -77,7 +81,42 @@ CASES = [
         "reset role; select current_user",
         "table x",
     ],
+    # Variables that psql has from the start, of which a notebook knows some.
+    [
+        "select :'DBNAME', :\"USER\", :'ENCODING' from (select 1 as pgcellar) x",
+        "select :{?LAST_ERROR_MESSAGE}, :{?nosuch}, :{?DBNAME}, :{?LASTOID}, :{?VERBOSITY}",
+        "\\if :{?PORT}\ncreate table t (a int);\n\\else\ncreate table u (a int);\n\\endif",
+        "\\set DBNAME x\nselect :'DBNAME'",
+        "select 5 as \"DBNAME\" \\gset\nselect :'DBNAME'",
+        "\\set SHOW_CONTEXT never\nselect :'SHOW_CONTEXT'",
+        "select '{\"a\":USER}', ':DBNAME', $$:ROW_COUNT$$ -- :ERROR",
+        "\\if false\nselect :ROW_COUNT;\n\\endif\nselect (array[1, 2, 3])[1:2]",
+        "\\set d ':USER'\nselect :d from (select 2 as pgcellar) x",
+        "table t",
+    ],
+    # Values that it takes for those it heeds.
+    [
+        "create table t (a int)",
+        "\\set FETCH_COUNT 10\n\\set HISTSIZE 0x10\n\\set IGNOREEOF\ninsert into t values (1)",
+        "\\set HIDE_TABLEAM\n\\set SHOW_CONTEXT NEVER\n\\set WATCH_INTERVAL 1.5",
+        "insert into t values (2)",
+        "\\set FETCH_COUNT ' -7'\n\\set COMP_KEYWORD_CASE upper\ninsert into t values (3)",
+        "\\set ECHO_HIDDEN off\n\\set SHOW_ALL_RESULTS true\n\\unset FETCH_COUNT\ntable t",
+        "table t",
+    ],
 ]
+
+#: What psql refuses in these words.
+REFUSED = [
+    "\\c;", "\\conninfo;", "\\x;", "\\timing;", "\\echo;", "\\r;", "\\set;", "\\if;", "\\endif;",
+    "select 1 \\g;", "select 1 \\gset;", "\\l;", "\\z;", "\\sf;", "\\?;", "\\h;", "\\X", "\\DT",
+    "\\set VERBOSITY nonsense", "\\set ECHO", "\\set ECHO_HIDDEN maybe", "\\set HISTCONTROL x",
+]  # fmt: skip
+#: What it refuses in others.
+REFUSED_OTHERWISE = [
+    "\\set FETCH_COUNT x", "\\set HISTSIZE 12a", "\\set WATCH_INTERVAL x", "\\set QUIET maybe",
+    "\\set AUTOCOMMIT maybe", "\\set ON_ERROR_STOP o", "\\set a; 1",
+]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -113,6 +152,17 @@ def test_equals_psql(
         cellar.quiet(key)
     for head in reversed(heads):
         test_equals_oracle.check(cellar, oracle, f"{key} again", cells, head, str(folder))
+
+
+def test_what_psql_refuses(cellar: cellars.Cellar, oracle: oracles.Oracle) -> None:
+    """In its words, where they are about the command; with a hint."""
+    for cell in (*REFUSED, *REFUSED_OTHERWISE):
+        (expected,) = oracle.evaluate([cell]).cells
+        error = cellar.run([cell], notebook="refused").done.error
+        assert expected.error is not None, cell
+        assert error is not None, cell
+        assert cell in REFUSED_OTHERWISE or error.message == expected.error.message
+        assert error.hint
 
 
 def texts(ran: cellars.Ran) -> str:
@@ -192,6 +242,11 @@ def test_what_is_shown(cellar: cellars.Cellar, tmp_path: pathlib.Path) -> None:
         ("\\gdesc", "not known"),
         ("\\set AUTOCOMMIT off", "can't be changed"),
         ("\\unset AUTOCOMMIT", "can't be changed"),
+        ("select :ROW_COUNT", "own variable ROW_COUNT"),
+        ("\\echo :SQLSTATE", "own variable SQLSTATE"),
+        ("\\if :ERROR\n\\endif", "own variable ERROR"),
+        ("select :{?SQLSTATE}", "own variable SQLSTATE"),
+        ("\\set VERBOSITY terse\n\\unset VERBOSITY\nselect :'VERBOSITY'", "variable VERBOSITY"),
         ("\\set ON_ERROR_ROLLBACK", "can't be changed"),
         ("\\set SINGLELINE on", "can't be changed"),
         ("\\i loop.sql", "too deep"),
@@ -219,7 +274,7 @@ def test_variables_that_psql_heeds(cellar: cellars.Cellar) -> None:
     assert [one.done.error for one in ran] == [None] * 3
     notices = [event.message for event in ran[1].events if isinstance(event, records.Notice)]
     assert notices == ['attempt to \\gset into specially treated variable "IGNOREEOF" ignored']
-    assert ran[2].results[0].rows == (("ok", "f"),)
+    assert ran[2].results[0].rows == (("ok", "t"),)
 
 
 def test_positions_are_those_of_the_cell(cellar: cellars.Cellar) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import dataclasses
 import datetime
@@ -386,6 +387,95 @@ def test_a_run_whose_answer_was_lost_is_one_run(apart: Apart, fresh_cli: Command
             assert len(ann.get("/runs").json()["runs"]) == 2
     finally:
         way.close()
+
+
+def test_what_would_be_done_twice_is_not_asked_again(apart: Apart, fresh_cli: CommandLine) -> None:
+    """The service did it, and its answer was lost: a second token would be nobody's."""
+    way = Cutting(apart.port)
+    try:
+        with (
+            central_gateway(fresh_cli, *options(apart.folder, way.port)) as central,
+            central.registered(f"{fresh_cli.home.name}@example.org") as ann,
+        ):
+            assert ann.get("/me").status_code == 200
+            way.armed.set()
+            lost = ann.post("/identity/tokens", json={"name": "ci", "scopes": ["runs"]})
+            assert way.cuts == 1
+            assert lost.status_code == 503
+            assert "look before you ask again" in lost.json()["hint"]
+            assert [each["name"] for each in ann.get("/identity/tokens").json()["tokens"]] == ["ci"]
+    finally:
+        way.close()
+
+
+def test_who_refreshes_keeps_the_session_though_the_answer_is_lost(
+    apart: Apart, fresh_cli: CommandLine
+) -> None:
+    """An anonymous session that ended here would take all work with it."""
+    way = Cutting(apart.port)
+    try:
+        with (
+            central_gateway(fresh_cli, *options(apart.folder, way.port)) as central,
+            central.client() as stranger,
+        ):
+            guest = stranger.post("/identity/anonymous").json()
+            way.armed.set()
+            shown = {"refresh_token": guest["refresh_token"]}
+            fresh = stranger.post("/identity/refresh", json=shown)
+            assert way.cuts == 1
+            assert fresh.status_code == 200, fresh.text
+            with central.client(fresh.json()["access_token"]) as ann:
+                assert ann.get("/me").json()["subject"] == guest["subject"]
+            more = {"refresh_token": fresh.json()["refresh_token"]}
+            assert stranger.post("/identity/refresh", json=more).status_code == 200
+    finally:
+        way.close()
+
+
+def test_who_shows_nothing_keeps_no_gateway_out(apart: Apart) -> None:
+    """However many connections wait in a handshake, few are held, and none for long."""
+
+    def held() -> int:
+        (lock,) = apart.cli.home.glob("home/service.lock")
+        count = 0
+        for each in pathlib.Path(f"/proc/{lock.read_text().split()[0]}/fd").iterdir():
+            # One may be closed meanwhile.
+            with contextlib.suppress(FileNotFoundError):
+                count += os.readlink(each).startswith("socket:")
+        return count
+
+    before = held()
+    with contextlib.ExitStack() as stack:
+        silent = [
+            stack.enter_context(socket.create_connection(("127.0.0.1", apart.port)))
+            for _ in range(1_200)
+        ]
+        # Some begin what they do not end.
+        for each in silent[::2]:
+            with contextlib.suppress(OSError):
+                each.sendall(b"\x16\x03\x01\x02\x00")
+        with apart.at("gateway") as gateway:
+            assert gateway.get("/me").status_code == 401
+        assert held() < before + 700
+        newest = silent[-1]
+        newest.settimeout(30)
+        with contextlib.suppress(ConnectionError):
+            assert newest.recv(64) == b""
+    with apart.gateway.anonymous() as ann:
+        assert ann.get("/me").status_code == 200
+
+
+async def test_a_gateway_that_asks_much_at_once_is_let_in(apart: Apart) -> None:
+    """As one that has just been started, before a class: none of its handshakes is taken for
+    a silent one's."""
+    certificate = apart.folder / "gateway"
+    tls = ssl.create_default_context(cafile=apart.folder / "authority.pem")
+    tls.load_cert_chain(certificate.with_suffix(".pem"), certificate.with_suffix(".key"))
+    many = httpx.Limits(max_connections=300)
+    url = f"https://localhost:{apart.port}"
+    async with httpx.AsyncClient(base_url=url, verify=tls, limits=many, timeout=60) as gateway:
+        answers = await asyncio.gather(*(gateway.get("/healthz") for _ in range(300)))
+        assert {answer.status_code for answer in answers} == {200}
 
 
 # --- on one machine --------------------------------------------------------------------------

@@ -175,6 +175,19 @@ NOTEBOOKS: list[list[Cell]] = [
         ("b", "select count(*) from own"),
         (MAIN, "select current_setting('search_path')"),
     ],
+    # Each remembers what a literal meant when it first called the function.
+    [
+        (
+            MAIN,
+            "create function m() returns text language plpgsql as $$ begin return"
+            " extract(month from '01/02/2024'::date); end $$",
+        ),
+        (MAIN, "select m()"),
+        ("b", "set datestyle = 'ISO, DMY'; select m()"),
+        (MAIN, "set datestyle = 'ISO, DMY'"),
+        (MAIN, "select m()"),
+        ("b", "set datestyle = 'ISO, MDY'; select m()"),
+    ],
 ]
 
 

@@ -12,6 +12,8 @@ from tests import cellar as cellars
 from tests import following
 from tests.integration import test_equals_oracle
 
+from pgcellar.api import records
+
 pytestmark = pytest.mark.timeout(test_equals_oracle.SECONDS)
 
 LOOK = (
@@ -193,6 +195,18 @@ NOTEBOOKS: dict[str, list[str]] = {
         "set session authorization default",
         "select current_user",
     ],
+    "local, and no transaction": [
+        f"set local work_mem = '7MB'; {TABLE}",
+        "set local timezone = 'Asia/Tokyo'; select '2024-07-01 12:00+00'::timestamptz",
+        "show work_mem; show timezone",
+        "set transaction isolation level serializable; show transaction_isolation",
+        "set constraints all deferred; set local role none; set local app.x = 'y'",
+        "select current_setting('app.x', true)",
+        "begin; set local work_mem = '8MB'",
+        "show work_mem",
+        "commit",
+        "show work_mem",
+    ],
     "time zones": [
         "set time zone interval '-08:00' hour to minute",
         "select '2024-01-01 00:00+00'::timestamptz",
@@ -234,6 +248,18 @@ def test_settings_equal_the_oracle(
     for index in range(len(cells) - 1):
         cut = [*cells[:index], *cells[index + 1 :]]
         test_equals_oracle.check(cellar, oracle, key, cut, len(cut) - 1)
+
+
+def test_what_is_local_to_no_transaction_warns(cellar: cellars.Cellar) -> None:
+    """In psql's words, whenever the cell runs as head, and changes nothing."""
+    cells = [TABLE, "set local work_mem = '7MB'", "show work_mem"]
+    for again in (False, True):
+        ran = cellar.run(cells, 1, notebook="local", rerun=again)
+        (notice,) = [event for event in ran.events if isinstance(event, records.Notice)]
+        assert (notice.severity, notice.sqlstate) == ("WARNING", "25P01")
+        assert notice.message == "SET LOCAL can only be used in transaction blocks"
+        assert ran.results[0].command == "SET"
+        assert cellar.run(cells, 2, notebook="local").results[0].rows == (("4MB",),)
 
 
 def forget(cellar: cellars.Cellar, key: str) -> None:
@@ -292,6 +318,119 @@ def test_a_session_that_errors_end(cellar: cellars.Cellar) -> None:
     assert cellar.run(cells, 3, notebook="exit").results[0].rows == (("1",),)
 
 
+#: A cell that leaves the session something to lose, and what shows that it is there again.
+HELD = {
+    "a temporary table": ("create temp table h (a int)", "insert into h values (2)", "table h"),
+    "a transaction": ("begin; create table h (a int)", "insert into h values (2)", "table h"),
+    "a cursor": (
+        "declare h cursor with hold for values (1), (2), (3)",
+        "fetch 1 from h",
+        "fetch all from h",
+    ),
+    "settings": ("set work_mem = '7MB'; prepare h as select 1", "execute h", "show work_mem"),
+}
+
+
+@pytest.mark.parametrize("held", HELD)
+def test_a_session_that_has_ended_between_two_cells(
+    cellar: cellars.Cellar, oracle: following.Oracle, held: str
+) -> None:
+    """What it held is made again before the next cell runs, in however many instances it was."""
+    cells = [TABLE, *HELD[held], "select 'end'"]
+    for head in range(len(cells)):
+        test_equals_oracle.check(cellar, oracle, f"ended {held}", cells, head)
+    for head in (3, 2, 3, 4):
+        end_sessions(cellar, f"ended {held}")
+        test_equals_oracle.check(cellar, oracle, f"ended {held}", cells, head)
+
+
+def end_sessions(cellar: cellars.Cellar, key: str) -> None:
+    """The server ends the sessions of a notebook."""
+    pids = pids_of(cellar, key)
+    with cellar.call(cellar.address("postgres")).connect() as admin:
+        admin.execute("select pg_terminate_backend(pid) from unnest(%s::int[]) pid", [pids])
+    see_ended(pids)
+
+
+def pids_of(cellar: cellars.Cellar, key: str) -> list[int]:
+    """The server processes of a notebook's sessions."""
+    cellar.quiet(key)
+    found = cellar.space().notebook(key).instances
+    return [one.session.pid for one in found if one.session is not None]
+
+
+def see_ended(pids: list[int]) -> None:
+    """Wait until processes have ended."""
+    while any(pathlib.Path(f"/proc/{pid}").exists() for pid in pids):
+        time.sleep(0.01)
+
+
+def test_a_session_that_its_own_settings_end(cellar: cellars.Cellar) -> None:
+    """While it is idle nothing is lost; while a cell runs, it is said why, and of which cell."""
+    cells = [
+        "set idle_session_timeout = '2s'",
+        "create temp table h (a int)",
+        "insert into h values (1)",
+        "table h",
+    ]
+    key = "ended by settings"
+    for head in range(3):
+        assert cellar.run(cells, head, notebook=key).done.error is None
+    see_ended(pids_of(cellar, key))
+    ran = cellar.run(cells, 3, notebook=key)
+    assert ran.done.error is None
+    assert ran.results[0].rows == (("1",),)
+    cells = ["set transaction_timeout = '100ms'", "begin; select pg_sleep(60)", "rollback"]
+    for head, cell in ((1, "c1"), (2, "c1"), (1, "c1")):
+        error = cellar.run(cells, head, notebook=key).done.error
+        assert error is not None
+        assert (error.sqlstate, error.cell) == ("PC006", cell)
+        assert error.message.endswith("terminating connection due to transaction timeout")
+        assert error.hint is not None
+        assert "RESET transaction_timeout" in error.hint
+
+
+#: With these a transaction waits until it sees no unsafe snapshot, if others are open.
+SAFE = {
+    "default_transaction_isolation": "serializable",
+    "default_transaction_read_only": "on",
+    "default_transaction_deferrable": "on",
+}
+WAYS = ("set", "alter database pgcellar set", "alter role pgcellar in database pgcellar set")
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_defaults_that_would_wait_for_another_notebook(
+    cellar: cellars.Cellar, oracle: following.Oracle, way: str
+) -> None:
+    """What is asked beside the user's statements does not wait, and leaves no transaction open."""
+    other = [TABLE, "begin isolation level serializable; insert into t values (1)"]
+    begins = ";\n" if way == "set" else ";\n\\c\n"
+    begin = "; ".join(f"{way} {name} = {value}" for name, value in SAFE.items()) + begins
+    cells = [
+        "create table t as select 1 as a; create sequence s",
+        "create function f() returns bigint language sql as 'select count(*) from t'",
+        f"{begin}set app.x = 'y'; listen news",
+        "select * from t",
+        "select f()",
+        "\\d t",
+        "listen more",
+        "show default_transaction_isolation",
+        "show transaction_deferrable",
+    ]
+    key = f"safe by {way}"
+    for head in range(2):
+        assert cellar.run(other, head, notebook="other").done.error is None
+    for _ in range(2):
+        for head in range(len(cells)):
+            if cells[head].startswith("\\d"):
+                assert cellar.run(cells, head, notebook=key).done.error is None
+            else:
+                test_equals_oracle.check(cellar, oracle, key, cells, head)
+        forget(cellar, key)
+    cellar.call(cellar.runner.forget(cellars.OWNER, "other"))
+
+
 def test_a_role_when_a_cell_is_interrupted(cellar: cellars.Cellar) -> None:
     """In a transaction and outside of one: what comes in place of the cell has the role."""
     cells = ["create role r; grant r to pgcellar", "set role r"]
@@ -326,6 +465,40 @@ def test_a_role_of_a_pending_cell(cellar: cellars.Cellar) -> None:
         ran = cellar.run(cells, head, notebook="pending")
         assert ran.done.error is None
         assert ran.results[-1].rows == (("r",),)
+
+
+def test_copy_in_binary(
+    cellar: cellars.Cellar, oracle: following.Oracle, tmp_path: pathlib.Path
+) -> None:
+    """Files are what psql makes of them; what is shown is text, as bytea is."""
+    cells = [
+        "create table t as select g as a, E'x\\n' || g as b from generate_series(1, 300) g",
+        "\\copy t to t.bin (format binary)",
+        "create table u (like t);\n\\copy u from t.bin with (format binary)",
+        "\\copy u from t.bin binary",
+        "select count(*), sum(a), md5(string_agg(b, ',' order by a, b)) from u",
+        "copy u from stdin (format binary);\nno signature\n\\.",
+        "select count(*) from u",
+    ]
+    for head in (*range(len(cells)), 4, 6):
+        test_equals_oracle.check(cellar, oracle, "binary copy", cells, head, str(tmp_path))
+    shown = "copy (select 1, null::int, 'é') to stdout (format binary)"
+    for _ in range(2):
+        (result,) = cellar.run([shown], 0, notebook="shown in binary").results
+        text = "".join(note.text for note in result.notices if isinstance(note, records.Text))
+        assert text.startswith("\\x5047434f50590aff0d0a00")
+        assert "00000001ffffffff00000002c3a9\n" in text
+
+
+def test_a_row_of_copy_is_bounded(cellar: cellars.Cellar) -> None:
+    """One row may have as many bytes as a text can."""
+    for form, each in (("text", 1), ("binary", 2)):
+        cell = f"copy (select repeat('x', 100000000)) to stdout (format {form})"
+        ran = cellar.run([cell], 0, notebook="a long row")
+        assert ran.done.error is None
+        (result,) = ran.results
+        shown = sum(len(note.text) for note in result.notices if isinstance(note, records.Text))
+        assert 0 < shown <= records.DEFAULT_MAX_BYTES * each + 100
 
 
 def test_what_a_binary_cursor_gives_is_text(cellar: cellars.Cellar) -> None:

@@ -30,6 +30,9 @@ def create_function(author: Author) -> str:
         " exception when others then return 'caught ' || sqlstate; end $$",
         "f_update": f"void language plpgsql as $$ begin execute"
         f" 'update {table} set n = {number} where id = 1'; end $$",
+        # What its literals mean, a session remembers.
+        "f_date": "text language plpgsql as $$ begin return '01/02/2024'::date - date '2024-01-01'"
+        " || ', ' || ('2024-01-01 12:00'::timestamptz at time zone 'UTC')::time; end $$",
         "f_set": "text language sql as $$ select set_config('work_mem', '7MB', false) $$",
     }
     if author.model.sequences:

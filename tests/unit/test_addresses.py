@@ -41,6 +41,25 @@ def test_without_proxies_nobodys_word_is_taken() -> None:
 
 
 @pytest.mark.parametrize(
+    ("peer", "said", "found"),
+    [
+        ("10.0.0.1", "https", True),
+        ("10.0.0.1", " HTTPS ", True),
+        ("10.0.0.1", "https, http", True),
+        ("10.0.0.1", "http, https", False),
+        ("10.0.0.1", "http", False),
+        ("10.0.0.1", "", False),
+        ("10.0.0.1", "x" * 100_000, False),
+        ("::ffff:10.0.0.1", "https", True),
+        ("192.0.2.7", "https", False),
+        ("", "https", False),
+    ],
+)
+def test_whether_a_proxy_was_asked_over_tls(peer: str, said: str, found: bool) -> None:
+    assert addresses.secure(peer, said, PROXIES) is found
+
+
+@pytest.mark.parametrize(
     ("address", "bucket"),
     [
         ("192.0.2.7", "192.0.2.7"),

@@ -70,7 +70,9 @@ class Service:
     def close(self) -> None:
         """As the client's."""
 
-    async def run(self, request: records.RunRequest) -> AsyncGenerator[records.Event, None]:
+    async def run(
+        self, request: records.RunRequest, *, traceparent: str | None = None
+    ) -> AsyncGenerator[records.Event, None]:
         """As the client's."""
         self.requests.append(request)
         yield records.Started(run=f"run{len(self.requests)}")
@@ -108,7 +110,9 @@ class Slow(Service):
         self.let = asyncio.Event()
         self.let.set()
 
-    async def run(self, request: records.RunRequest) -> AsyncGenerator[records.Event, None]:
+    async def run(
+        self, request: records.RunRequest, *, traceparent: str | None = None
+    ) -> AsyncGenerator[records.Event, None]:
         """Ends when it is cancelled."""
         self.requests.append(request)
         self.starting.set()

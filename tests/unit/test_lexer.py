@@ -117,11 +117,18 @@ def test_code_start(source: str, code: str) -> None:
     assert source[lexer.code_start(source) :] == code
 
 
+def test_literals() -> None:
+    source = """select 'a''b', e'c\\'', $$d 'e'$$, $x$f$x$, "g", U&'h' -- 'i'\n /* 'j' */, 'k"""
+    assert list(lexer.literals(source)) == ["a''b", "c\\'", "d 'e'", "f", "h", "k"]
+    assert list(lexer.literals("$$ l")) == [" l"]
+
+
 def test_long_texts_take_linear_time() -> None:
     # Each of these is quadratic in a careless scanner; 100 kB of it would take minutes.
     for piece in ("'", "$", "/*", "$a", "-", "\\", "e'", '"', "a$", "\\\n", "/", "''\\"):
         source = piece * (100_000 // len(piece))
         list(lexer.meta_lines(source))
+        list(lexer.literals(source))
         lexer.code_start(source)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import hypothesis
 import pytest
 from hypothesis import strategies as st
@@ -132,3 +134,25 @@ def test_only_what_is_new_is_edited() -> None:
         ("-- @param a: slider(1, 9)", "-- @param a: slider(1, 9) = 2")
     ]
     assert value(parameters.with_values("-- @param b: text = x", {"b": ""})) == ""
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        f"-- @param a: text = x{' ' * 200_000}y",
+        f"-- @param a: dropdown(x{' ' * 200_000}y)",
+        f"-- @param a: dropdown({' ' * 200_000}x 'y')",
+        f"-- @param a: text{' ' * 200_000}y",
+        "\n".join(f"-- @param a{i}: text = x" for i in range(20_000)),
+    ],
+    ids=["value", "choice", "choices", "kind", "many"],
+)
+def test_long_texts_take_linear_time(line: str) -> None:
+    """Minutes, were it quadratic."""
+    with contextlib.suppress(parameters.ParameterError):
+        parameters.with_values(line, {f"a{i}": "z" for i in range(20_000)})
+
+
+def test_what_stands_twice_is_edited_where_it_means_something() -> None:
+    source = "-- -- @param a: text = x\n-- @param a: text = x\nselect 1"
+    assert value(parameters.with_values(source, {"a": "y"})) == "y"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import pathlib
 import re
 import sys
 
@@ -39,3 +41,18 @@ def test_atomic(pattern: str, expected: str) -> None:
 def test_both_match_the_same(pattern: str, text: str) -> None:
     found = [re.search(each, text, re.DOTALL) for each in (pattern, patterns.atomic(pattern))]
     assert (found[0] and found[0].span()) == (found[1] and found[1].span())
+
+
+def test_no_possessive_group_goes_past_it() -> None:
+    """Or it is at fault in some Pythons."""
+    root = pathlib.Path(__file__).resolve().parents[2]
+    found = [
+        f"{path}:{call.lineno}"
+        for folder in ("service", "kernel", "server_extension")
+        for path in (root / folder).rglob("*.py")
+        if path != pathlib.Path(patterns.__file__)
+        for call in ast.walk(ast.parse(path.read_text()))
+        if isinstance(call, ast.Call) and ast.unparse(call.func).startswith("re.")
+        if re.search(r"\)(?:[*+?]|\{[\d,]+\})\+", ast.unparse(call))
+    ]
+    assert not found

@@ -10,18 +10,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pgcellar.api import records
-from pgcellar.notebook import cells, states
+from pgcellar.notebook import cells, meanings, states
 from pgcellar.runner import planning
 
 CLONE_MS = 30.0
+_USES = {"l": meanings.Use(literals=True), "s": meanings.Use(shifts=True)}
 
 
 def chain(cell_kinds: Sequence[str]) -> tuple[list[states.Mark], list[states.Link]]:
-    """Marks and links: `w` writes, `r` is skipped, `b` needs the base, `v` is volatile."""
+    """Marks and links: `w` writes, `r` is skipped, `b` needs the base, `v` is volatile; `l` defines
+    a function with a literal, and `s` changes what it means.
+    """
     mark = states.Mark(state="0")
     known, links = [mark], []
     for number, kind in enumerate(cell_kinds, start=1):
-        after = mark if kind == "r" else states.Mark(state=str(number))
+        memory = mark.memory.after(_USES.get(kind, meanings.NONE))
+        after = mark if kind == "r" else states.Mark(state=str(number), memory=memory)
         links.append(
             states.Link(
                 before=mark,
@@ -44,6 +48,7 @@ def choose(
     kept: Mapping[int, float] | None = None,
     cost: float | Sequence[float] = 100.0,
     needs_base: bool = False,
+    remembers: bool = False,
 ) -> planning.Start:
     """The start for a chain. `live` maps indexes of marks to whether that has its whole session."""
     known, links = chain(cell_kinds)
@@ -53,14 +58,24 @@ def choose(
         planning.Marks(known[0], links),
         links,
         needs_base=needs_base,
+        remembers=remembers,
         live=lambda mark, base: mark.state in alive and (alive[mark.state] or not base),
         kept=snapshots.get,
         cost=lambda index: cost if isinstance(cost, float) else cost[index],
     )
 
 
-def start(index: int, replay_ms: float = 0.0, *, live: bool = False) -> planning.Start:
-    return planning.Start(index=index, live=live, replay_ms=replay_ms)
+def start(
+    index: int,
+    replay_ms: float = 0.0,
+    *,
+    live: bool = False,
+    needs_base: bool = False,
+    whole: bool = False,
+) -> planning.Start:
+    return planning.Start(
+        index=index, live=live, replay_ms=replay_ms, needs_base=needs_base, whole=whole
+    )
 
 
 def test_marks() -> None:
@@ -108,18 +123,22 @@ def test_reads_are_not_replayed() -> None:
 
 
 def test_what_needs_the_base_starts_there_or_on_the_whole_session() -> None:
-    assert choose("www", kept={1: 1.0, 2: 1.0, 3: 1.0}, needs_base=True) == start(0, 300.0)
-    assert choose("www", live={3: False}, needs_base=True) == start(0, 300.0)
-    assert choose("www", live={3: True}, needs_base=True) == start(3, live=True)
-    assert choose("www", live={1: True}, needs_base=True) == start(1, 200.0, live=True)
+    assert choose("www", kept={1: 1.0, 2: 1.0, 3: 1.0}, needs_base=True) == start(
+        0, 300.0, needs_base=True
+    )
+    assert choose("www", live={3: False}, needs_base=True) == start(0, 300.0, needs_base=True)
+    whole = start(3, live=True, needs_base=True)
+    assert choose("www", live={3: True}, needs_base=True) == whole
+    whole = start(1, 200.0, live=True, needs_base=True)
+    assert choose("www", live={1: True}, needs_base=True) == whole
 
 
 def test_a_replayed_cell_that_needs_the_base_starts_there() -> None:
-    assert choose("wbw", kept={1: 1.0}) == start(0, 300.0)
+    assert choose("wbw", kept={1: 1.0}) == start(0, 300.0, needs_base=True)
     # Below it, it does not matter any more.
     assert choose("wbw", kept={1: 1.0, 2: CLONE_MS}) == start(2, 100.0)
-    assert choose("wbw", live={1: False}) == start(0, 300.0)
-    assert choose("wbw", live={1: True}) == start(1, 200.0, live=True)
+    assert choose("wbw", live={1: False}) == start(0, 300.0, needs_base=True)
+    assert choose("wbw", live={1: True}) == start(1, 200.0, live=True, needs_base=True)
 
 
 @given(st.data())
@@ -154,6 +173,7 @@ def test_no_start_is_cheaper(data: st.DataObject) -> None:
         planning.Marks(known[0], chain(kinds)[1]),
         chain(kinds)[1],
         needs_base=needs_base,
+        remembers=False,
         live=lambda mark, base: mark.state in alive and (alive[mark.state] or not base),
         kept=clones.get,
         cost=costs.__getitem__,
@@ -162,6 +182,27 @@ def test_no_start_is_cheaper(data: st.DataObject) -> None:
     assert price(found.index) == found.replay_ms + (
         0 if found.live else clones[known[found.index].state]
     )
+
+
+def test_what_a_session_remembers_is_replayed_in_one_from_where_it_had_nothing_to() -> None:
+    kept = {1: CLONE_MS, 2: CLONE_MS, 3: CLONE_MS, 4: CLONE_MS}
+    # Where nothing changes a setting the state of a function is one like any other.
+    assert choose("swlww", kept=kept) == start(4, 100.0)
+    assert choose("swlw", kept=kept, remembers=True) == start(2, 200.0, whole=True)
+    assert choose("wlwsw", kept=kept) == start(1, 400.0, whole=True)
+    # A session that ran less, or more, remembers something else; behind the change none does.
+    assert choose("wlwsw", kept=kept, live={3: True}) == start(1, 400.0, whole=True)
+    assert choose("wlwsw", kept=kept, live={4: True}) == start(4, 100.0, live=True, whole=True)
+
+
+def test_nothing_is_rolled_anew_for_what_a_session_remembers() -> None:
+    kept = {1: CLONE_MS, 3: CLONE_MS}
+    assert choose("wlvsw", kept=kept) == start(3, 200.0, whole=True)
+    assert choose("wlvsw", kept=kept, live={3: True}) == start(3, 200.0, live=True, whole=True)
+    # Where none of its states is kept it is.
+    assert choose("wlvsw", kept={1: CLONE_MS}) == start(1, 400.0, whole=True)
+    # The function stands below it.
+    assert choose("wvlws", kept={2: CLONE_MS, 3: CLONE_MS}) == start(2, 300.0, whole=True)
 
 
 def test_replayable() -> None:

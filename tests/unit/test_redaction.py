@@ -41,8 +41,32 @@ def test_secrets_are_taken_out_of_texts(text: str) -> None:
     assert SECRET not in redaction.text(f"before ({text}) after")
 
 
+@pytest.mark.parametrize(
+    "secret",
+    [
+        f"postgresql://ann:p/{SECRET}@x@host",
+        f"password = '{SECRET}",
+        f"password='{SECRET}\\",
+        f"-----BEGIN PRIVATE KEY-----\n{SECRET * 20_000}",
+        f"pgc_{SECRET * 20_000}",
+        f"authorization: bearer {SECRET}",
+        f"eyJ{SECRET}.{SECRET}.{SECRET}",
+        "md5" + "0" * 31 + f" password={SECRET}",
+    ],
+)
+def test_secrets_are_taken_out_of_long_texts_wherever_they_stand(secret: str) -> None:
+    for left in (0, 5, 20, 60, 5_000):
+        before = "x, " * (70_000 // 3)
+        before = before[: len(before) - len(before) % 65_536 - left] + " "
+        found = redaction.text(before + secret)
+        assert found.startswith(before)
+        assert SECRET not in found
+        assert SECRET not in redaction.text(before * 2 + secret + " \n'\"" + before)
+
+
 def test_tokens_of_known_forms() -> None:
     assert redaction.text(f"got {JWT}") == "got ***"
+    assert redaction.text(f"got-{JWT}") == "got-***"
     assert redaction.text("AKIAIOSFODNN7EXAMPLE") == "***"
     assert "abcdef" not in redaction.text("SCRAM-SHA-256$4096:abcdef==$gh+i/=:j=")
 
@@ -167,7 +191,8 @@ def test_what_holds_no_secret_is_kept_to_the_letter(text: str) -> None:
 @pytest.mark.parametrize(
     "piece",
     ["'", '"', "$", "$a$", "/*", "--", "\\", "password ", "://a:", "eyJ", "pgc", "bearer ", "=",
-     "-----BEGIN PRIVATE KEY", "password='", "a_", "E'\\", "' '", "$a"],
+     "-----BEGIN PRIVATE KEY", "password='", "a_", "E'\\", "' '", "$a",
+     "eyJaaaaa-", "bearer        ", "://"],
 )  # fmt: skip
 def test_hostile_text_costs_no_more_than_its_length(piece: str) -> None:
     text = piece * (100_000 // len(piece))

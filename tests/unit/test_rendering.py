@@ -7,6 +7,8 @@ import html.parser
 import json
 from typing import Any
 
+import nbconvert
+import nbformat
 import pytest
 
 from pgcellar.api import records, rendering
@@ -238,6 +240,21 @@ def test_a_bundle_has_html_where_there_are_rows() -> None:
         "text/plain",
         rendering.MIME,
     ]
+
+
+def test_a_notebook_as_html_has_a_plain_table() -> None:
+    """As whoever has neither our extension nor a kernel sees it, with the number of all rows."""
+    result = table([("name", "text"), ("n", "integer")], [["<b>Ada</b>", "1"], [None, "2"]])
+    result = dataclasses.replace(result, row_count=1_000_000, truncated=True)
+    output = nbformat.v4.new_output("display_data", rendering.mime_bundle(result))
+    cell = nbformat.v4.new_code_cell("select name, n from t", outputs=[output])
+    page, _ = nbconvert.HTMLExporter().from_notebook_node(nbformat.v4.new_notebook(cells=[cell]))
+    shown = page[page.index("<table") :]
+    assert shown.count("<tr>") == 3
+    assert "&lt;b&gt;Ada&lt;/b&gt;" in shown
+    assert "<b>Ada" not in page
+    assert "NULL" in shown
+    assert "1000000 rows; the first 2 are shown" in shown.replace(",", "")
 
 
 # --- errors and notices: expected texts are psql's, with the SQLSTATE put in -------------------

@@ -10,7 +10,12 @@ from hypothesis import strategies as st
 
 from pgcellar.notebook import cells, psqlscan, scanning, scripts
 
-FILES = {"a.sql": "select 'a';\n\\set from_a 1", "loop.sql": "\\i loop.sql"}
+FILES = {
+    "a.sql": "select 'a';\n\\set from_a 1",
+    "loop.sql": "\\i loop.sql",
+    **{f"{level}.sql": f"\\i {level + 1}.sql\n" * 1_000 for level in range(9)},
+    "9.sql": "",
+}
 
 
 def include(name: str) -> str | psqlscan.Problem:
@@ -80,6 +85,25 @@ def test_included_files() -> None:
     for source in ("\\i loop.sql", "\\i nosuch.sql", "\\i", "\\i a b"):
         (step,), _ = steps(source)
         assert step.effect.refusal
+
+
+def test_files_within_files_have_an_end() -> None:
+    """Nine levels, of a thousand each."""
+    found, _ = steps("\\i 0.sql")
+    refusal = found[-1].effect.refusal
+    assert refusal is not None
+    assert "more than 1,000 files" in refusal
+    texts = scripts.included("\\i 0.sql\n\\i 0.sql", include)
+    assert texts is not None
+    assert len(texts) == 10
+
+
+def test_a_cell_has_an_end() -> None:
+    many = "\\unset x\n" * (scripts.MAX_STEPS + 1)
+    (refused,), _ = steps(many)
+    assert refused.effect.refusal is not None
+    assert "100,000 statements" in refused.effect.refusal
+    assert steps(many[: len("\\unset x\n") * 100])[0] == []
 
 
 def test_data_that_says_the_clock() -> None:

@@ -381,17 +381,24 @@ def test_dependence_on_the_session() -> None:
     assert link("select currval('s')").needs_base
     view = link("create view v as select currval('s')").after
     assert view is not None
-    assert view.binding == "base"
+    assert view.from_base
+    assert not view.unrestorable
     assert link("table v", before=view).needs_base
     used = link("insert into t values (currval('s'))").after
     assert used is not None
-    assert used.binding == "free"
+    assert not used.session_bound
     pinned = link("select setseed(0.5)").after
     assert pinned is not None
-    assert pinned.binding == "pinned"
+    assert pinned.unrestorable
+    assert not pinned.from_base
     both = link("create view v as select lastval()", before=pinned).after
     assert both is not None
-    assert both.binding == "pinned"
+    assert both.unrestorable
+    assert both.from_base
+    # Whatever comes behind what pins.
+    after = link("select setseed(0.5)", before=view).after
+    assert after is not None
+    assert link("table v", before=after).needs_base
 
 
 # --- chains ----------------------------------------------------------------------------------
@@ -437,7 +444,7 @@ def test_memory_knows_files_and_sessions_apart() -> None:
         walk([copy], digests={copy: digest}, chain=chain)[0].after for digest in "121"
     )
     assert one == again != other
-    free, pinned = states.Mark(state=BASE), states.Mark(state=BASE, binding="pinned")
+    free, pinned = states.Mark(state=BASE), states.Mark(state=BASE, unrestorable=True)
     cell = cells.parse(WRITE)
     assert chain.link(free, cell, {}).after != chain.link(pinned, cell, {}).after
 
@@ -490,6 +497,21 @@ def test_memory_of_the_last_walk_knows_parameters() -> None:
     assert one == again
     assert one[0] != other[0]
     assert one[1] != other[1]
+
+
+def test_what_called_a_function_counts_where_sessions_differ() -> None:
+    function = "create function f() returns date language sql as $$ select '01/02/2024'::date $$"
+    style = "set datestyle = 'DMY'"
+    known = Known().learn(after(function), UNCERTAIN, "read")
+    chain = states.Chain(known)
+    without = walk([function, WRITE, style], known, chain=chain)
+    called = walk([function, UNCERTAIN, WRITE, style], known, chain=chain)
+    harmless = walk([function, READ, WRITE, style], known, chain=chain)
+    for found in (called, harmless):
+        assert found[2].after == without[1].after
+    assert called[3].after != without[2].after == harmless[3].after
+    anew = [function, "\\c", WRITE, style]
+    assert after(*anew, known=known) == after(anew[0], UNCERTAIN, *anew[1:], known=known)
 
 
 def test_unknown_ends_are_not_remembered() -> None:

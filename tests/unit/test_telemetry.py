@@ -125,6 +125,7 @@ async def test_a_control_database_that_does_not_answer(monkeypatch: pytest.Monke
             gauges.Sources(
                 sandboxes=lambda: {"running": 2, "stopped": 1},
                 snapshots=lambda: (3, 4096),
+                disk_free=lambda: 5,
                 active_runs=lambda: 1,
                 queued_runs=lambda: 2,
                 audit=lambda: (0, 1, 2, 3, 4),
@@ -221,12 +222,15 @@ def test_text_logs_can_not_be_forged(root: logging.Logger) -> None:
     assert SECRET not in line
     out.truncate(0)
     try:
-        raise ValueError(f"\n2026-01-01 forged \x1b[31m password={SECRET}")
+        raise ValueError(f"\n2026-01-01 forged \x1b[31m \u202e password={SECRET}")
     except ValueError:
         logging.getLogger("a").exception("\x1b[31m\x85\u2028x")
     first, *rest = out.getvalue().lstrip("\0").split("\n")
     assert first.endswith(r"\x1b[31m\x85\u2028x")
     assert all(line.startswith("    ") for line in rest[:-1])
+    # Nor is there anything for a terminal to obey, or that turns a line around.
+    assert out.getvalue().lstrip("\0").replace("\n", "").isprintable()
+    assert r"forged \x1b[31m \u202e" in out.getvalue()
     assert SECRET not in out.getvalue()
 
 

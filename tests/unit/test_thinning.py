@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 
 import pytest
 from tests.fixtures_identity import Acts
@@ -45,6 +46,27 @@ async def test_many_denials_are_written_together(acts: Acts) -> None:
     assert (targets["t20"], targets["t69"], targets["others"]) == (1, 1, 430)
     assert times(acts, "bob") == 1
     await thinned.close()
+
+
+async def test_failed_logins_from_many_addresses_are_written_together(acts: Acts) -> None:
+    thinned = thinning.Thinned(acts)
+    for number in range(1_000):
+        act = dataclasses.replace(denied("", "login.password"), address=f"2001:db8:{number:x}::1")
+        await thinned.write(act)
+    assert 300 <= len(acts.acts) < 330
+    await thinned.close()
+    assert times(acts, "") == 1_000
+    assert acts.acts[-1].details["addresses"]["others"] > 600
+
+
+async def test_where_denials_came_from_is_not_hidden_among_many(acts: Acts) -> None:
+    """As when somebody who has another's token tries at the same time."""
+    thinned = thinning.Thinned(acts)
+    for number in range(100):
+        act = dataclasses.replace(denied(), address="192.0.2.1" if number % 50 else "203.0.113.7")
+        await thinned.write(act)
+    await thinned.close()
+    assert acts.acts[-1].details["addresses"] == {"192.0.2.1": 79, "203.0.113.7": 1}
 
 
 async def test_what_was_gathered_is_written_at_the_end(acts: Acts) -> None:

@@ -7,6 +7,7 @@ import hashlib
 import os
 import pathlib
 import time
+from collections.abc import Callable
 
 import pytest
 
@@ -60,6 +61,49 @@ async def test_a_chunk_that_is_needed_now_does_not_go(
     made = kept.assemble("ann", "a", [chunk(1)[0], chunk(2)[0]])
     assert made["bytes"] == 2 * _CHUNK
     assert kept.missing("ann", [chunk(1)[0], chunk(2)[0]]) == []
+
+
+def filled(make: Callable[[int], object]) -> int:
+    """How many there may be of something."""
+    for number in range(2_000):
+        try:
+            make(number)
+        except errors.LimitExceeded:
+            return number
+    raise AssertionError("there may be any number")
+
+
+async def test_files_and_folders_of_no_bytes_take_room(kept: uploads.Uploads) -> None:
+    """Each is an inode, of which a file system has so many."""
+    made = filled(lambda number: kept.assemble("ann", f"a/{number}/b/c", []))
+    assert made == (4 * _CHUNK // uploads.BLOCK - 1) // 3
+    for number in range(made):
+        kept.remove("ann", f"a/{number}/b/c")
+    assert kept.listed("ann") == []
+    # The folders have gone with them, and all that they took.
+    assert filled(lambda number: kept.assemble("ann", f"d{number}", [])) == (
+        4 * _CHUNK // uploads.BLOCK
+    )
+
+
+async def test_what_was_there_before_is_counted(
+    kept: uploads.Uploads, tmp_path: pathlib.Path
+) -> None:
+    kept.assemble("ann", "a/b", [])
+    # The same file in the place of itself takes no more.
+    for _ in range(3):
+        kept.assemble("ann", "a/b", [])
+    left = 4 * _CHUNK // uploads.BLOCK - 2
+    again = uploads.Uploads(tmp_path, most=4 * _CHUNK)
+    assert filled(lambda number: again.assemble("ann", f"d{number}", [])) == left
+
+
+async def test_chunks_of_a_byte_take_a_block(kept: uploads.Uploads) -> None:
+    def put(number: int) -> None:
+        data = number.to_bytes(2)
+        kept.put("ann", hashlib.sha256(data).hexdigest(), data)
+
+    assert filled(put) == 4 * _CHUNK // uploads.BLOCK
 
 
 async def test_of_one_owner_one_request_works_at_a_time(kept: uploads.Uploads) -> None:

@@ -1,10 +1,10 @@
 // Below a grid: how many rows there are, what is wrong, and what can be done.
 
 import type { TranslationBundle } from '@jupyterlab/translation';
-import { closeIcon, copyIcon, downloadIcon, LabIcon } from '@jupyterlab/ui-components';
+import { closeIcon, copyIcon, downloadIcon, LabIcon, runIcon } from '@jupyterlab/ui-components';
 import { Widget } from '@lumino/widgets';
 
-import { duration } from '../status/marks';
+import { duration } from '../units';
 import type { Column } from '../wire';
 import { labels } from './filterbox';
 import type { Result } from './result';
@@ -24,6 +24,14 @@ export interface FooterActs {
   download(at: HTMLElement): void;
   chart(): void;
   show(view: View): void;
+  run(): void;
+}
+
+/** A button beside what is said. */
+export interface Offer {
+  readonly label: string;
+  readonly icon: LabIcon;
+  act(): void;
 }
 
 export class Footer extends Widget {
@@ -53,12 +61,12 @@ export class Footer extends Widget {
     this.update();
   }
 
-  /** Say something; it stays until something else is said. `cancel` is offered beside it. */
-  say(text: string, kind: 'plain' | 'error' = 'plain', cancel?: () => void): void {
+  /** Say something; it stays until something else is said. */
+  say(text: string, kind: 'plain' | 'error' = 'plain', offer?: Offer): void {
     this._said.textContent = text;
     this._said.classList.toggle('pgc-mod-error', kind === 'error');
-    if (cancel) {
-      this._said.append(tool(this._trans.__('Cancel'), closeIcon, cancel));
+    if (offer) {
+      this._said.append(tool(offer.label, offer.icon, () => offer.act()));
     }
   }
 
@@ -81,12 +89,13 @@ export class Footer extends Widget {
       this._count.textContent = counted;
     }
     const { command, ms } = this._result;
-    this._about.textContent = [oneLine(command), duration(ms)].filter(Boolean).join(' · ');
+    this._about.textContent = [oneLine(command), duration(ms, trans)].filter(Boolean).join(' · ');
     this._showChips();
     if (rows.isChanging) {
       this.say(trans.__('Sorting and filtering…'));
     } else if (rows.message) {
-      this.say(rows.message, 'error');
+      const run = { label: trans.__('Run the cell'), icon: runIcon, act: () => this._acts.run() };
+      this.say(rows.message, 'error', rows.isOutdated ? run : undefined);
     }
   }
 

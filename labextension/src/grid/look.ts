@@ -19,6 +19,8 @@ export const FUNNEL = { from: 8, width: 18 };
 const PADDING = 8;
 const NARROWEST = 60;
 const WIDEST = 360;
+/** Of a result that has but one: a plan as text, a definition, a document. */
+const SOLE = 900;
 /** Rows that are looked at for a column's width. */
 const MEASURED = 100;
 
@@ -242,6 +244,7 @@ export function widths(
       // Of a monospaced font; what is not ASCII may be wider.
       widest = Math.max(widest, text.length * em, context.measureText(text.slice(0, 60)).width);
     }
-    return Math.round(Math.min(WIDEST, Math.max(NARROWEST, widest + 2 * PADDING + 2)));
+    const most = columns.length > 1 ? WIDEST : SOLE;
+    return Math.round(Math.min(most, Math.max(NARROWEST, widest + 2 * PADDING + 2)));
   });
 }

@@ -2,6 +2,7 @@
 
 import { Clipboard } from '@jupyterlab/apputils';
 import type { TranslationBundle } from '@jupyterlab/translation';
+import { closeIcon } from '@jupyterlab/ui-components';
 import { BasicSelectionModel, DataGrid } from '@lumino/datagrid';
 import { MessageLoop } from '@lumino/messaging';
 import { Panel, Widget } from '@lumino/widgets';
@@ -88,7 +89,8 @@ export class ResultGrid extends Panel {
         copy: () => void this.copy('tsv'),
         download: _options.downloads,
         chart: () => void this.chart(),
-        show: view => void this._show(view)
+        show: view => void this._show(view),
+        run: () => void this._try(async () => source?.run())
       },
       trans
     );
@@ -257,8 +259,12 @@ export class ResultGrid extends Panel {
       pieces.push(csvLines(rows));
       count += rows.length;
       const [now, total] = [count.toLocaleString(), this._rows.total.toLocaleString()];
-      this._footer.say(trans.__('%1 of %2 rows', now, total), 'plain', () => {
-        asked.cancelled = true;
+      this._footer.say(trans.__('%1 of %2 rows', now, total), 'plain', {
+        label: trans.__('Cancel'),
+        icon: closeIcon,
+        act: () => {
+          asked.cancelled = true;
+        }
       });
     }
     save(new Blob(pieces, { type: 'text/csv;charset=utf-8' }), 'result.csv');

@@ -12,6 +12,9 @@ export const BLOCK = 500;
 /** Blocks that are kept; the one looked at longest ago goes first. */
 const MAX_BLOCKS = 80;
 
+/** The cell gives another result by now: the rest of this one comes back by running it again. */
+export class OutdatedError extends Error {}
+
 /** Gives pages of the result; rejects with what a person can be told. */
 export interface Source {
   page(view: View, offset: number, limit: number): Promise<Page>;
@@ -55,6 +58,11 @@ export class Rows {
   /** Why there is less than one might expect; empty if there is not. */
   get message(): string {
     return this._message;
+  }
+
+  /** Whether running the cell again would bring what is not here. */
+  get isOutdated(): boolean {
+    return this._outdated;
   }
 
   /** Whether another view of the result is being made. */
@@ -186,6 +194,7 @@ export class Rows {
     this._blocks.clear();
     this._execution = null;
     this._failed = false;
+    this._outdated = false;
     this._message = '';
     this._total = null;
     this._saved = isPlain(view) && this._whole ? this._result.rows : null;
@@ -262,6 +271,7 @@ export class Rows {
   /** There are no pages: what came with the result is all there is to see. */
   private _fail(reason: unknown): void {
     this._failed = true;
+    this._outdated = reason instanceof OutdatedError;
     this._message = reason instanceof Error ? reason.message : String(reason);
     if (isPlain(this._view)) {
       this._saved = this._result.rows;
@@ -282,6 +292,7 @@ export class Rows {
   private _execution: number | null = null;
   private _message = '';
   private _failed = false;
+  private _outdated = false;
   private _fetching = false;
   private _disposed = false;
   private _first = 0;

@@ -5,14 +5,16 @@ import { NotebookActions, NotebookPanel } from '@jupyterlab/notebook';
 import type { TranslationBundle } from '@jupyterlab/translation';
 import type { Widget } from '@lumino/widgets';
 
-import type { ISqlNotebook, ISqlNotebooks, Status } from '../tokens';
+import { AskError, type ISqlNotebook, type ISqlNotebooks, type Status } from '../tokens';
 import type { Column, Page } from '../wire';
 import { charted } from './charting';
 import { MIME, type Result, resultOf } from './result';
-import type { Source } from './rows';
+import { OutdatedError, type Source } from './rows';
 import { isPlain, type View } from './view';
 
 const BUSY: readonly Status[] = ['scheduled', 'running', 'replaying'];
+/** The code of what can’t be as things stand; see docs/users.md. */
+const CONFLICT = 'PC016';
 /** Where `CellStates` keeps with the notebook what its last run was. */
 const KEY = 'pgcellar';
 
@@ -47,13 +49,14 @@ export class CellSource implements Source {
     const { model } = cell;
     await settled(notebook, model.id);
     const { status, report } = notebook.stateOf(model.id);
-    const answer = await notebook.ask<T>(question, {
+    const asked = {
       ...about,
       cell: model.id,
       statement: this._result.statement ?? 0,
       view,
       current: status === 'current'
-    });
+    };
+    const answer = await notebook.ask<T>(question, asked).catch(orOutdated);
     const kept = model.getMetadata(KEY) as { state?: unknown } | undefined;
     const state = report?.state ?? kept?.state;
     if (typeof state === 'string' && state !== answer.state) {
@@ -64,7 +67,7 @@ export class CellSource implements Source {
 
   /** Have the cell draw its last query's rows; it says so in its text, and runs. */
   async draw(chart: string): Promise<void> {
-    const { notebook, cell } = this._find();
+    const { cell } = this._find();
     const { outputs, sharedModel } = cell.model;
     for (let index = 0; index < outputs.length; index++) {
       const other = resultOf(outputs.get(index).data[MIME]);
@@ -77,6 +80,12 @@ export class CellSource implements Source {
       }
     }
     sharedModel.setSource(charted(sharedModel.getSource(), chart));
+    await this.run();
+  }
+
+  /** Run the cell. */
+  async run(): Promise<void> {
+    const { notebook, cell } = this._find();
     const { content, sessionContext } = notebook.panel;
     await NotebookActions.runCells(content, [cell], sessionContext);
   }
@@ -98,12 +107,20 @@ export class CellSource implements Source {
   }
 
   private _other(): Error {
-    return new Error(
+    return new OutdatedError(
       this._trans.__(
         'The cell gives another result now, so there are no more rows of this one. Run it again.'
       )
     );
   }
+}
+
+/** Where the kernel knows nothing of the cell's run, a run is what helps. */
+function orOutdated(reason: unknown): never {
+  if (reason instanceof AskError && reason.problem.code === CONFLICT) {
+    throw new OutdatedError(reason.message);
+  }
+  throw reason;
 }
 
 function sameColumns(one: readonly Column[], other: readonly Column[]): boolean {

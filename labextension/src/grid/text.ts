@@ -133,6 +133,16 @@ function newline(depth: number): string {
   return `\n${'  '.repeat(Math.max(0, depth))}`;
 }
 
+/** The bytes of a bytea; null for a value of another type, or one not in hexadecimal. */
+export function byteCount(value: string, type: string): number | null {
+  return baseType(type) === 'bytea' && value.startsWith('\\x') ? (value.length - 2) / 2 : null;
+}
+
+/** Characters as PostgreSQL's length counts them: JavaScript counts those beyond U+FFFF twice. */
+export function characterCount(value: string): number {
+  return Array.from(value).length;
+}
+
 /** Bytes in the manner of hexdump. */
 function dumped(hex: string): string {
   const lines: string[] = [];

@@ -5,7 +5,7 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import { Widget } from '@lumino/widgets';
 
 import type { Column } from '../wire';
-import { atLength, visible } from './text';
+import { atLength, byteCount, characterCount, visible } from './text';
 
 /** Show a value; whether it is to be copied. */
 export async function showValue(
@@ -18,10 +18,7 @@ export async function showValue(
   body.addClass('pgc-Value');
   const about = document.createElement('div');
   about.className = 'pgc-Value-about';
-  about.textContent =
-    value === null
-      ? column.type
-      : trans._n('%2, one character', '%2, %1 characters', value.length, column.type);
+  about.textContent = value === null ? column.type : described(value, column.type, trans);
   const text = document.createElement('pre');
   text.className = value === null ? 'pgc-Value-text pgc-mod-null' : 'pgc-Value-text';
   text.tabIndex = 0;
@@ -39,4 +36,14 @@ export async function showValue(
     defaultButton: 1
   });
   return result.button.accept;
+}
+
+/** What a value is, and how long. */
+function described(value: string, type: string, trans: TranslationBundle): string {
+  const bytes = byteCount(value, type);
+  const count = bytes ?? characterCount(value);
+  const digits = count.toLocaleString();
+  return bytes === null
+    ? trans._n('%2, one character', '%2, %3 characters', count, type, digits)
+    : trans._n('%2, one byte', '%2, %3 bytes', count, type, digits);
 }

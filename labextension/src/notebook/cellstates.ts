@@ -26,7 +26,8 @@ interface Passing {
   readonly reason: string;
 }
 
-const NONE: CellState = { status: 'none', reason: '', report: null, step: null };
+/** Nothing is said of a cell. */
+export const NONE: CellState = { status: 'none', reason: '', report: null, step: null };
 
 /** How the cells stand, by their ids. */
 export class CellStates {
@@ -146,6 +147,13 @@ export class CellStates {
   private readonly _reports = new Map<string, CellReport>();
   private readonly _passing = new Map<string, Passing>();
   private readonly _checking = new Set<string>();
+}
+
+/** A kernel that is not ours runs a cell: nothing is known of what it will show. */
+export function forget(model: ICellModel): void {
+  if (model.getMetadata(KEY) !== undefined) {
+    model.deleteMetadata(KEY);
+  }
 }
 
 /** Somebody else's notebook could claim anything of its outputs: it is not trusted before it ran. */

@@ -1,6 +1,7 @@
 // The comm to the kernel: what the notebook looks like, and questions about it.
 
 import type { Kernel, KernelMessage } from '@jupyterlab/services';
+import type { TranslationBundle } from '@jupyterlab/translation';
 import { type JSONObject, PromiseDelegate } from '@lumino/coreutils';
 import { type ISignal, Signal } from '@lumino/signaling';
 
@@ -21,21 +22,24 @@ interface Reply {
   readonly problem?: Problem;
 }
 
-const GONE: Problem = {
-  type: 'urn:pgcellar:PC000',
-  title: 'Gone',
-  status: 503,
-  code: 'PC000',
-  detail: 'The kernel was restarted or is gone, or could not be reached.',
-  hint: 'Try it again.'
-};
+function gone(trans: TranslationBundle): Problem {
+  return {
+    type: 'urn:pgcellar:PC000',
+    title: trans.__('Gone'),
+    status: 503,
+    code: 'PC000',
+    detail: trans.__('The kernel was restarted or is gone, or could not be reached.'),
+    hint: trans.__('Try it again.')
+  };
+}
 
 /** A comm to one kernel process; a kernel that is restarted needs another one. */
 export class Conversation {
   /** Opens it; `whole` tells the notebook as it stands. */
   constructor(
     private readonly _kernel: Kernel.IKernelConnection,
-    whole: JSONObject
+    whole: JSONObject,
+    private readonly _trans: TranslationBundle
   ) {
     this._comm = _kernel.createComm(TARGET);
     this._comm.onMsg = message => this._receive(message);
@@ -113,7 +117,7 @@ export class Conversation {
 
   private _reject(): void {
     for (const delegate of this._open.values()) {
-      delegate.reject(new AskError(GONE));
+      delegate.reject(new AskError(gone(this._trans)));
     }
     this._open.clear();
   }

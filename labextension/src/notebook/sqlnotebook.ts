@@ -10,7 +10,7 @@ import { type ISignal, Signal } from '@lumino/signaling';
 
 import { AskError, type CellState, type ISqlNotebook, type Status } from '../tokens';
 import type { KernelEvent, Plan, SqlError } from '../wire';
-import { CellStates } from './cellstates';
+import { CellStates, NONE } from './cellstates';
 import { Conversation, type Told } from './conversation';
 import { Outline } from './outline';
 
@@ -68,10 +68,8 @@ export class SqlNotebook implements ISqlNotebook {
   }
 
   stateOf(cell: string): CellState {
-    const model = this._outline.cell(cell);
-    return model
-      ? this._states.of(model)
-      : { status: 'none', reason: '', report: null, step: null };
+    const model = this._disposed ? null : this._outline.cell(cell);
+    return model ? this._states.of(model) : NONE;
   }
 
   async ask<T>(question: string, about: Record<string, unknown> = {}): Promise<T> {
@@ -134,6 +132,8 @@ export class SqlNotebook implements ISqlNotebook {
     this._kernel.connectionStatusChanged.disconnect(this._onConnection, this);
     if (!this.panel.isDisposed) {
       this.panel.content.activeCellChanged.disconnect(this._onActive, this);
+      // Under another kernel nothing is said of its cells.
+      this._changed.emit();
     }
     Signal.clearData(this);
   }
@@ -146,7 +146,7 @@ export class SqlNotebook implements ISqlNotebook {
   /** The comm that is open, or one that is opened now. */
   private _converse(): Conversation {
     if (!this._conversation || this._conversation.isDisposed) {
-      this._conversation = new Conversation(this._kernel, this._outline.whole());
+      this._conversation = new Conversation(this._kernel, this._outline.whole(), this._trans);
       this._conversation.told.connect(this._onTold, this);
     }
     return this._conversation;
@@ -211,6 +211,7 @@ export class SqlNotebook implements ISqlNotebook {
   private _onStatus(_: Kernel.IKernelConnection, status: Kernel.Status): void {
     if (status === 'restarting' || status === 'autorestarting' || status === 'dead') {
       this._conversation?.dispose();
+      this._sent.clear();
       this._states.settle();
       this._prepared = '';
       this._changed.emit();
@@ -304,11 +305,15 @@ export class SqlNotebook implements ISqlNotebook {
     void this._planning.invoke();
   }
 
-  /** A cell has run whose output is in this page. */
+  /** A cell has run whose output is in this page, unless it was moved or deleted meanwhile. */
   private _take(told: KernelEvent & { event: 'ran' }): void {
     const model = this._outline.cell(told.cell);
     const report = told.cells.at(-1);
-    if (model && report?.id === told.cell) {
+    if (this._areas.get(told.cell) !== this._widget(told.cell)?.outputArea) {
+      // JupyterLab has made another cell of it, and tells no end of this one.
+      this._sent.delete(told.cell);
+      this._states.pass(told.cell, null);
+    } else if (model && report?.id === told.cell) {
       this._states.ran(model, report);
       if (this._sent.has(told.cell)) {
         // Its outputs may still come, and then more is kept of it.

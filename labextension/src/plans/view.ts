@@ -31,11 +31,6 @@ export class PlanView extends Widget {
     this.node.tabIndex = 0;
   }
 
-  /** Whether there is an earlier plan to compare with. */
-  get comparable(): boolean {
-    return this._before !== null && this._now !== null;
-  }
-
   /** Show a plan; the one that was shown is the earlier one now. */
   async display(bundle: PlanBundle): Promise<void> {
     this._before = this._now;
@@ -49,6 +44,12 @@ export class PlanView extends Widget {
       const about = { before: this._before[PLAN].raw, after: this._now[PLAN].raw };
       const compared = await notebook.ask<{ readonly [HTML]: string }>('compare', about);
       await this._render(compared[HTML]);
+    } else {
+      this.say(
+        this._trans.__(
+          'There is no earlier plan yet: change the cell, and estimate or analyze again.'
+        )
+      );
     }
   }
 

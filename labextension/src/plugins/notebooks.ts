@@ -11,6 +11,7 @@ import { ISettingRegistry } from '@jupyterlab/settingregistry';
 import { ITranslator, nullTranslator, type TranslationBundle } from '@jupyterlab/translation';
 import { type ISignal, Signal } from '@lumino/signaling';
 
+import { forget } from '../notebook/cellstates';
 import { SqlNotebook } from '../notebook/sqlnotebook';
 import * as settings from '../settings';
 import { ISqlNotebooks, type ISqlNotebook, KERNEL } from '../tokens';
@@ -29,7 +30,12 @@ class SqlNotebooks implements ISqlNotebooks {
     window.addEventListener('focus', () => this._look());
     // Fires in the turn in which the execute request leaves, whoever executes cells.
     NotebookActions.executionScheduled.connect((_, { notebook, cell }) => {
-      this._ofContent(notebook)?.send(cell.model);
+      const ours = this._ofContent(notebook);
+      if (ours) {
+        ours.send(cell.model);
+      } else {
+        forget(cell.model);
+      }
     });
     NotebookActions.executed.connect((_, { notebook, cell }) => {
       this._ofContent(notebook)?.finish(cell.model);

@@ -7,6 +7,7 @@ import { ITranslator, nullTranslator } from '@jupyterlab/translation';
 import { treeViewIcon } from '@jupyterlab/ui-components';
 import { CommandRegistry } from '@lumino/commands';
 
+import { addBeside } from '../beside';
 import { type PlanBundle, PlanView } from '../plans/view';
 import { AskError, type ISqlNotebook, ISqlNotebooks } from '../tokens';
 
@@ -30,22 +31,24 @@ const plugin: JupyterFrontEndPlugin<void> = {
     const views = new Map<string, MainAreaWidget<PlanView>>();
 
     function open(notebook: ISqlNotebook, cell: string, number: number): MainAreaWidget<PlanView> {
-      const known = views.get(cell);
+      // A copy of a notebook has cells of the same ids.
+      const key = `${notebook.panel.id}-${cell}`;
+      const known = views.get(key);
       if (known && !known.isDisposed) {
         return known;
       }
       const content = new PlanView(rendermime, trans);
       const made = new MainAreaWidget({ content });
-      made.id = `pgcellar-plan-${cell}`;
+      made.id = `pgcellar-plan-${key}`;
       made.title.label = trans.__('Plan of Cell %1', number);
       made.title.icon = treeViewIcon;
       made.title.closable = true;
       for (const button of buttons(notebook, cell, number, content)) {
         made.toolbar.addItem(button.id, button);
       }
-      views.set(cell, made);
-      made.disposed.connect(() => views.delete(cell));
-      app.shell.add(made, 'main', { mode: 'split-right', ref: notebook.panel.id });
+      views.set(key, made);
+      made.disposed.connect(() => views.delete(key));
+      addBeside(app.shell, made, notebook.panel.id);
       return made;
     }
 
@@ -106,9 +109,11 @@ const plugin: JupyterFrontEndPlugin<void> = {
 
     function active(analyze: boolean): Promise<void> | undefined {
       const notebook = notebooks.current;
-      const { activeCell, activeCellIndex } = notebook?.panel.content ?? {};
-      if (notebook && activeCell && activeCellIndex !== undefined) {
-        return explain(notebook, activeCell.model.id, activeCellIndex + 1, analyze);
+      const { activeCell, widgets } = notebook?.panel.content ?? {};
+      if (notebook && activeCell && widgets) {
+        // Its number is that of the panels: among the code cells.
+        const codes = widgets.filter(({ model }) => model.type === 'code');
+        return explain(notebook, activeCell.model.id, codes.indexOf(activeCell) + 1, analyze);
       }
       return undefined;
     }

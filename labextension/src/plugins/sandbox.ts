@@ -1,31 +1,24 @@
 // One’s own sandbox: a status, and commands to restart, stop and reset it.
 
 import type { JupyterFrontEnd, JupyterFrontEndPlugin } from '@jupyterlab/application';
-import { Dialog, ICommandPalette, showDialog } from '@jupyterlab/apputils';
+import { ICommandPalette } from '@jupyterlab/apputils';
 import { IStatusBar } from '@jupyterlab/statusbar';
 import { ITranslator, nullTranslator, type TranslationBundle } from '@jupyterlab/translation';
 import { Signal } from '@lumino/signaling';
 
+import { confirmed } from '../confirming';
 import { SandboxItem } from '../sandbox/item';
 import { SandboxModel, type Verb } from '../sandbox/model';
 import { type ISqlNotebook, ISqlNotebooks } from '../tokens';
 
 export const SHOW_SANDBOX = 'pgcellar:show-sandbox';
 
-async function confirmReset(trans: TranslationBundle): Promise<boolean> {
-  const { button } = await showDialog({
-    title: trans.__('Reset your SQL sandbox?'),
-    body: trans.__(
-      'What runs in it is cancelled, and all its states go, with their pins and tags. The next run ' +
-        'makes another one and replays what it needs; notebooks and files stay.'
-    ),
-    buttons: [
-      Dialog.cancelButton({ label: trans.__('Cancel') }),
-      Dialog.warnButton({ label: trans.__('Reset') })
-    ],
-    defaultButton: 0
-  });
-  return button.accept;
+function confirmReset(trans: TranslationBundle): Promise<boolean> {
+  const body = trans.__(
+    'What runs in it is cancelled, and all its states go, with their pins and tags. The next run ' +
+      'makes another one and replays what it needs; notebooks and files stay.'
+  );
+  return confirmed(trans.__('Reset your SQL sandbox?'), body, trans.__('Reset'), trans);
 }
 
 const plugin: JupyterFrontEndPlugin<void> = {
@@ -43,7 +36,7 @@ const plugin: JupyterFrontEndPlugin<void> = {
   ) => {
     const trans = (translator ?? nullTranslator).load('pgcellar');
     const { commands } = app;
-    const model = new SandboxModel(() => notebooks.current !== null);
+    const model = new SandboxModel(() => notebooks.current !== null, trans);
     // Whoever writes no SQL sees none of it, and starts no service.
     let wanted = false;
     const appeared = new Signal<SandboxModel, void>(model);

@@ -38,7 +38,7 @@ const plugin: JupyterFrontEndPlugin<void> = {
   ) => {
     const trans = (translator ?? nullTranslator).load('pgcellar');
     const { commands, contextMenu, shell } = app;
-    const model = new SchemaModel(notebooks, kept, new Details(), {
+    const model = new SchemaModel(notebooks, kept, new Details(trans), {
       functions: trans.__('Functions'),
       other: trans.__('Other'),
       parts: trans.__('Keys, indexes, triggers'),

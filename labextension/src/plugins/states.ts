@@ -8,6 +8,7 @@ import {
 import { ICommandPalette, MainAreaWidget } from '@jupyterlab/apputils';
 import { ITranslator, nullTranslator } from '@jupyterlab/translation';
 
+import { addBeside } from '../beside';
 import { Comparison, type End } from '../states/comparing';
 import { DifferenceView } from '../states/difference';
 import { deltaIcon, statesIcon } from '../states/icons';
@@ -38,9 +39,8 @@ const plugin: JupyterFrontEndPlugin<KeptStates> = {
   ) => {
     const trans = (translator ?? nullTranslator).load('pgcellar');
     const { commands, shell } = app;
-    const kept = new KeptStates();
+    const kept = new KeptStates(trans);
 
-    let beside: MainAreaWidget | null = null;
     const showDifference = (before: End, after: End): void => {
       const comparison = new Comparison(before, after, notebooks.current, kept, trans);
       const view = new DifferenceView(comparison, trans);
@@ -49,12 +49,7 @@ const plugin: JupyterFrontEndPlugin<KeptStates> = {
       widget.title.caption = `${before.label} → ${after.label}`;
       widget.title.icon = deltaIcon;
       widget.disposed.connect(() => comparison.dispose());
-      // The first stands beside the notebook, and the others with it.
-      const place = beside?.isAttached
-        ? ({ mode: 'tab-after', ref: beside.id } as const)
-        : ({ mode: 'split-right' } as const);
-      shell.add(widget, 'main', place);
-      beside = widget;
+      addBeside(shell, widget, notebooks.current?.panel.id);
       shell.activateById(widget.id);
     };
 

@@ -9,7 +9,7 @@ import {
 import { ICommandPalette, MainAreaWidget, WidgetTracker } from '@jupyterlab/apputils';
 import { PageConfig } from '@jupyterlab/coreutils';
 import { ILauncher } from '@jupyterlab/launcher';
-import { ITranslator, nullTranslator } from '@jupyterlab/translation';
+import { ITranslator, nullTranslator, type TranslationBundle } from '@jupyterlab/translation';
 
 import { classIcon } from '../icons';
 import { request } from '../request';
@@ -20,9 +20,9 @@ import { AskError } from '../tokens';
 export const OPEN_CLASS = 'pgcellar:open-class';
 
 /** Whether somebody teaches; who can’t be asked about is taken not to. */
-async function teaches(): Promise<boolean> {
+async function teaches(trans: TranslationBundle): Promise<boolean> {
   try {
-    const { classes } = await request<{ classes: readonly Class[] }>('profiles/classes');
+    const { classes } = await request<{ classes: readonly Class[] }>('profiles/classes', trans);
     return classes.some(each => each.role === 'teacher');
   } catch (reason) {
     if (reason instanceof AskError) {
@@ -75,7 +75,7 @@ const plugin: JupyterFrontEndPlugin<void> = {
     palette?.addItem({ command: OPEN_CLASS, category: trans.__('SQL Notebook') });
     void restorer?.restore(tracker, { command: OPEN_CLASS, name: () => 'class' });
     if (launcher) {
-      void teaches().then(found => {
+      void teaches(trans).then(found => {
         if (found) {
           launcher.add({ command: OPEN_CLASS, category: trans.__('SQL'), rank: 1 });
         }

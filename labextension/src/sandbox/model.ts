@@ -1,6 +1,7 @@
 // One’s own sandbox as the status bar knows it.
 
 import { PageConfig } from '@jupyterlab/coreutils';
+import type { TranslationBundle } from '@jupyterlab/translation';
 import { VDomModel } from '@jupyterlab/ui-components';
 import { Poll } from '@lumino/polling';
 
@@ -36,7 +37,10 @@ interface Snapshots {
 /** See the module. A sandbox that does not run is not asked about again until something runs. */
 export class SandboxModel extends VDomModel {
   /** `seen` says whether anybody looks at a SQL notebook. */
-  constructor(seen: () => boolean) {
+  constructor(
+    seen: () => boolean,
+    private readonly _trans: TranslationBundle
+  ) {
     super();
     this._poll = new Poll({
       name: 'pgcellar:sandbox',
@@ -89,7 +93,7 @@ export class SandboxModel extends VDomModel {
     this.stateChanged.emit();
     try {
       const body = JSON.stringify(verb === 'reset' ? { confirm: id } : {});
-      await request(`environments/${id}/${verb}`, { method: 'POST', body });
+      await request(`environments/${id}/${verb}`, this._trans, { method: 'POST', body });
     } catch (reason) {
       this.refused = sentence(reason);
     } finally {
@@ -127,7 +131,10 @@ export class SandboxModel extends VDomModel {
   /** The sandbox there is; not known any more where that can’t be asked. */
   private async _find(): Promise<Sandbox | null> {
     try {
-      const { environments } = await request<{ environments: readonly Sandbox[] }>('environments');
+      const { environments } = await request<{ environments: readonly Sandbox[] }>(
+        'environments',
+        this._trans
+      );
       return environments[0] ?? null;
     } catch (reason) {
       this.sandbox = undefined;
@@ -136,14 +143,17 @@ export class SandboxModel extends VDomModel {
   }
 
   private async _measure(): Promise<void> {
-    const { states } = await request<{ states: readonly { bytes: number }[] }>('states');
+    const { states } = await request<{ states: readonly { bytes: number }[] }>(
+      'states',
+      this._trans
+    );
     const bytes = states.reduce((sum, state) => sum + state.bytes, 0);
     this.snapshots = { count: states.length, bytes };
   }
 
   private async _limits(): Promise<void> {
     if (PageConfig.getOption('pgcellarCentral')) {
-      this.quotas = (await request<{ quotas: Quotas }>('profiles/me/quotas')).quotas;
+      this.quotas = (await request<{ quotas: Quotas }>('profiles/me/quotas', this._trans)).quotas;
     }
   }
 

@@ -1,5 +1,7 @@
 // The schemas of states: a state never changes, so what is known of one is asked for once.
 
+import type { TranslationBundle } from '@jupyterlab/translation';
+
 import type { StateDetail } from '../catalogs';
 import { request } from '../request';
 
@@ -8,9 +10,11 @@ const MOST = 12;
 
 /** See the module. */
 export class Details {
+  constructor(private readonly _trans: TranslationBundle) {}
+
   /** The schema of a state; rejects with an `AskError`. */
   of(state: string): Promise<StateDetail> {
-    const known = this._known.get(state) ?? request<StateDetail>(`states/${state}`);
+    const known = this._known.get(state) ?? request<StateDetail>(`states/${state}`, this._trans);
     // What was wanted last goes last.
     this._known.delete(state);
     this._known.set(state, known);

@@ -5,6 +5,7 @@ import { addIcon, type LabIcon } from '@jupyterlab/ui-components';
 import { Widget } from '@lumino/widgets';
 
 import type { RelationInfo, StateDetail } from '../catalogs';
+import { visible } from '../grid/text';
 import { fitIcon, lessIcon } from '../states/icons';
 import {
   type Box,
@@ -159,7 +160,7 @@ function lineOf(edge: Edge, boxes: readonly Box[], trans: TranslationBundle): SV
     element(
       'title',
       {},
-      trans.__('%1: %2 → %3', edge.name, named(from.relation), named(to.relation))
+      visible(trans.__('%1: %2 → %3', edge.name, named(from.relation), named(to.relation)))
     ),
     element('path', { d: pathOf(edge, [x1, y1], [x2, y2], boxes) }),
     element('circle', { cx: x2, cy: y2, r: 3.5 })
@@ -188,7 +189,7 @@ function boxOf({ relation, x, y, width, height }: Box, trans: TranslationBundle)
   const name = named(relation);
   const { row, head } = SIZES;
   box.append(
-    element('title', {}, name),
+    element('title', {}, visible(name)),
     element('rect', { class: 'pgc-Diagram-body', width, height, rx: 4 }),
     element('path', {
       class: 'pgc-Diagram-head',
@@ -225,6 +226,8 @@ function classOf({ key }: RelationInfo, column: string): string {
   return key.includes(column) ? 'pgc-Diagram-column pgc-mod-key' : 'pgc-Diagram-column';
 }
 
+/** A text as it fits, with nothing in it that reorders what stands beside it. */
 function cut(text: string, most: number): string {
-  return text.length > most ? `${text.slice(0, most - 1)}…` : text;
+  const seen = visible(text);
+  return seen.length > most ? `${seen.slice(0, most - 1)}…` : seen;
 }

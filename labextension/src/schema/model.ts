@@ -4,7 +4,7 @@ import type { RelationInfo, StateDetail } from '../catalogs';
 import { type Link, nearestKept } from '../states/chain';
 import { Following } from '../states/following';
 import type { KeptStates } from '../states/kept';
-import { sentence } from '../states/parts';
+import { sentence } from '../sentence';
 import type { ISqlNotebooks } from '../tokens';
 import type { Details } from './details';
 import { type Line, linesOf, type Node, openedBy, search, treeOf, type Words } from './tree';

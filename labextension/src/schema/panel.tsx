@@ -11,7 +11,7 @@ import * as React from 'react';
 
 import type { RelationInfo } from '../catalogs';
 import { visible } from '../grid/text';
-import { count, size } from '../states/format';
+import { count } from '../states/format';
 import {
   columnIcon,
   diagramIcon,
@@ -26,6 +26,7 @@ import {
 } from '../states/icons';
 import { IconButton, Unstarted, Words } from '../states/parts';
 import { SidePanel } from '../states/sidepanel';
+import { bytes } from '../units';
 import type { Actions } from './actions';
 import type { SchemaModel } from './model';
 import type { Line, Thing } from './tree';
@@ -360,7 +361,7 @@ function factsOf(thing: Thing, trans: TranslationBundle): [string, string][] {
       facts.push([trans.__('Kind'), relation.kind]);
       facts.push([trans.__('Key'), relation.key.join(', ')]);
       facts.push([trans.__('Rows'), rowsOf(relation, trans)]);
-      facts.push([trans.__('Size'), relation.bytes > 0 ? size(relation.bytes) : null]);
+      facts.push([trans.__('Size'), relation.bytes > 0 ? bytes(relation.bytes) : null]);
       facts.push([trans.__('Owner'), relation.owner]);
       facts.push(...Object.entries(relation.options));
       facts.push([trans.__('Comment'), relation.comment]);

@@ -5,9 +5,9 @@ import { VDomModel } from '@jupyterlab/ui-components';
 
 import type { StateDiff } from '../catalogs';
 import { request } from '../request';
+import { sentence } from '../sentence';
 import { AskError, type ISqlNotebook } from '../tokens';
 import type { KeptStates } from './kept';
-import { sentence } from './parts';
 
 /** One of two states that are compared. */
 export interface End {
@@ -114,7 +114,7 @@ export class Comparison extends VDomModel {
       const path = `states/${this._before.state ?? ''}/diff/${this._after.state ?? ''}`;
       this._go({
         step: 'done',
-        diff: await request<StateDiff>(path, { signal: this._left.signal })
+        diff: await request<StateDiff>(path, this._trans, { signal: this._left.signal })
       });
     } catch (reason) {
       this._go({ step: 'failed', why: sentence(reason) });

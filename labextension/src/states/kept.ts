@@ -1,5 +1,6 @@
 // Which states are kept: asked of the gateway when something has run, never of its own accord.
 
+import type { TranslationBundle } from '@jupyterlab/translation';
 import { Token } from '@lumino/coreutils';
 import { Debouncer } from '@lumino/polling';
 import { type ISignal, Signal } from '@lumino/signaling';
@@ -15,7 +16,7 @@ const AGAIN = [500, 700, 1000, 1500, 2000, 3000, 4000];
 
 /** See the module. */
 export class KeptStates {
-  constructor() {
+  constructor(private readonly _trans: TranslationBundle) {
     this._soon = new Debouncer(() => this.refresh(), SOON);
   }
 
@@ -58,14 +59,19 @@ export class KeptStates {
   async refresh({ start }: { start?: boolean } = {}): Promise<void> {
     try {
       if (start) {
-        await request('states');
+        await request('states', this._trans);
       }
-      const { environments } = await request<{ environments: EnvironmentInfo[] }>('environments');
+      const { environments } = await request<{ environments: EnvironmentInfo[] }>(
+        'environments',
+        this._trans
+      );
       const running = environments.find(each => each.status === 'running');
       this._started = running !== undefined;
       this._base = running?.base ?? this._base;
       // Asking for the states would start a sandbox.
-      const { states } = running ? await request<{ states: StateInfo[] }>('states') : NONE;
+      const { states } = running
+        ? await request<{ states: StateInfo[] }>('states', this._trans)
+        : NONE;
       this._all = new Map(states.map(info => [info.state, info]));
       this._known = true;
       this._fault = null;
@@ -99,7 +105,7 @@ export class KeptStates {
   }
 
   private async _change(path: string, there: boolean): Promise<void> {
-    await request(path, { method: there ? 'PUT' : 'DELETE' });
+    await request(path, this._trans, { method: there ? 'PUT' : 'DELETE' });
     await this.refresh();
   }
 

@@ -3,13 +3,13 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 
 import type { StateInfo } from '../catalogs';
+import { sentence } from '../sentence';
 import type { ISqlNotebooks } from '../tokens';
 import { above, type Link } from './chain';
 import { bringBack, type End } from './comparing';
 import { Following } from './following';
 import { short } from './format';
 import type { KeptStates } from './kept';
-import { sentence } from './parts';
 
 /** Shows what two states differ in. */
 export type ShowDifference = (before: End, after: End) => void;

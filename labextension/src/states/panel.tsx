@@ -6,9 +6,10 @@ import { closeIcon, HTMLSelect, refreshIcon } from '@jupyterlab/ui-components';
 import * as React from 'react';
 
 import type { StateInfo } from '../catalogs';
+import { bytes, duration } from '../units';
 import type { Link } from './chain';
 import type { End } from './comparing';
-import { duration, short, size } from './format';
+import { count, short } from './format';
 import { deltaIcon, keepIcon, labelIcon, pinIcon } from './icons';
 import type { StatesModel } from './model';
 import { IconButton, Unstarted, Words } from './parts';
@@ -172,10 +173,10 @@ function factsOf(link: Link, trans: TranslationBundle): string[] {
     facts.push(trans.__('changes nothing'));
   }
   if (link.rows !== null && link.moves) {
-    facts.push(trans._n('%1 row', '%1 rows', link.rows));
+    facts.push(trans._n('%2 row', '%2 rows', link.rows, count(link.rows)));
   }
   if (link.ms !== null) {
-    facts.push(duration(link.ms));
+    facts.push(duration(link.ms, trans));
   }
   if (link.frozen) {
     facts.push(trans.__('frozen clock or chance'));
@@ -203,10 +204,10 @@ function standing(link: Link, trans: TranslationBundle): string {
     return '';
   }
   if (link.kept) {
-    const { bytes, cost_ms, hits } = link.kept;
-    const facts = [trans.__('kept'), size(bytes)];
+    const { bytes: taken, cost_ms, hits } = link.kept;
+    const facts = [trans.__('kept'), bytes(taken)];
     if (link.cell !== null) {
-      facts.push(trans.__('replay %1', duration(cost_ms)));
+      facts.push(trans.__('replay %1', duration(cost_ms, trans)));
     }
     facts.push(trans._n('%1 hit', '%1 hits', hits));
     return facts.join(' · ');
@@ -311,7 +312,7 @@ function Other({ info, model, trans }: Props & { info: StateInfo }): React.JSX.E
     <li className="pgc-Link pgc-mod-other" title={info.state}>
       <code className="pgc-Link-title">{info.cell || short(info.state)}</code>
       <div className="pgc-Link-facts">
-        {[size(info.bytes), trans._n('%1 hit', '%1 hits', info.hits)].join(' · ')}
+        {[bytes(info.bytes), trans._n('%1 hit', '%1 hits', info.hits)].join(' · ')}
       </div>
       <Marks info={info} model={model} trans={trans} />
       <div className="pgc-Link-actions">

@@ -4,7 +4,6 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import type { LabIcon } from '@jupyterlab/ui-components';
 import * as React from 'react';
 
-import { AskError } from '../tokens';
 import type { KeptStates } from './kept';
 
 interface ButtonProps {
@@ -82,12 +81,4 @@ export function focusIn(panel: HTMLElement): void {
     panel.querySelector<HTMLElement>('[tabindex="0"], input') ??
     panel.querySelector<HTMLElement>('button');
   found?.focus();
-}
-
-/** What went wrong, in a sentence; a fault of ours is thrown on. */
-export function sentence(reason: unknown): string {
-  if (reason instanceof AskError) {
-    return reason.message;
-  }
-  throw reason;
 }

@@ -4,6 +4,7 @@ import type { Cell } from '@jupyterlab/cells';
 import type { TranslationBundle } from '@jupyterlab/translation';
 
 import type { CellState } from '../tokens';
+import { duration } from '../units';
 
 const CLASS = 'pgc-CellMark';
 /** As many digits of a state id as tell states apart to the eye. */
@@ -70,7 +71,7 @@ function describe(state: CellState, trans: TranslationBundle): string {
     lines.push(
       report.source === 'hit'
         ? trans.__('It did not run: its result was kept.')
-        : trans.__('It took %1.', duration(report.ms))
+        : trans.__('It took %1.', duration(report.ms, trans))
     );
     if (report.pinned) {
       lines.push(trans.__('Its state is tied to the live connection: %1.', report.pinned));
@@ -107,12 +108,4 @@ function headline({ status, report }: CellState, trans: TranslationBundle): stri
     default:
       return '';
   }
-}
-
-/** Milliseconds as a person says them. */
-export function duration(ms: number): string {
-  if (ms < 10) {
-    return `${ms.toFixed(1)} ms`;
-  }
-  return ms < 1000 ? `${ms.toFixed(0)} ms` : `${(ms / 1000).toFixed(ms < 10_000 ? 1 : 0)} s`;
 }

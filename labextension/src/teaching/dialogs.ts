@@ -4,6 +4,7 @@ import { Dialog, showDialog } from '@jupyterlab/apputils';
 import type { TranslationBundle } from '@jupyterlab/translation';
 import { Widget } from '@lumino/widgets';
 
+import { confirmed } from '../confirming';
 import type { Extension } from './records';
 
 const MINUTES = 30;
@@ -11,21 +12,21 @@ const MINUTES = 30;
 const MOST = 1440;
 const MOST_STATEMENT = 1800;
 
+/** Whether a sandbox is really to be stopped. */
+export function confirmStop(name: string, trans: TranslationBundle): Promise<boolean> {
+  const body = trans.__(
+    'What runs in it is cancelled. Its states stay, and the next run starts the sandbox again.'
+  );
+  return confirmed(trans.__('Stop the sandbox of %1?', name), body, trans.__('Stop'), trans);
+}
+
 /** Whether a sandbox is really to be reset. */
-export async function confirmReset(name: string, trans: TranslationBundle): Promise<boolean> {
-  const { button } = await showDialog({
-    title: trans.__('Reset the sandbox of %1?', name),
-    body: trans.__(
-      'What runs in it is cancelled, and the sandbox goes with all its states. The next run gets ' +
-        'another one and replays what it needs; notebooks and files stay.'
-    ),
-    buttons: [
-      Dialog.cancelButton({ label: trans.__('Cancel') }),
-      Dialog.warnButton({ label: trans.__('Reset') })
-    ],
-    defaultButton: 0
-  });
-  return button.accept;
+export function confirmReset(name: string, trans: TranslationBundle): Promise<boolean> {
+  const body = trans.__(
+    'What runs in it is cancelled, and the sandbox goes with all its states. The next run gets ' +
+      'another one and replays what it needs; notebooks and files stay.'
+  );
+  return confirmed(trans.__('Reset the sandbox of %1?', name), body, trans.__('Reset'), trans);
 }
 
 /** For how long, and with how much more; null if it is not to be. */

@@ -6,7 +6,7 @@ import * as React from 'react';
 
 import { Bar, QuotaTable } from '../quotas';
 import { span } from '../units';
-import { askExtension, confirmReset } from './dialogs';
+import { askExtension, confirmReset, confirmStop } from './dialogs';
 import type { TeachingModel } from './model';
 import type { Member, Progress } from './records';
 import { isStuck, latest, statementSeconds } from './rows';
@@ -163,6 +163,11 @@ function Acts({ member, model, trans }: Props): React.JSX.Element {
   const { subject, name } = member;
   const busy = model.busy.has(subject);
   const none = member.sandbox?.status === 'none';
+  const stop = async (): Promise<void> => {
+    if (await confirmStop(name, trans)) {
+      await model.act(subject, 'stop', {}, trans.__('The sandbox of %1 was stopped.', name));
+    }
+  };
   const reset = async (): Promise<void> => {
     if (await confirmReset(name, trans)) {
       const said = trans.__('The sandbox of %1 was reset.', name);
@@ -195,10 +200,10 @@ function Acts({ member, model, trans }: Props): React.JSX.Element {
   return (
     <div className="pgc-Class-acts">
       {act(
-        trans.__('Stop'),
+        trans.__('Stop…'),
         trans.__('Cancel what runs, and stop the sandbox; its states stay'),
         none || member.sandbox?.status === 'stopped',
-        () => model.act(subject, 'stop', {}, trans.__('The sandbox of %1 was stopped.', name))
+        stop
       )}
       {act(
         trans.__('Extend…'),

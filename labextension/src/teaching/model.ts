@@ -1,5 +1,6 @@
 // A class as its teacher’s page knows it: asked for again and again while the page is seen.
 
+import type { TranslationBundle } from '@jupyterlab/translation';
 import { VDomModel } from '@jupyterlab/ui-components';
 import { Poll } from '@lumino/polling';
 
@@ -8,7 +9,7 @@ import type { Quotas } from '../quotas';
 import { request } from '../request';
 import { sentence } from '../sentence';
 import type { Class, Extension, Member } from './records';
-import type { Order } from './rows';
+import { inPlace, matching, type Order, sorted } from './rows';
 
 /** Milliseconds between two looks, and at most where the gateway does not answer. */
 const INTERVAL = 10_000;
@@ -31,7 +32,10 @@ export interface Told {
 /** See the module. */
 export class TeachingModel extends VDomModel {
   /** `visible` says whether anybody sees the page. */
-  constructor(visible: () => boolean) {
+  constructor(
+    visible: () => boolean,
+    private readonly _trans: TranslationBundle
+  ) {
     super();
     this._poll = new Poll({
       name: 'pgcellar:class',
@@ -63,7 +67,22 @@ export class TeachingModel extends VDomModel {
 
   set order(order: Order) {
     this._order = order;
+    this._arrange();
     this.stateChanged.emit();
+  }
+
+  /** The members that are sought, in the order in which they are shown. */
+  get rows(): readonly Member[] {
+    return matching(inPlace(this.members ?? [], this._places), this._sought);
+  }
+
+  /** Whether somebody points at the rows, which then stay where they are: a click hits who was aimed at. */
+  set pointed(pointed: boolean) {
+    this._pointed = pointed;
+    if (!pointed) {
+      this._arrange();
+      this.stateChanged.emit();
+    }
   }
 
   get sought(): string {
@@ -123,7 +142,7 @@ export class TeachingModel extends VDomModel {
     try {
       const member = `${this._class()}/members/${encodeURIComponent(subject)}`;
       const init = { method: 'POST', body: JSON.stringify(body) };
-      await request(`${member}/sandbox/${verb}`, init);
+      await request(`${member}/sandbox/${verb}`, this._trans, init);
       this.told = { text: said, failed: false };
     } catch (reason) {
       this.told = { text: sentence(reason), failed: true };
@@ -168,7 +187,10 @@ export class TeachingModel extends VDomModel {
   }
 
   private async _classes(): Promise<void> {
-    const { classes } = await request<{ classes: readonly Class[] }>('profiles/classes');
+    const { classes } = await request<{ classes: readonly Class[] }>(
+      'profiles/classes',
+      this._trans
+    );
     this.classes = classes.filter(each => each.role === 'teacher');
     if (!this.classes.some(each => each.id === this._chosen)) {
       this._chosen = this.classes[0]?.id ?? '';
@@ -183,7 +205,8 @@ export class TeachingModel extends VDomModel {
     let now = '';
     do {
       const page: Activity = await request<Activity>(
-        `${this._class()}/activity?limit=${PAGE}${after && `&after=${encodeURIComponent(after)}`}`
+        `${this._class()}/activity?limit=${PAGE}${after && `&after=${encodeURIComponent(after)}`}`,
+        this._trans
       );
       // A name may hold marks that make it look like another's.
       found.push(...page.members.map(each => ({ ...each, name: visible(each.name) })));
@@ -191,9 +214,17 @@ export class TeachingModel extends VDomModel {
       now = page.now;
     } while (after && chosen === this._chosen);
     if (chosen === this._chosen) {
+      const first = this.members === null;
       this.members = found;
       this.at = new Date(now);
+      if (first || !this._pointed) {
+        this._arrange();
+      }
     }
+  }
+
+  private _arrange(): void {
+    this._places = sorted(this.members ?? [], this._order).map(member => member.subject);
   }
 
   private async _ask(): Promise<void> {
@@ -204,7 +235,7 @@ export class TeachingModel extends VDomModel {
     }
     try {
       const path = `${this._class()}/members/${encodeURIComponent(subject)}/quotas`;
-      const { quotas } = await request<{ quotas: Quotas }>(path);
+      const { quotas } = await request<{ quotas: Quotas }>(path, this._trans);
       if (subject === this._opened) {
         this._quotas = quotas;
       }
@@ -218,6 +249,8 @@ export class TeachingModel extends VDomModel {
   private _chosen = '';
   private _opened = '';
   private _sought = '';
+  private _pointed = false;
+  private _places: readonly string[] = [];
   private _quotas: Quotas | null = null;
   private _order: Order = { column: 'name', descending: false };
 }

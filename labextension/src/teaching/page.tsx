@@ -15,13 +15,13 @@ import * as React from 'react';
 import { classIcon } from '../icons';
 import { MemberRows } from './member';
 import { TeachingModel } from './model';
-import { type Column, isStuck, matching, sorted } from './rows';
+import { type Column, isStuck } from './rows';
 
 /** See the module. */
 export class TeachingPage extends VDomRenderer<TeachingModel> {
   constructor(private readonly _trans: TranslationBundle) {
     // The model asks whether the page is seen, and there is no page yet.
-    super(new TeachingModel(() => this.isVisible));
+    super(new TeachingModel(() => this.isVisible, _trans));
     this.id = 'pgcellar-class';
     this.title.label = _trans.__('Class');
     this.title.icon = classIcon;
@@ -144,10 +144,17 @@ function Body({ model, trans }: Props): React.JSX.Element {
   if (!model.members) {
     return <p className="pgc-Class-none">{model.error ? '' : trans.__('Loading…')}</p>;
   }
-  const found = sorted(matching(model.members, model.sought), model.order);
+  const found = model.rows;
   return (
     <div className="pgc-Class-members">
-      <table>
+      <table
+        onPointerEnter={() => {
+          model.pointed = true;
+        }}
+        onPointerLeave={() => {
+          model.pointed = false;
+        }}
+      >
         <thead>
           <tr>
             <Heading column="name" label={trans.__('Name')} model={model} />

@@ -56,6 +56,13 @@ export function sorted(members: readonly Member[], order: Order): readonly Membe
   );
 }
 
+/** The members, each in the place it had among these subjects; those who are new come last. */
+export function inPlace(members: readonly Member[], places: readonly string[]): readonly Member[] {
+  const place = new Map(places.map((subject, index) => [subject, index]));
+  const of = (member: Member): number => place.get(member.subject) ?? places.length;
+  return [...members].sort((one, other) => of(one) - of(other));
+}
+
 function compare(one: Member, other: Member, column: Column): number {
   switch (column) {
     case 'name':

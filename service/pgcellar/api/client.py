@@ -35,15 +35,19 @@ class Client:
         """Drop the connections. The service goes on."""
         self._transport.close()
 
-    async def run(self, request: records.RunRequest) -> AsyncGenerator[records.Event, None]:
+    async def run(
+        self, request: records.RunRequest, *, traceparent: str | None = None
+    ) -> AsyncGenerator[records.Event, None]:
         """The events of one run, the last of which is a `Done`; one comes for every head.
 
+        `traceparent` names what it is a part of (W3C Trace Context).
         Leaving the iterator early ends the run at the server. Raises PgcellarError where the run
         could not begin, or broke off because the service ended.
         """
         chunks: asyncio.Queue[bytes | None] = asyncio.Queue(_READ_AHEAD)
         body = json.dumps(records.to_json(request)).encode()
-        fetch = asyncio.create_task(self._stream("/runs", body, chunks))
+        headers = None if traceparent is None else {"Traceparent": traceparent}
+        fetch = asyncio.create_task(self._stream("/runs", body, chunks, headers))
         done: records.Done | None = None
         rest = b""
         try:
@@ -74,17 +78,20 @@ class Client:
     async def cancel(self, run: str) -> None:
         """Cancel a run; returns at once. A run that is over, or unknown, is left alone."""
         with contextlib.suppress(errors.NotFound):
-            await self._json("POST", f"/runs/{run}/cancel", {}, start=False)
+            await self._json("POST", f"/runs/{run}/cancel", {}, start=False, again=True)
 
-    async def plan(self, request: records.RunRequest) -> records.Plan:
-        """What `run` would do, without doing it."""
-        return records.from_json(
-            records.Plan, await self._json("POST", "/plans", records.to_json(request))
-        )
+    async def plan(self, request: records.RunRequest, *, wakes: bool = True) -> records.Plan:
+        """What `run` would do, without doing it.
+
+        Unless it `wakes`, it raises Conflict where the sandbox was stopped on purpose.
+        """
+        path = "/plans" if wakes else "/plans?wake=0"
+        body = await self._json("POST", path, records.to_json(request), again=True)
+        return records.from_json(records.Plan, body)
 
     async def prepare(self, request: records.RunRequest) -> None:
         """Have what the head will run in prepared in the background."""
-        await self._json("POST", "/notebooks/prepare", records.to_json(request))
+        await self._json("POST", "/notebooks/prepare", records.to_json(request), again=True)
 
     async def page(self, request: records.PageRequest) -> records.Page:
         """Some rows of a long result; the first page may take as long as the statement does.
@@ -92,7 +99,7 @@ class Client:
         Cancelling this ends the run for it, if nobody else asks for the result soon. Raises
         PgcellarError.
         """
-        body = await self._json("POST", "/pages", records.to_json(request), within=None)
+        body = await self._json("POST", "/pages", records.to_json(request), within=None, again=True)
         return records.from_json(records.Page, body)
 
     async def states(self) -> list[records.StateInfo]:
@@ -109,7 +116,7 @@ class Client:
 
         Nothing is started for it. Raises Conflict if no sandbox runs.
         """
-        body = await self._json("POST", "/names", records.to_json(request), start=False)
+        body = await self._json("POST", "/names", records.to_json(request), start=False, again=True)
         return records.from_json(names.NamesFound, body)
 
     async def vocabulary(self) -> names.Vocabulary:
@@ -138,7 +145,7 @@ class Client:
 
     async def stop_environment(self, name: str) -> None:
         """Cancel what runs in a sandbox, and stop it; its states stay. Raises NotFound."""
-        await self._json("POST", f"/environments/{name}/stop", {})
+        await self._json("POST", f"/environments/{name}/stop", {}, again=True)
 
     async def restart_environment(self, name: str) -> None:
         """Stop a sandbox and start it. Raises NotFound."""
@@ -150,11 +157,12 @@ class Client:
 
     async def forget(self, notebook: str) -> None:
         """Give back the instances of a notebook; its snapshots stay."""
-        await self._json("POST", "/notebooks/forget", {"notebook": notebook}, start=False)
+        given = {"notebook": notebook}
+        await self._json("POST", "/notebooks/forget", given, start=False, again=True)
 
     async def gc(self) -> dict[str, Any]:
         """Reconcile snapshots and databases, and evict down to the limits; what was done."""
-        return await self._json("POST", "/gc", {})
+        return await self._json("POST", "/gc", {}, again=True)
 
     async def status(self) -> dict[str, Any]:
         """The service's own state: version, pid, sandboxes. Never starts the service."""
@@ -219,6 +227,7 @@ class Client:
         *,
         start: bool = True,
         within: float | None = REQUEST_TIMEOUT,
+        again: bool = False,
     ) -> dict[str, Any]:
         data = None if body is None else json.dumps(body).encode()
         answer = bytearray()
@@ -228,7 +237,7 @@ class Client:
 
         try:
             async with asyncio.timeout(within):
-                status = await self._request(method, path, data, take, start=start)
+                status = await self._request(method, path, data, take, start=start, again=again)
         except TimeoutError:
             raise errors.ServiceUnavailable(
                 f"The pgcellar service did not answer within {REQUEST_TIMEOUT:.0f} s."
@@ -238,7 +247,13 @@ class Client:
         found: dict[str, Any] = json.loads(answer or b"{}")
         return found
 
-    async def _stream(self, path: str, body: bytes, chunks: asyncio.Queue[bytes | None]) -> None:
+    async def _stream(
+        self,
+        path: str,
+        body: bytes,
+        chunks: asyncio.Queue[bytes | None],
+        headers: Mapping[str, str] | None,
+    ) -> None:
         """Post, and put the answer's chunks into the queue, None last."""
         first = bytearray()
 
@@ -250,7 +265,10 @@ class Client:
                 await chunks.put(chunk)
 
         try:
-            status = await self._request("POST", path, body, take, start=True)
+            # A head that runs twice leads to the same state.
+            status = await self._request(
+                "POST", path, body, take, start=True, headers=headers, again=True
+            )
             if status >= 400:
                 raise problems.error(status, bytes(first))
         except asyncio.CancelledError:
@@ -272,12 +290,19 @@ class Client:
         start: bool,
         headers: Mapping[str, str] | None = None,
         on_start: transport.OnStart | None = None,
+        again: bool = False,
     ) -> int:
         launcher.check_owner(self._paths)
 
         async def ask() -> int:
             return await self._transport.request(
-                method, PREFIX + path, body, take, headers=headers, on_start=on_start
+                method,
+                PREFIX + path,
+                body,
+                take,
+                headers=headers,
+                on_start=on_start,
+                again=again,
             )
 
         try:

@@ -49,6 +49,11 @@ def parse(data: bytes, path: object) -> Document:
         raise errors.NotebookInvalid(
             f"{path} is not a notebook: {exc}.", hint="A notebook is a JSON file (.ipynb)."
         ) from exc
+    return of(content, path)
+
+
+def of(content: object, path: object) -> Document:
+    """The same of what was read as JSON already. Raises NotebookInvalid."""
     if not isinstance(content, dict) or not isinstance(content.get("cells"), list):
         raise errors.NotebookInvalid(
             f"{path} is not a notebook: it has no list of cells.",
@@ -68,7 +73,7 @@ def parse(data: bytes, path: object) -> Document:
         text = source if isinstance(source, str) else "".join(map(str, source))
         text = as_tagged(text, tags(cell.get("metadata")))
         identity = str(cell.get("id") or f"cell-{len(found) + 1}")
-        if identity in names:
+        while identity in names:
             # Reports and errors name a cell by its id, so each needs one of its own.
             identity = f"{identity}#{len(found) + 1}"
         names.add(identity)

@@ -60,6 +60,13 @@ class SandboxLost(PgcellarError):
 
     code = "PC006"
 
+    def __init__(
+        self, message: str | None = None, *, hint: str | None = None, unread: bool = False
+    ) -> None:
+        """`unread`: surely before the server had read what was sent to it."""
+        super().__init__(message, hint=hint)
+        self.unread = unread
+
 
 class SandboxFull(PgcellarError):
     """There is no room left for the sandbox."""

@@ -34,13 +34,13 @@ class Text(logging.Formatter):
         """One line, with the run's id at its end."""
         run = _about(self._about, record).get("run")
         line = super().formatMessage(record)
-        if not line.isprintable():
-            line = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)
+        line = _harmless(line)
         return line if run is None else f"{line} run={run}"
 
     def formatException(self, info: Any) -> str:
         """A traceback, whose lines begin with spaces: its message may be anybody's."""
-        return "".join(f"    {line}\n" for line in super().formatException(info).splitlines())
+        lines = super().formatException(info).splitlines()
+        return "".join(f"    {_harmless(line)}\n" for line in lines)
 
     def format(self, record: logging.LogRecord) -> str:
         """The record without secrets."""
@@ -68,6 +68,13 @@ class Json(logging.Formatter):
         if record.exc_info:
             body["error"] = redaction.text(self.formatException(record.exc_info))
         return json.dumps(body)
+
+
+def _harmless(line: str) -> str:
+    """A line without what ends it, turns it around, or is an order to a terminal."""
+    if line.isprintable():
+        return line
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)
 
 
 def configure(form: Format, level: str, about: About, stream: TextIO | None = None) -> None:

@@ -27,14 +27,15 @@ class RateLimiter:
         #: When each caller's bucket will be full again.
         self._full: collections.OrderedDict[str, float] = collections.OrderedDict()
 
-    def admit(self, caller: str) -> None:
-        """Count a request. Raises LimitExceeded."""
+    def admit(self, caller: str, amount: float = 1.0) -> None:
+        """Count a request, or something else of which this is so much. Raises LimitExceeded."""
         if not self._interval:
             return
         now = self._clock()
-        full = max(self._full.pop(caller, now), now) + self._interval
+        before = max(self._full.pop(caller, now), now)
+        full = before + amount * self._interval
         wait = full - now - self._burst * self._interval
-        self._full[caller] = full - self._interval if wait > 0 else full
+        self._full[caller] = before if wait > 0 else full
         while len(self._full) > _CALLERS:
             self._full.popitem(last=False)
         if wait > 0:

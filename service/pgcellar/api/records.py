@@ -27,6 +27,14 @@ EffectName = Literal["none", "read", "write", "session", "pinning", "global"]
 DEFAULT_MAX_ROWS = 1_000
 #: A result is a page for a person, not an export: 8 MiB of text is more than anyone reads.
 DEFAULT_MAX_BYTES = 8 * 1024 * 1024
+#: Cells of one request at most: ten times what a long notebook has.
+MAX_CELLS = 10_000
+#: Characters of names: more than Jupyter gives a cell, and a path's length.
+MAX_ID = 1_000
+MAX_NOTEBOOK = 4_096
+#: Parameters of one request, and characters of all of them.
+MAX_PARAMETERS = 1_000
+MAX_PARAMETER_CHARACTERS = 1 << 20
 #: Rows of one page at most: a grid shows some tens, and fetches some hundreds ahead.
 MAX_PAGE_ROWS = 10_000
 
@@ -47,7 +55,8 @@ class RunRequest:
     `directory` is the folder files are read from; None allows no files.
     `cells` holds the notebook's SQL cells in order; those after the head are not run.
     With `first`, the cells from that index up to `head` are run as heads, one after the other, each
-    with a `Done` of its own, up to the first that fails without leaving a state.
+    with a `Done` of its own, up to the first that fails without leaving a state. Each tells of the
+    cells that ran for it alone: a thousand tails would be half a million reports.
     `rerun` forces the head to execute even when its outcome is known (source `head`, never `hit`).
     `reroll` names cells whose volatile functions are evaluated anew.
     `parameters` are psql variables (`:name`, `:'name'`) that are set before the first cell.

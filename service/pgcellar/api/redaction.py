@@ -10,6 +10,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from pgcellar.notebook import patterns
+
 MASK = "***"
 
 _NAMES = (
@@ -19,26 +21,30 @@ _NAMES = (
 #: A name whose value is a secret: the word stands last, as in `client_secret`, not `token_id`.
 SECRET_NAME = re.compile(rf"(?:.*[^a-z0-9]|ssl|)(?:{_NAMES})", re.IGNORECASE)
 
-# Repetitions are bounded, or begin at a word's edge only: hostile text must not cost its square.
+# Hostile text must not cost its square, so repetitions are bounded, or begin at a word's edge and
+# give nothing back.
 _FORMS: tuple[tuple[re.Pattern[str], str], ...] = (
     (
-        re.compile(
+        patterns.compile(
             r"-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----.*?(?:-----END [^-]{0,60}-----|\Z)", re.S
         ),
         MASK,
     ),
-    (re.compile(r"(://[^\s:@/'\"]{0,256}:)[^\s'\"]{1,256}@"), rf"\1{MASK}@"),
-    (re.compile(r"\b(bearer\s{1,8})[\w.~+/=-]{6,}", re.I), rf"\1{MASK}"),
-    (re.compile(r"\b((?:basic|negotiate)\s{1,8})[\w+/=-]{16,}", re.I), rf"\1{MASK}"),
-    (re.compile(r"\bpgc_[\w-]+"), MASK),
-    (re.compile(r"\beyJ[\w-]{5,}\.[\w-]+\.[\w-]*"), MASK),
-    (re.compile(r"\bSCRAM-SHA-256\$[\w+/=:$]+"), MASK),
-    (re.compile(r"\bmd5[0-9a-f]{32}\b"), MASK),
-    (re.compile(r"\bAKIA[0-9A-Z]{16}\b"), MASK),
+    (patterns.compile(r"(://[^\s:@/'\"]{0,256}+:)(?:[^\s'\"@]{0,256}+@)++"), rf"\1{MASK}@"),
+    (patterns.compile(r"\b(bearer\s{1,8})[\w.~+/=-]{6,}", re.I), rf"\1{MASK}"),
+    (patterns.compile(r"\b((?:basic|negotiate)\s{1,8})[\w+/=-]{16,}", re.I), rf"\1{MASK}"),
+    (patterns.compile(r"\bpgc_[\w-]+"), MASK),
     (
-        re.compile(
+        patterns.compile(r"(?<![\w-])((?:(?!\beyJ)[\w-])*+)eyJ[\w-]{5,}+\.[\w-]++\.[\w-]*+"),
+        rf"\1{MASK}",
+    ),
+    (patterns.compile(r"\bSCRAM-SHA-256\$[\w+/=:$]+"), MASK),
+    (patterns.compile(r"\bmd5[0-9a-f]{32}\b"), MASK),
+    (patterns.compile(r"\bAKIA[0-9A-Z]{16}\b"), MASK),
+    (
+        patterns.compile(
             rf"\b(\w*(?:{_NAMES})['\"]?\s{{0,8}}[=:]\s{{0,8}})"
-            r"""('(?:[^'\\]|\\.)*(?:'|\Z)|"(?:[^"\\]|\\.)*(?:"|\Z)|[^\s,;&)'"]+)""",
+            r"""('(?:[^'\\]++|\\.)*+(?:'|\\?\Z)|"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)|[^\s,;&)'"]+)""",
             re.I | re.S,
         ),
         rf"\1{MASK}",
@@ -48,17 +54,45 @@ _FORMS: tuple[tuple[re.Pattern[str], str], ...] = (
 _HINT = re.compile(
     r"-----begin|://|bearer|basic|negotiate|pgc_|eyj|scram-sha|md5|akia|[=:]", re.IGNORECASE
 )
+#: Characters that are looked through at a time, which takes some ms for which all else waits; and
+#: of them those at the end in which a secret may have begun that goes on behind it.
+_PIECE = 64 << 10
+_EDGE = 8 << 10
 #: Nested deeper, JSON is shown as text.
 _DEPTH = 8
 
 
 def text(value: str) -> str:
     """The text without the secrets that can be told in it."""
-    if _HINT.search(value) is None:
+    if len(value) <= _PIECE and _HINT.search(value) is None:
         return value
     for pattern, instead in _FORMS:
-        value = pattern.sub(instead, value)
+        value = _without(pattern, instead, value)
     return value
+
+
+def _without(pattern: re.Pattern[str], instead: str, value: str) -> str:
+    """As `pattern.sub` of a whole text, by pieces."""
+    if len(value) <= _PIECE:
+        return pattern.sub(instead, value)
+    out: list[str] = []
+    done = position = 0
+    while position < len(value):
+        end = position + _PIECE
+        found = pattern.search(value, position, end)
+        if found is None:
+            position = end - _EDGE if end < len(value) else end
+            continue
+        position = found.start()
+        if found.end() > end - _EDGE:
+            # Cut off, perhaps; or it is none.
+            found = pattern.match(value, position)
+        if found is None:
+            position += 1
+            continue
+        out += value[done:position], found.expand(instead)
+        done = position = found.end()
+    return "".join((*out, value[done:]))
 
 
 def details(value: Any, depth: int = 0) -> Any:

@@ -62,7 +62,7 @@ class Remote:
         `Restarted` among them says that what came before it is void. Leaving the iterator early
         cancels the run. Raises PgcellarError.
         """
-        key = {"Idempotency-Key": secrets.token_hex(16)}
+        key = {transport.KEY: secrets.token_hex(16)}
         accepted = await self._again("POST", "/runs", _body(request), key)
         run = accepted["id"]
         over = False

@@ -11,19 +11,32 @@ import asyncio
 import contextlib
 import dataclasses
 import datetime
+import json
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from typing import Any, Protocol
 
-from pgcellar.api import auditing, errors, records, redaction
+from pgcellar.api import auditing, errors, rates, records, redaction
 from pgcellar.audit import statements
 
 logger = logging.getLogger(__name__)
 
 Emit = Callable[[records.Event], Awaitable[None]]
 
-#: Characters of statements of one run; of the cells after that only digests are written.
+#: Characters of statements of one run; of the cells after that only digests are written. And cells
+#: that are told apart; those after that have one digest together.
 _MAX_TEXT = 256 * 1024
+_MAX_CELLS = 1_000
+#: Characters of one subject's runs, parameters and cells' ids among them, a minute and at once:
+#: records stay, so nobody may write as many as they like into them. The service's owner, whose disk
+#: it is, may.
+_PER_MINUTE = 256 * 1024.0
+_BURST = 4_300_000
+#: Characters that a cell takes besides, and cells of a run that are told apart all the same, by so
+#: much of their ids.
+_EACH = 100
+_ALWAYS = 10
+_MAX_ID = 200
 #: Seconds after which the beginning of a run, and its end, are handed over: a short run, and its
 #: answer, wait for neither.
 _SOON = 0.02
@@ -87,6 +100,7 @@ class Runs:
         self._log = log
         self._policy = policy
         self._strict = strict
+        self._rate = rates.RateLimiter(_PER_MINUTE, _BURST)
         self._writing: set[asyncio.Task[None]] = set()
 
     async def close(self) -> None:
@@ -121,7 +135,10 @@ class Runs:
             task.add_done_callback(self._writing.discard)
 
     async def _begin(self, who: Who, request: records.RunRequest, at: datetime.datetime) -> None:
-        details = {"cells": await self._cells(heads(request)), **self._parameters(request)}
+        details = {
+            "cells": await self._cells(who, heads(request)),
+            **await self._parameters(who, request),
+        }
         if request.directory is not None:
             details["directory"] = request.directory
         act = who.act("run.start", request.notebook, details=details)
@@ -152,7 +169,10 @@ class Runs:
             tail = [cell for cell in request.cells[: request.head] if cell.id in replayed]
             outcome, details, resources = ended(run, dones)
             if tail:
-                details["replayed"] = await self._cells(tail)
+                details["replayed"] = await self._cells(who, tail)
+            states: dict[str, Any] = details.get("states", {})
+            if not self._affords(who, sum(_EACH + len(each) for each in states)):
+                details["states"] = dict(list(states.items())[-1:])
             act = who.act(
                 "run.end", request.notebook, outcome, details=details, resources=resources
             )
@@ -160,27 +180,55 @@ class Runs:
         except Exception:
             logger.exception("the end of run %s was not written down", run)
 
-    async def _cells(self, cells: Sequence[records.Cell]) -> list[dict[str, Any]]:
-        out, left = [], _MAX_TEXT
-        for cell in cells:
+    async def _cells(self, who: Who, cells: Sequence[records.Cell]) -> list[dict[str, Any]]:
+        out: list[dict[str, Any]] = []
+        left = _MAX_TEXT
+        for number, cell in enumerate(cells[:_MAX_CELLS]):
             if len(cell.source) > _LONG:
                 found = await asyncio.to_thread(self._policy.of, cell.source)
             else:
                 found = self._policy.of(cell.source)
             text = found.get("text", "")
             left -= len(text)
-            if left < 0:
+            name, taken = cell.id, _EACH + len(cell.id)
+            if left < 0 or not self._affords(who, taken + len(text)):
                 found.pop("text", None)
-            out.append({"cell": cell.id, **found})
+                if not self._affords(who, taken):
+                    if number >= _ALWAYS:
+                        break
+                    name = name[:_MAX_ID]
+            out.append({"cell": name, **found})
+        if len(out) < len(cells):
+            out.append(await asyncio.to_thread(self._rest, cells[len(out) :]))
         return out
 
-    def _parameters(self, request: records.RunRequest) -> dict[str, Any]:
+    def _rest(self, cells: Sequence[records.Cell]) -> dict[str, Any]:
+        digests = "".join(self._policy.of(cell.source).get("digest", "") for cell in cells)
+        return {"cells": len(cells), **({"digest": statements.digest(digests)} if digests else {})}
+
+    def _affords(self, who: Who, characters: int) -> bool:
+        if who.kind == "os":
+            return True
+        try:
+            self._rate.admit(who.subject, characters)
+        except errors.LimitExceeded:
+            return False
+        return True
+
+    async def _parameters(self, who: Who, request: records.RunRequest) -> dict[str, Any]:
         """Parameters are values in statements, and are treated as those are."""
         if not request.parameters or self._policy.policy == "none":
             return {}
-        if self._policy.policy == "text":
-            return {"parameters": redaction.details(request.parameters)}
-        return {"parameters": sorted(request.parameters)}
+        size = sum(len(name) + len(value) for name, value in request.parameters.items())
+        if self._policy.policy != "text":
+            clean: Any = sorted(request.parameters)
+        elif size > _LONG:
+            clean = await asyncio.to_thread(redaction.details, request.parameters)
+        else:
+            clean = redaction.details(request.parameters)
+        if self._affords(who, size):
+            return {"parameters": clean}
+        return {"parameters": {"digest": statements.digest(json.dumps(clean, sort_keys=True))}}
 
 
 class _Beginning:

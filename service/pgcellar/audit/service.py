@@ -115,10 +115,7 @@ class Log:
         """
         if self._closing:
             raise errors.AuditUnavailable("The audit log is closed.")
-        call = calls.current.get()
-        if call is not None and not act.address and call.identity.subject == act.subject:
-            # Where from the request is known to who answers it, and needs not be handed down.
-            act = dataclasses.replace(act, address=call.address)
+        act = located(act)
         at = at or datetime.datetime.now(datetime.UTC)
         done = asyncio.get_running_loop().create_future()
         self._queue.append(_Waiting(act=act, at=at, owed=owed, done=done))
@@ -250,6 +247,14 @@ class Log:
                 each.done.set_exception(error)
                 # Its writer may have gone.
                 each.done.exception()
+
+
+def located(act: auditing.Act) -> auditing.Act:
+    """The act with where it is from: who answers the request knows, and needs not hand it down."""
+    call = calls.current.get()
+    if call is None or act.address or call.identity.subject != act.subject:
+        return act
+    return dataclasses.replace(act, address=call.address)
 
 
 def _entries(batch: Sequence[_Waiting]) -> list[chain.Entry]:

@@ -14,21 +14,52 @@ import logging
 from collections.abc import Awaitable, Callable
 
 from pgcellar.api import auditing, errors, rates
+from pgcellar.audit import service
 
 logger = logging.getLogger(__name__)
 
 #: Denials of one subject that are written each for itself: a minute, and at once.
 _PER_MINUTE = 6.0
 _BURST = 20
+#: The same of all who are nobody yet, as who fails to log in. One address can't come to as many
+#: (`identity.throttle`), but one may have many addresses.
+_STRANGERS_PER_MINUTE = 60.0
+_STRANGERS_BURST = 300
 #: Seconds after which what was gathered is written.
 _LATER = 60.0
 #: Subjects of whom denials are gathered; then all is written that is there.
 _SUBJECTS = 1_000
-#: Targets of one subject's that are told apart, so that none is hidden among many, and characters
-#: of each; the rest are counted together.
-_TARGETS = 50
+#: Targets of one subject's that are told apart, so that none is hidden among many, and addresses,
+#: since another may have the subject's token; and characters of each. The rest are counted
+#: together.
+_TOLD = 50
 _CHARACTERS = 200
 _OTHERS = "others"
+
+
+class _Gathered:
+    """Denials of one subject and action: the newest, and how many there were of what."""
+
+    def __init__(self) -> None:
+        self.newest: auditing.Act
+        self.targets: collections.Counter[str] = collections.Counter()
+        self.addresses: collections.Counter[str] = collections.Counter()
+
+    def add(self, act: auditing.Act) -> None:
+        """One more."""
+        self.newest = act
+        for counted, what in (self.targets, act.target), (self.addresses, act.address):
+            what = what[:_CHARACTERS]
+            counted[what if what in counted or len(counted) < _TOLD else _OTHERS] += 1
+
+    def told(self) -> auditing.Act:
+        """All of them as one act."""
+        found = {
+            "times": self.targets.total(),
+            "targets": dict(self.targets),
+            "addresses": dict(self.addresses),
+        }
+        return dataclasses.replace(self.newest, details={**self.newest.details, **found})
 
 
 class Thinned:
@@ -38,8 +69,10 @@ class Thinned:
         self._log = log
         self._later = later
         self._rate = rates.RateLimiter(_PER_MINUTE, _BURST)
-        #: Of each subject and action the newest act, and how many there were of each target.
-        self._more: dict[tuple[str, str], tuple[auditing.Act, collections.Counter[str]]] = {}
+        self._strangers = rates.RateLimiter(_STRANGERS_PER_MINUTE, _STRANGERS_BURST)
+        #: By subject and action.
+        self._more: collections.defaultdict[tuple[str, str], _Gathered]
+        self._more = collections.defaultdict(_Gathered)
         self._telling: asyncio.Task[None] | None = None
         self._full = asyncio.Event()
         self._closing = False
@@ -47,12 +80,8 @@ class Thinned:
 
     async def write(self, act: auditing.Act) -> None:
         """Write an act down; a denial perhaps later. Raises AuditUnavailable."""
-        if act.outcome == "denied" and act.subject and not self._admits(act):
-            key = act.subject, act.action
-            _, targets = self._more.get(key, (act, collections.Counter()))
-            self._more[key] = act, targets
-            target = act.target[:_CHARACTERS]
-            targets[target if target in targets or len(targets) < _TARGETS else _OTHERS] += 1
+        if act.outcome == "denied" and not self._admits(act):
+            self._more[act.subject, act.action].add(service.located(act))
             if self._telling is None:
                 self._telling = asyncio.create_task(self._tell_later())
             if len(self._more) >= _SUBJECTS:
@@ -76,7 +105,7 @@ class Thinned:
 
     def _admits(self, act: auditing.Act) -> bool:
         try:
-            self._rate.admit(act.subject)
+            (self._rate if act.subject else self._strangers).admit(act.subject)
         except errors.LimitExceeded:
             return False
         return True
@@ -87,11 +116,9 @@ class Thinned:
                 await asyncio.wait_for(self._full.wait(), self._later)
             if not self._closing:
                 self._full.clear()
-            gathered, self._more = self._more, {}
-            for act, targets in gathered.values():
-                found = {"times": targets.total(), "targets": dict(targets)}
-                told = dataclasses.replace(act, details={**act.details, **found})
-                await self._kept(told, self._log.write)
+            gathered, self._more = self._more, collections.defaultdict(_Gathered)
+            for each in gathered.values():
+                await self._kept(each.told(), self._log.write)
         self._telling = None
 
     async def _kept(

@@ -17,13 +17,16 @@ _CLASS = re.compile(r"[0-9a-f]{16}")
 _OF_CLASS = "class:"
 
 
-def add(admin: argparse.ArgumentParser, run: Run) -> None:
-    """Add what `pgcellar admin` takes."""
+def add(
+    admin: argparse.ArgumentParser, run: Run, audit: Callable[[argparse.ArgumentParser], None]
+) -> None:
+    """Add what `pgcellar admin` takes; `audit` adds what `pgcellar audit` does."""
     areas = admin.add_subparsers(required=True, metavar="WHAT", dest="area")
     _users(_actions(areas.add_parser("users", help="accounts")), run)
     _classes(_actions(areas.add_parser("classes", help="classes")), run)
     _quotas(_actions(areas.add_parser("quotas", help="limits of people and classes")), run)
     _tokens(_actions(areas.add_parser("tokens", help="others' access tokens and sessions")), run)
+    audit(areas.add_parser("audit", help="the audit log, as `pgcellar audit`"))
     keys = _actions(areas.add_parser("keys", help="the keys that sign access tokens"))
     _action(keys, "rotate", "sign with a new key from now on", run)
 

@@ -99,7 +99,10 @@ def parser() -> argparse.ArgumentParser:
     _add_token(commands.add_parser("token", help="your personal access tokens"))
     _add_audit(commands.add_parser("audit", help="the audit log"))
 
-    admin.add(commands.add_parser("admin", help="people, classes, quotas, tokens, keys"), _admin)
+    administering = commands.add_parser(
+        "admin", help="people, classes, quotas, tokens, audit, keys"
+    )
+    admin.add(administering, _admin, _add_audit)
 
     service = commands.add_parser("service", help="the background process")
     service.add_argument("what", choices=("start", "status", "stop", "run"))

@@ -10,9 +10,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pgcellar.api import documents, errors, records
-from pgcellar.notebook import dialects
-from pgcellar.notebook import parameters as declared
+from pgcellar.api import documents, errors, filling
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,55 +55,9 @@ def read(path: pathlib.Path) -> NotebookFile:
 
 
 def given(notebook: NotebookFile, parameters: Mapping[str, str]) -> NotebookFile:
-    """The notebook with these parameters: set below what the cell tagged `parameters` sets.
-
-    Without such a cell they are set above the first one, or below the base, which may set others.
-    A cell that declares one of them by `-- @param` has its value.
-    """
-    if not parameters:
-        return notebook
-    notebook = dataclasses.replace(
-        notebook, cells=tuple(_declaring(cell, parameters) for cell in notebook.cells)
-    )
-    lines = "".join(f"\\set {name} {_quoted(value)}\n" for name, value in parameters.items())
-    tagged = [
-        index
-        for index, position in enumerate(notebook.positions)
-        if documents.PARAMETERS
-        in documents.tags(notebook.content["cells"][position].get("metadata"))
-    ]
-    cells = list(notebook.cells)
-    if tagged:
-        source = f"{cells[tagged[0]].source}\n{lines}"
-        cells[tagged[0]] = dataclasses.replace(cells[tagged[0]], source=source)
-    elif all(documents.base_named(cell.source) is None for cell in cells):
-        return dataclasses.replace(notebook, parameters=parameters)
-    else:
-        first = next((index for index, cell in enumerate(cells) if _is_plain(cell.source)), None)
-        if first is not None:
-            cells[first] = dataclasses.replace(cells[first], source=lines + cells[first].source)
-    return dataclasses.replace(notebook, cells=tuple(cells))
-
-
-def _declaring(cell: records.Cell, values: Mapping[str, str]) -> records.Cell:
-    try:
-        source = declared.with_values(cell.source, values)
-    except declared.ParameterError:
-        # The runner says what is wrong with it.
-        return cell
-    return dataclasses.replace(cell, source=source)
-
-
-def _is_plain(source: str) -> bool:
-    """Whether lines may be put above the first of a cell: it names no base, session or dialect."""
-    named = documents.base_named(source) is not None or dialects.declared(source) is not None
-    return not named and not source.lstrip().startswith("%%")
-
-
-def _quoted(value: str) -> str:
-    """A value as an argument of a meta-command."""
-    text = value.replace("\\", "\\\\").replace("'", "''").replace("\n", "\\n").replace("\r", "\\r")
-    return f"'{text}'"
+    """The notebook with these parameters, see `filling`."""
+    cells, left = filling.given(notebook, parameters)
+    return dataclasses.replace(notebook, cells=cells, parameters=left)
 
 
 def write_outputs(notebook: NotebookFile, outputs: Mapping[int, Sequence[dict[str, Any]]]) -> None:

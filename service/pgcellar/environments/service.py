@@ -152,6 +152,10 @@ class Environments:
         self._stopped = stopped
         self._restraints = restraints
         self._starting = asyncio.Semaphore(limits.starting)
+        #: Owners of what an earlier service left running.
+        self._taken_up: set[str] = set()
+        #: Whose sandbox was stopped on purpose, and who did not come since.
+        self._resting: set[str] = set()
         self._admission = admission.Admission(
             limit=limits.running,
             queue=limits.queue,
@@ -167,7 +171,18 @@ class Environments:
                 await self._remove(row)
             else:
                 self._rows[row.owner] = row
+                self._take_up(row)
         self._watcher = asyncio.create_task(self._watch())
+
+    def _take_up(self, row: store.SandboxRow) -> None:
+        """A sandbox that an earlier service left running counts, and is stopped when it is idle.
+
+        Its owner may never come again; who does has it brought as any other, and restrained.
+        """
+        source = self._make(row.name, row.state)
+        if row.kind == self._kind and source.trusted() and source.poll():
+            self._live[row.owner] = Sandbox(row, source)
+            self._taken_up.add(row.owner)
 
     async def close(self) -> None:
         """Stop every sandbox in order; owned ones are found again by the next service."""
@@ -186,11 +201,13 @@ class Environments:
         Raises PostgresNotFound, PostgresFailed, SandboxFull or LimitExceeded.
         """
         async with self._locks[owner]:
+            self._resting.discard(owner)
             live = self._live.get(owner)
-            if live is not None and live.alive():
+            if live is not None and live.alive() and owner not in self._taken_up:
                 live.touch()
                 return live
             self._live.pop(owner, None)
+            self._taken_up.discard(owner)
             self._coming[owner] = time.monotonic()
             try:
                 return await self._bring(owner)
@@ -244,13 +261,19 @@ class Environments:
     async def stop(self, owner: str) -> None:
         """Stop the owner's sandbox in order, if it runs; its disk stays."""
         async with self._locks[owner]:
+            self._resting.add(owner)
             live = self._live.get(owner)
             if live is not None:
                 await self._stop(owner, live)
 
+    def rests(self, owner: str) -> bool:
+        """Whether the owner's sandbox was stopped, not for being idle, and nobody came since."""
+        return owner in self._resting
+
     async def remove(self, owner: str) -> None:
         """End the owner's sandbox at once, with all it has; the next one is another."""
         async with self._locks[owner]:
+            self._resting.discard(owner)
             found = self.find(owner)
             if found is not None:
                 self._live.pop(owner, None)

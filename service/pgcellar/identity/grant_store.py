@@ -7,7 +7,11 @@ import datetime
 import hashlib
 from typing import Any, Literal
 
+from pgcellar.api import errors
 from pgcellar.control import database
+
+#: The advisory locks of who adds to a subject's grants: "toke" in ASCII.
+_LOCK = 0x746F6B65
 
 Kind = Literal["session", "personal"]
 
@@ -48,9 +52,26 @@ class GrantStore:
         scopes: tuple[str, ...],
         secret: str,
         seconds: float,
+        most: int | None = None,
     ) -> Grant:
-        """Add a grant with the id `new`."""
+        """Add a grant with the id `new`. Raises LimitExceeded where `most` of its kind are good."""
         async with self._db.connection() as conn, conn.transaction():
+            if most is not None:
+                # Many at once are counted one after the other.
+                await conn.execute(
+                    "select pg_advisory_xact_lock(%s, hashtext(%s))", (_LOCK, subject)
+                )
+                counted = await conn.execute(
+                    """
+                    select count(*) as n from grants
+                    where subject = %s and kind = %s and revoked is null and expires > now()
+                    """,
+                    (subject, kind),
+                )
+                if (await counted.fetchall())[0]["n"] >= most:
+                    raise errors.LimitExceeded(
+                        f"You have {most} personal access tokens.", hint="Revoke some."
+                    )
             made = await conn.execute(
                 """
                 insert into grants (id, subject, kind, name, scopes, expires)
@@ -77,6 +98,26 @@ class GrantStore:
                 (digest(new), rows[0]["id"]),
             )
         return _grant(rows[0])
+
+    async def named(self, secret: str) -> str | None:
+        """The grant that a secret is of, or was; None if there is none."""
+        rows = await self._db.fetch(
+            "select grant_id from secrets where hash = %s", (digest(secret),)
+        )
+        return rows[0]["grant_id"] if rows else None
+
+    async def renewed(self, old: str, new: str) -> Grant | None:
+        """The session whose secret was exchanged for another, which nobody has used; else None."""
+        rows = await self._db.fetch(
+            """
+            select id, subject, grants.kind, name, scopes, grants.created, last_used, expires
+            from secrets as old join secrets as new using (grant_id) join grants on id = grant_id
+            where old.hash = %s and old.used is not null and new.hash = %s and new.used is null
+                and kind = 'session' and revoked is null and expires > now()
+            """,
+            (digest(old), digest(new)),
+        )
+        return _grant(rows[0]) if rows else None
 
     async def reused(self, secret: str) -> tuple[str, str] | None:
         """If a session's secret was used before: its subject and the session, now revoked."""

@@ -96,7 +96,7 @@ class Refresh(_Public):
     async def post(self) -> None:
         """New tokens for a `refresh_token`, which is used up."""
         secret = self.text("refresh_token")
-        self.answer(await self.parts.management.renew(secret, self.address))
+        self.answer(await self.parts.management.renew(secret, self.address, self.key()))
 
 
 class Exchange(_Public):
@@ -203,7 +203,7 @@ class Start(_Public):
             who = await how.identify(self.request)
             if not who.may("identity"):
                 raise errors.Forbidden("This token lacks the scope `identity`.")
-        url, state = await self.parts.idp.start(provider, who)
+        url, state = await self.parts.idp.start(provider, who, self.address)
         self.set_cookie(
             COOKIE,
             state,

@@ -17,6 +17,7 @@ from pgcellar.identity import (
     sessions,
     signing,
     store,
+    throttle,
 )
 
 DEFAULT_DAYS = 90
@@ -47,14 +48,18 @@ class Management:
         self._keyring = keyring
         self._flows = flows
         self._windows = counted
+        self._attempts = throttle.Throttle(counted)
         self._audit = audit
 
     # --- tokens ------------------------------------------------------------------------------
 
-    async def renew(self, secret: str, address: str) -> dict[str, Any]:
+    async def renew(self, secret: str, address: str, key: str | None = None) -> dict[str, Any]:
         """New tokens for a refresh token; a stolen one is written down."""
+        session = await self._grants.named(secret)
+        if session is not None:
+            await self._attempts.attempt(throttle.RENEWALS, session)
         try:
-            return await self._sessions.renew(secret)
+            return await self._sessions.renew(secret, key)
         except sessions.Reused as exc:
             await self._audit.write(
                 auditing.Act(
@@ -99,17 +104,14 @@ class Management:
             raise errors.Forbidden(f"You can't give the scope `{lacking[0]}`: you lack it.")
         if not 1 <= days <= MAX_DAYS:
             raise errors.BadRequest(f"A token is valid for 1 to {MAX_DAYS} days.")
-        if len(await self._grants.all(who.subject, "personal")) >= MAX_TOKENS:
-            raise errors.LimitExceeded(
-                f"You have {MAX_TOKENS} personal access tokens.", hint="Revoke some."
-            )
+        await self._attempts.attempt(throttle.TOKENS, who.subject)
         if who.kind == "os":
             # The operating system's user has an account from the first token on.
             await self._accounts.ensure(
                 store.Account(subject=who.subject, kind=who.kind, name=who.name)
             )
             await self._accounts.set_roles(who.subject, who.roles)
-        return await self._personal(who, who.subject, name, wanted, days, address)
+        return await self._personal(who, who.subject, name, wanted, days, address, MAX_TOKENS)
 
     async def revoke(self, who: identities.Identity, token: str | None, address: str = "") -> None:
         """Revoke one of one's own tokens or sessions, or all of them. Raises NotFound."""
@@ -238,6 +240,7 @@ class Management:
         scopes: tuple[str, ...],
         days: int,
         address: str,
+        most: int | None = None,
     ) -> dict[str, Any]:
         secret = sessions.new_secret()
         grant = await self._grants.add(
@@ -248,6 +251,7 @@ class Management:
             scopes=scopes,
             secret=secret,
             seconds=days * 86400.0,
+            most=most,
         )
         await self._write(
             who, "token.create", grant.id, address, subject=subject, scopes=list(scopes)

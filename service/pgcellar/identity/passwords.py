@@ -93,7 +93,9 @@ def email(credentials: Mapping[str, Any]) -> str:
     """The address among credentials, in the form that is compared. Raises BadRequest."""
     found = credentials.get("email")
     text = unicodedata.normalize("NFKC", found).strip().casefold() if isinstance(found, str) else ""
-    if len(text) > _MAX_EMAIL or not _EMAIL.fullmatch(text) or not providers.encodable(text):
+    # What can't be seen, and surrogates: nobody is to look like somebody else by it.
+    unseen = any(unicodedata.category(character).startswith("C") for character in text)
+    if len(text) > _MAX_EMAIL or not _EMAIL.fullmatch(text) or unseen:
         raise errors.BadRequest("`email` is no e-mail address.")
     return text
 

@@ -149,10 +149,14 @@ class Idp:
 
     # --- OpenID Connect ----------------------------------------------------------------------
 
-    async def start(self, provider: str, who: identities.Identity | None) -> tuple[str, str]:
+    async def start(
+        self, provider: str, who: identities.Identity | None, address: str
+    ) -> tuple[str, str]:
         """Where to send somebody's browser, and the state to bind to it."""
         subject = who.subject if who is not None and who.kind == "anonymous" else None
-        url, state, flow = await self._open_id(provider).start(subject)
+        known = self._open_id(provider)
+        await self._attempts.attempt(throttle.STARTS, authentication.network(address))
+        url, state, flow = await known.start(subject)
         await self._flows.add(state, flow)
         return url, state
 

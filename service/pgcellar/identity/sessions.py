@@ -7,7 +7,9 @@ and the session ends for both.
 
 from __future__ import annotations
 
+import base64
 import collections
+import hmac
 import secrets
 import time
 from collections.abc import Sequence
@@ -65,10 +67,16 @@ class Sessions:
         )
         return await self._tokens(account, grant, refresh=secret)
 
-    async def renew(self, secret: str) -> dict[str, Any]:
-        """New tokens for a refresh token. Raises Reused if it was used before, Unauthenticated."""
-        new = _secret(REFRESH)
+    async def renew(self, secret: str, key: str | None = None) -> dict[str, Any]:
+        """New tokens for a refresh token. Raises Reused if it was used before, Unauthenticated.
+
+        With a `key` the same request may come again until the new refresh token is used: whoever
+        did not hear the answer would have lost the session, and who is anonymous all they did.
+        """
+        new = _secret(REFRESH) if key is None else _successor(secret, key)
         grant = await self._grants.renew(secret, new)
+        if grant is None and key is not None:
+            grant = await self._grants.renewed(secret, new)
         if grant is None:
             stolen = await self._grants.reused(secret)
             if stolen is not None:
@@ -208,6 +216,12 @@ def disabled() -> errors.Forbidden:
 
 def _secret(prefix: str) -> str:
     return f"{prefix}{secrets.token_urlsafe(32)}"
+
+
+def _successor(secret: str, key: str) -> str:
+    """The refresh token that follows another one for this key: nobody finds it without both."""
+    made = hmac.digest(secret.encode(), key.encode(), "sha256")
+    return f"{REFRESH}{base64.urlsafe_b64encode(made).rstrip(b'=').decode()}"
 
 
 def new_secret() -> str:

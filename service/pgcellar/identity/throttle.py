@@ -25,6 +25,12 @@ REGISTER = Rate(count=100, seconds=3600, what="registrations from one address")
 #: Passwords that somebody tries from where they are, and that somebody tries on many accounts.
 LOGIN = Rate(count=10, seconds=900, what="logins to one account from one address")
 ADDRESS = Rate(count=300, seconds=900, what="logins from one address")
+#: Logins at other servers that are begun; each leaves a row until it ends, or ten minutes later.
+STARTS = Rate(count=1_000, seconds=900, what="logins begun from one address")
+#: Each leaves a row for as long as the session, or the token, could be good; an access token lives
+#: for ten minutes.
+RENEWALS = Rate(count=20, seconds=600, what="renewals of one session")
+TOKENS = Rate(count=100, seconds=3600, what="new tokens of one person")
 #: From everywhere: slows a guesser with many addresses, and keeps nobody out for long.
 ACCOUNT = Rate(count=100, seconds=900, what="logins to one account")
 

@@ -8,6 +8,7 @@ is the exception, since only running it tells the steps behind it.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Collection
 
 from pgcellar.notebook import cells, psqlscan, scripts
 
@@ -16,15 +17,18 @@ def texts(
     cell: cells.ParsedCell, variables: scripts.Variables, include: scripts.Include
 ) -> list[str] | None:
     """What a cell does, step by step, to be digested; None where only running it tells."""
+    if cell.scanned == "nothing":
+        return [step.statement.canonical for step in cell.steps]
     script = scripts.Script(cell, variables, include)
     if script.static:
         return [step.statement.canonical for step in cell.steps]
     found: list[str] = []
+    on = scripts.switches(variables)
     for step in _steps(script):
         if step.gset is not None:
             return None
         found.append(step.statement.canonical)
-        if not _plain(step, variables):
+        if not _plain(step, on):
             found.append(_shows(step))
     return found
 
@@ -34,13 +38,14 @@ def bound(cell: cells.ParsedCell, variables: scripts.Variables) -> cells.ParsedC
 
     Else it stays as it is. Of a cell that sets variables, what it sets is left out.
     """
-    if cell.session is not None:
+    if cell.session is not None or cell.scanned == "nothing":
         return cell
     script = scripts.Script(cell, variables, _nothing)
     if script.static:
         return dataclasses.replace(cell, scanned="nothing")
     steps = list(_steps(script))
-    if not all(_plain(step, variables) for step in steps):
+    on = scripts.switches(variables)
+    if not all(_plain(step, on) for step in steps):
         return cell
     made = cells.plain("\n;\n".join(step.statement.text for step in steps))
     # Read again without psql's eyes, it must be the same.
@@ -58,9 +63,8 @@ def _steps(script: scripts.Script) -> list[cells.Step]:
     return found
 
 
-def _plain(step: cells.Step, variables: scripts.Variables) -> bool:
-    """Whether a step is a statement, shown as any other."""
-    names = dict(variables)
+def _plain(step: cells.Step, on: Collection[str]) -> bool:
+    """Whether a step is a statement, shown as any other where these switches are on."""
     return (
         step.statement.kind == "sql"
         and step.effect.refusal is None
@@ -68,8 +72,8 @@ def _plain(step: cells.Step, variables: scripts.Variables) -> bool:
         and step.gset is None
         and step.shown is None
         and not step.included
-        and step.expanded == (scripts.EXPANDED in names)
-        and step.timing == (scripts.TIMING in names)
+        and step.expanded == (scripts.EXPANDED in on)
+        and step.timing == (scripts.TIMING in on)
     )
 
 

@@ -11,8 +11,10 @@ from collections.abc import Iterable
 from pgcellar.notebook import (
     dialects,
     effects,
+    meanings,
     parameters,
     psqlscan,
+    remembering,
     scanning,
     showing,
     statements,
@@ -51,6 +53,7 @@ class ParsedCell:
     `files` are the meta-commands that read a file, whose digests enter the state id.
     `reads_only`: every statement is predicted to be a read. `refused` is the first statement that
     can't run in a notebook. `needs_base`: a statement depends on the session since the base.
+    `meanings`: what of it has to do with literals that a session remembers, in order.
     `roles`: a statement may change the set of roles. `scanned`: whether its steps depend on
     variables and meta-commands (see `scripts`); where they always do, `steps` is empty.
     `session` is the one that its first line names, and `cancels`: what waits there is cancelled.
@@ -67,9 +70,48 @@ class ParsedCell:
     roles: bool
     scanned: scanning.Needs
     digest: str
+    meanings: tuple[meanings.Use, ...] = ()
     session: str | None = None
     cancels: bool = False
     translation: dialects.Translation | None = None
+
+
+class Cells(tuple[ParsedCell, ...]):
+    """The cells of a notebook down to a head, and what of all of them every run asks.
+
+    Of a tail that has thousands it is asked once: a head below it adds its own (see `below`).
+    """
+
+    @functools.cached_property
+    def roles(self) -> bool:
+        """Whether one may change the set of roles."""
+        return any(cell.roles for cell in self)
+
+    @functools.cached_property
+    def files(self) -> tuple[str, ...]:
+        """What may read a file whose digest is worked out before the plan."""
+        return tuple(command for cell in self for command in cell.files)
+
+    @functools.cached_property
+    def scanned(self) -> bool:
+        """Whether one may have meta-commands, or variables."""
+        return any(cell.scanned != "nothing" for cell in self)
+
+    @functools.cached_property
+    def digests(self) -> tuple[str, ...]:
+        """The digest of each."""
+        return tuple(cell.digest for cell in self)
+
+    def below(self, head: ParsedCell) -> Cells:
+        """These with a head below them."""
+        made = Cells((*self, head))
+        made.__dict__.update(
+            roles=self.roles or head.roles,
+            files=self.files + head.files,
+            scanned=self.scanned or head.scanned != "nothing",
+            digests=(*self.digests, head.digest),
+        )
+        return made
 
 
 #: A `\\copy` that may read a file: its digest is worked out before the plan.
@@ -81,7 +123,7 @@ _NAMED = re.compile(r"[ \t]+(?P<name>[A-Za-z_]\w{0,30})(?P<cancel>[ \t]+cancel)?
 
 
 # A notebook of thousands of cells is planned at every run; only the edited cell is parsed anew.
-@functools.lru_cache(maxsize=20_000)
+@remembering.remembered(20_000, remembering.is_long)
 def parse(source: str) -> ParsedCell:
     """Split and classify a cell. Never raises: what can't be parsed is left to the server, and what
     can't be translated, or is no parameter, is a refused step.
@@ -91,7 +133,7 @@ def parse(source: str) -> ParsedCell:
 
 
 # As above, for a cell whose variables have been put in.
-@functools.lru_cache(maxsize=2_000)
+@remembering.remembered(2_000, remembering.is_long)
 def plain(source: str) -> ParsedCell:
     """A text as SQL and nothing else: no line and no name in it is psql's or ours."""
     return _parse(source, "nothing")
@@ -126,9 +168,14 @@ def _parse(source: str, scanned: scanning.Needs | None = None) -> ParsedCell:
         files=copied(source) if always else (),
         reads_only=not always and all(step.effect.name == "read" for step in steps),
         refused=next((step for step in steps if step.effect.refusal), None),
-        needs_base=any(step.effect.binding == "base" for step in steps),
+        needs_base=any(step.effect.binding == "base" for step in steps)
+        # What is behind \gset is followed only when it is known what that gives.
+        or (always and effects.names_current_value(source)),
         roles=any(step.effect.roles for step in steps) or (always and _names_roles(source)),
         scanned=scanned,
+        meanings=_meanings([meanings.of_source(source)])
+        if always
+        else _meanings(step.effect.meanings for step in steps),
         digest=_digest([source] if always else (step.statement.canonical for step in steps)),
     )
 
@@ -192,6 +239,10 @@ def copied(source: str) -> tuple[str, ...]:
 
 def _names_roles(source: str) -> bool:
     return bool(_ROLES.search(source))
+
+
+def _meanings(used: Iterable[meanings.Use]) -> tuple[meanings.Use, ...]:
+    return tuple(use for use in used if use is not meanings.NONE)
 
 
 def _digest(texts: Iterable[str]) -> str:

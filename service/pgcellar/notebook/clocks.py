@@ -12,6 +12,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from pgcellar.notebook import trees
+
 #: The words, whatever stands around them but letters.
 _WORDS = r"(?<![a-z])(?:now|today|tomorrow|yesterday)(?![a-z])"
 #: A literal that spells its characters by number may say anything.
@@ -154,33 +156,35 @@ def says(text: str) -> bool:
     return joined != text and _SAYS.search(joined) is not None
 
 
-def converts(node: dict[str, Any]) -> bool:
+def converts(tree: trees.Tree) -> bool:
     """Whether a query makes values of a type whose input may take a text for the clock, or for what
     is called so now, from what does not stand in it as a literal.
     """
-    return any(name not in _PLAIN_TYPES for name in _types(node))
+    return any(name not in _PLAIN_TYPES for name in _types(tree))
 
 
-def reads(kind: str, node: dict[str, Any], text: str) -> bool:
+def reads(tree: trees.Tree, text: str) -> bool:
     """Whether a statement, or what it defines, may read the clock off texts that are data."""
-    if not node:
+    if not tree.node:
         return _UNREAD_READS.search(text) is not None
-    if kind in _BODIES and _BODY_READS.search(text):
+    if tree.kind in _BODIES and _BODY_READS.search(text):
         return True
-    return any(name not in _TIMELESS_TYPES for name in _types(node)) or any(
-        name in _CLOCK_TYPES or _READERS.match(name) for name, _ in _calls(node)
+    return any(name not in _TIMELESS_TYPES for name in _types(tree)) or any(
+        name in _CLOCK_TYPES or _READERS.match(name) for name, _ in _calls(tree)
     )
 
 
-def composes(kind: str, node: dict[str, Any], text: str) -> bool:
+def composes(tree: trees.Tree, text: str) -> bool:
     """Whether a statement, or what it defines, may make a text that says one of the words."""
     if says(text) or "||" in text:
         return True
-    if kind in _BODIES and any(_body_composes(body) for body in _bodies(node)):
+    if tree.kind in _BODIES and any(_body_composes(body) for body in _bodies(tree.node)):
         return True
-    return any(
-        name not in _WHOLE and not (name in _TRIMS and count == 1) for name, count in _calls(node)
-    ) or any(_cuts(value) for value in _nodes(node))
+    if any(
+        name not in _WHOLE and not (name in _TRIMS and count == 1) for name, count in _calls(tree)
+    ):
+        return True
+    return tree.may_hold("TypeCast") and any(_cuts(value) for value in trees.nodes(tree.node))
 
 
 def data_says(data: str) -> bool:
@@ -220,9 +224,11 @@ def _file_says(data: bytes) -> bool:
     return any(word in data for word in _FILE_WORDS) and _FILE_SAYS.search(data, 1) is not None
 
 
-def _types(node: dict[str, Any]) -> Iterator[str]:
+def _types(tree: trees.Tree) -> Iterator[str]:
     """The types that values are made of, but for literals; those of columns are no such."""
-    stack: list[Any] = list(node.values())
+    stack: list[Any] = []
+    if tree.may_hold("typeName", "coldeflist"):
+        stack += tree.node.values()
     while stack:
         value = stack.pop()
         if isinstance(value, list):
@@ -243,9 +249,11 @@ def _types(node: dict[str, Any]) -> Iterator[str]:
             stack.extend(value.values())
 
 
-def _calls(node: dict[str, Any]) -> Iterator[tuple[str, int]]:
+def _calls(tree: trees.Tree) -> Iterator[tuple[str, int]]:
     """The functions that are called by name, and the number of their arguments."""
-    for value in _nodes(node):
+    if not tree.may_hold("FuncCall"):
+        return
+    for value in trees.nodes(tree.node):
         call = value.get("FuncCall")
         if call is not None:
             yield _last(call["funcname"]), len(call.get("args", ()))
@@ -258,10 +266,10 @@ def _last(names: list[dict[str, Any]]) -> str:
 
 def _bodies(node: dict[str, Any]) -> Iterator[str]:
     """The texts that a function or a DO block is given to run."""
-    for value in _nodes(node):
+    for value in trees.nodes(node):
         option = value.get("DefElem")
         if option is not None and option.get("defname") == "as":
-            for part in _nodes(option.get("arg")):
+            for part in trees.nodes(option.get("arg")):
                 if "String" in part:
                     yield part["String"]["sval"]
 
@@ -284,15 +292,3 @@ def _cuts(value: dict[str, Any]) -> bool:
     made = cast["typeName"]
     name = _last(made["names"])
     return name == "name" or (name in _CUT_TYPES and "typmods" in made)
-
-
-def _nodes(node: Any) -> Iterator[dict[str, Any]]:
-    """Every node but for literals, of which there may be many."""
-    stack: list[Any] = [node]
-    while stack:
-        value = stack.pop()
-        if isinstance(value, list):
-            stack.extend(value)
-        elif isinstance(value, dict) and "A_Const" not in value:
-            yield value
-            stack.extend(value.values())

@@ -9,14 +9,19 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import json
 import re
-from collections.abc import Iterator
 from typing import Any, Literal
 
-from pglast import error, parser
-
-from pgcellar.notebook import clocks, copying, databases, lexer, statements
+from pgcellar.notebook import (
+    clocks,
+    copying,
+    databases,
+    lexer,
+    meanings,
+    remembering,
+    statements,
+    trees,
+)
 
 Name = Literal["none", "read", "write", "session", "pinning", "global"]
 
@@ -59,6 +64,10 @@ _TRY_ADVISORY = "pg_try_advisory"
 _SHOWS_READ_ONLY = frozenset({"current_setting", "pg_settings", "pg_show_all_settings"})
 
 _READS = frozenset({"SelectStmt", "VariableShowStmt", "ExplainStmt"})
+#: Members by which a query says that it writes.
+_WRITES = ("intoClause", "lockingClause", "InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt")
+#: What stands in the text of a tree that makes something temporary.
+_TEMPORARY = '"relpersistence":"t"'
 _SESSION = frozenset(
     {
         "VariableSetStmt", "DiscardStmt", "PrepareStmt", "DeallocateStmt", "ListenStmt",
@@ -128,11 +137,13 @@ class Effect:
     `words` are the lower-case words of its canonical text, string literals included, by which it
     can name a function; None where it is too long to tell, and may name any.
     `read_only` says whether a read may run in a READ ONLY transaction without noticing.
+    `shows`: it is a SHOW, which changes nothing and needs no snapshot.
     `pure`: by its text alone a read's result is a function of the state: no clock, no catalog, no
     place of a row; what the functions it names do is for the catalog to say.
     `volatile`: it names something whose value changes from run to run.
     `reads_texts`: it may read the clock off texts that are data, and `makes_texts`: it may make
     such a text (see `clocks`).
+    `meanings`: what it has to do with literals that a session remembers.
     `definition`: it is neither a query nor a plain DML statement, so what it names may run later.
     `transaction`: whether a transaction block is open afterwards; None if that does not change.
     `custom`: settings of the user's own naming (`app.name`) that it may make: PostgreSQL does not
@@ -150,10 +161,12 @@ class Effect:
     name: Name
     words: frozenset[str] | None
     read_only: bool = True
+    shows: bool = False
     pure: bool = False
     volatile: bool = False
     reads_texts: bool = False
     makes_texts: bool = False
+    meanings: meanings.Use = meanings.NONE
     binding: Binding = "free"
     definition: bool = False
     transaction: bool | None = None
@@ -169,7 +182,11 @@ class Effect:
     hint: str | None = None
 
 
-@functools.lru_cache(maxsize=20_000)
+def _is_long(statement: statements.Statement) -> bool:
+    return len(statement.text) > remembering.LONG
+
+
+@remembering.remembered(20_000, _is_long)
 def predict(statement: statements.Statement) -> Effect:
     """The predicted effect of a statement or meta-command."""
     if statement.kind == "meta":
@@ -183,14 +200,16 @@ def predict(statement: statements.Statement) -> Effect:
             hint="Remove the NUL character or the lone surrogate from it.",
         )
     words = _words(text)
-    kind, node = _parse(statement)
+    tree = _parse(statement)
+    kind, node = tree.kind, tree.node
     custom = _custom_settings(kind, node, text)
-    plain = Effect(
-        name="write",
+    effect = functools.partial(
+        Effect,
         words=words,
         volatile=clocks.volatile(text),
-        reads_texts=clocks.reads(kind, node, text),
-        makes_texts=clocks.composes(kind, node, text),
+        reads_texts=clocks.reads(tree, text),
+        makes_texts=clocks.composes(tree, text),
+        meanings=meanings.of(tree, text),
         definition=kind not in _QUERIES and kind not in _READS,
         binding=_binding(text, custom),
         custom=custom or frozenset(),
@@ -202,29 +221,26 @@ def predict(statement: statements.Statement) -> Effect:
     )
     target = _global_object(kind, node)
     if target is not None:
-        return dataclasses.replace(
-            plain,
+        return effect(
             name="global",
             refusal=f"{target} reaches beyond this notebook's database, so no cell can do it.",
             hint="What a notebook starts from (databases, server settings) is set by whoever"
             " runs pgcellar; everything inside the database is yours to change.",
         )
     if kind == "AlterRoleSetStmt" and "database" not in node and _is_self(node.get("role")):
-        return dataclasses.replace(
-            plain,
+        return effect(
             name="global",
             refusal="Settings of the notebook's own role would reach other notebooks' sessions.",
             hint=f"ALTER DATABASE {databases.NAME} SET … is for new sessions of this notebook.",
         )
     if kind == "VariableSetStmt" and node.get("name") == "client_encoding" and not _is_utf8(text):
-        return dataclasses.replace(
-            plain,
+        return effect(
+            name="write",
             refusal="The text of a notebook is UTF-8, so client_encoding must be.",
             hint="convert_to(text, 'LATIN1') gives the bytes of a text in another encoding.",
         )
-    name = _name(kind, node, words)
-    return dataclasses.replace(
-        plain,
+    name = _name(tree, words)
+    return effect(
         name=name,
         plans=_plans(kind, name),
         copies=_copies(kind, node),
@@ -233,12 +249,13 @@ def predict(statement: statements.Statement) -> Effect:
         and not lexer.ambiguous(text)
         and kind != "VariableShowStmt"
         and not (kind == "ExplainStmt" and _executes(node)),
+        shows=kind == "VariableShowStmt",
         pure=kind == "SelectStmt"
         and words is not None
         and not lexer.ambiguous(text)
         and not clocks.impure(text)
-        and not clocks.converts(node),
-        loads=_loads(kind, node),
+        and not clocks.converts(tree),
+        loads=_loads(tree),
     )
 
 
@@ -251,7 +268,7 @@ def _meta(statement: statements.Statement) -> Effect:
         # The file is for whoever runs the cell; the state does not change.
         return Effect(name="none", words=words, plans="keeps")
     # What COPY loads is read off its own parse tree; a malformed one is the server's to refuse.
-    return Effect(name="write", words=words, plans="keeps", loads=_loads(*_parse_text(command.sql)))
+    return Effect(name="write", words=words, plans="keeps", loads=_loads(trees.of(command.sql)))
 
 
 def _words(text: str) -> frozenset[str] | None:
@@ -264,22 +281,10 @@ def _words(text: str) -> frozenset[str] | None:
     return frozenset(found).union(cut)
 
 
-def _parse(statement: statements.Statement) -> tuple[str, dict[str, Any]]:
-    """The statement's node type and node; ("", {}) where the grammar or its depth gives out."""
+def _parse(statement: statements.Statement) -> trees.Tree:
     if len(statement.text) > statements.LONG_TEXT:
-        return _by_first_word(statement.text), {}
-    return _parse_text(statement.text)
-
-
-def _parse_text(text: str) -> tuple[str, dict[str, Any]]:
-    try:
-        parsed = json.loads(parser.parse_sql_json(text))["stmts"]
-    except (error.Error, RecursionError, ValueError, KeyError):
-        return "", {}
-    if len(parsed) != 1 or not parsed[0].get("stmt"):
-        return "", {}
-    ((kind, node),) = parsed[0]["stmt"].items()
-    return kind, node
+        return trees.unread(_by_first_word(statement.text))
+    return trees.of(statement.text)
 
 
 def _by_first_word(text: str) -> str:
@@ -292,18 +297,20 @@ def _by_first_word(text: str) -> str:
     )
 
 
-def _name(kind: str, node: dict[str, Any], words: frozenset[str] | None) -> Name:
+def _name(tree: trees.Tree, words: frozenset[str] | None) -> Name:
+    kind, node = tree.kind, tree.node
     if kind in _SESSION:
         return "session"
-    if kind in _PINNING or _temporary(node):
+    if kind in _PINNING or _temporary(tree):
         return "pinning"
-    if kind == "ExplainStmt":
-        return _explained(node, words)
-    if kind == "CopyStmt" and _copies(kind, node) == "out":
-        inner = node.get("query") or {"SelectStmt": {}}
-        ((query, tree),) = inner.items()
-        return "write" if query != "SelectStmt" or _writes(tree) else _by_words(words)
-    if kind not in _READS or _writes(node):
+    if kind == "ExplainStmt" and not _analyzes(node):
+        # It plans and does nothing more.
+        return "read"
+    if kind == "ExplainStmt" or (kind == "CopyStmt" and _copies(kind, node) == "out"):
+        # A COPY of a table has no query.
+        writes = any(query != "SelectStmt" for query in node.get("query", ()))
+        return "write" if writes or _writes(tree) else _by_words(words)
+    if kind not in _READS or _writes(tree):
         return "write"
     return _by_words(words)
 
@@ -319,35 +326,28 @@ def _by_words(words: frozenset[str] | None) -> Name:
     return "session" if words & _SESSION_WORDS else "read"
 
 
-def _explained(node: dict[str, Any], words: frozenset[str] | None) -> Name:
-    """EXPLAIN plans and does nothing more, unless it is to ANALYZE."""
-    if not any(option["DefElem"].get("defname") == "analyze" for option in node.get("options", ())):
-        return "read"
-    ((kind, inner),) = node["query"].items()
-    return "write" if kind != "SelectStmt" or _writes(inner) else _by_words(words)
+def _analyzes(node: dict[str, Any]) -> bool:
+    """Whether an EXPLAIN also executes."""
+    return any(option["DefElem"].get("defname") == "analyze" for option in node.get("options", ()))
 
 
 def _executes(node: dict[str, Any]) -> bool:
     """Whether it plans a prepared statement: what that calls, its text does not show."""
-    return any(key == "ExecuteStmt" for key, _ in _members(node))
+    return any(key == "ExecuteStmt" for key, _ in trees.members(node))
 
 
-def _writes(node: dict[str, Any]) -> bool:
+def _writes(tree: trees.Tree) -> bool:
     """Whether a query says by itself that it writes: INTO, FOR UPDATE, or DML in a CTE."""
-    return any(
-        key
-        in ("intoClause", "lockingClause", "InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt")
-        for key, _ in _members(node)
-    )
+    return tree.may_hold(*_WRITES) and any(key in _WRITES for key, _ in trees.members(tree.node))
 
 
-def _temporary(node: dict[str, Any]) -> bool:
+def _temporary(tree: trees.Tree) -> bool:
     """Whether the statement makes something temporary."""
-    return any(
+    return _TEMPORARY in tree.text and any(
         key == "relpersistence"
         and value == "t"
         and parent in ("relation", "rel", "view", "sequence")
-        for parent, key, value in _nested_members(node)
+        for parent, key, value in trees.nested_members(tree.node)
     )
 
 
@@ -412,8 +412,9 @@ def _dropped_roles(kind: str, node: dict[str, Any]) -> tuple[str, ...]:
     return tuple(name for name in named if name)
 
 
-def _loads(kind: str, node: dict[str, Any]) -> str | None:
+def _loads(tree: trees.Tree) -> str | None:
     """The relation an INSERT, COPY FROM or CREATE TABLE AS fills."""
+    kind, node = tree.kind, tree.node
     if kind in ("InsertStmt", "CopyStmt") and (kind == "InsertStmt" or node.get("is_from")):
         relation = node.get("relation")
     elif kind in ("CreateTableAsStmt", "SelectStmt"):
@@ -429,7 +430,12 @@ def _loads(kind: str, node: dict[str, Any]) -> str | None:
 def _binding(text: str, custom: frozenset[str] | None) -> Binding:
     if _UNRESTORABLE.search(text) or custom is None:
         return "pinned"
-    return "base" if _CURRENT_VALUE.search(text) else "free"
+    return "base" if names_current_value(text) else "free"
+
+
+def names_current_value(text: str) -> bool:
+    """Whether a text may ask what the session's sequences gave last."""
+    return _CURRENT_VALUE.search(text) is not None
 
 
 def _custom_settings(kind: str, node: dict[str, Any], text: str) -> frozenset[str] | None:
@@ -452,20 +458,3 @@ def _custom_settings(kind: str, node: dict[str, Any], text: str) -> frozenset[st
     if kind != "SelectStmt" or len(named) != lower.count("set_config"):
         return None
     return frozenset(name for name in named if "." in name)
-
-
-def _members(node: Any) -> Iterator[tuple[str, Any]]:
-    return ((key, value) for _, key, value in _nested_members(node))
-
-
-def _nested_members(node: Any) -> Iterator[tuple[str, str, Any]]:
-    """Every (name of the enclosing member, member, value) of a parse tree, without recursion."""
-    stack: list[tuple[str, Any]] = [("", node)]
-    while stack:
-        parent, value = stack.pop()
-        if isinstance(value, dict):
-            for key, child in value.items():
-                yield parent, key, child
-                stack.append((key, child))
-        elif isinstance(value, list):
-            stack.extend((parent, child) for child in value)

@@ -60,6 +60,20 @@ def code_start(text: str) -> int:
     return len(text)
 
 
+def literals(text: str) -> Iterator[str]:
+    """What stands in quotes, of whatever kind, between those."""
+    position = 0
+    while position < len(text):
+        match = _SPAN.match(text, position)
+        if match is None:
+            return
+        begin, position = match.end(), _end(text, match)
+        if match["dollar"] is not None:
+            yield text[begin:position].removesuffix(match["dollar"])
+        elif match["string"] is not None or match["escape"] is not None:
+            yield match[0].lstrip("eE")[1:].removesuffix("'")
+
+
 def ambiguous(text: str) -> bool:
     """Whether it is for standard_conforming_strings to say where a literal of a text ends."""
     if "\\" not in text:

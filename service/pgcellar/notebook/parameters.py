@@ -10,8 +10,10 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Literal
+
+from pgcellar.notebook import patterns
 
 Kind = Literal["slider", "number", "text", "checkbox", "date", "dropdown", "select-multiple"]
 
@@ -37,7 +39,8 @@ _PARAM = re.compile(
     r"[ \t]*(?P<all>--[ \t]*@param[ \t]+(?P<name>[A-Za-z_][A-Za-z0-9_]{0,62})[ \t]*:[ \t]*"
     r"(?P<kind>[A-Za-z][A-Za-z-]*)[ \t]*(?P<rest>.*))"
 )
-_VALUE = re.compile(r"[ \t]*(?:=[ \t]*(?P<value>.*?)[ \t]*)?\Z")
+# Possessive where a line of blanks would cost its square.
+_VALUE = patterns.compile(r"[ \t]*+(?:=[ \t]*+(?P<value>.*+))?\Z")
 #: A literal, a name in quotes, a parenthesis, or what is between them.
 _TOKEN = re.compile(r"'(?:[^'])*'|\"[^\"]*\"|[()]|[^'\"()]+")
 _QUOTED = re.compile(r"'(?:''|\\.|[^'\\])*'\Z")
@@ -47,7 +50,9 @@ _PLAIN = re.compile(r"[\w.+-](?:[\w.+ -]*[\w.+-])?\Z")
 _NUMBER = re.compile(r"[+-]?(?:\d{1,30}(?:\.\d{0,30})?|\.\d{1,30})\Z", re.ASCII)
 _QUERY = re.compile(r"\s*(?:select|values|table|with)\b", re.IGNORECASE)
 _ORDERED = re.compile(r"\border\s+by\b", re.IGNORECASE)
-_LITERAL = re.compile(r"[ \t]*(?:'(?P<quoted>(?:''|[^'])*)'|(?P<bare>[^',]*?))[ \t]*(?:,|\Z)")
+_LITERAL = patterns.compile(
+    r"[ \t]*+(?:'(?P<quoted>(?:''|[^'])*+)'[ \t]*+|(?P<bare>[^',]*+))(?:,|\Z)"
+)
 _ELEMENT = re.compile(r'"((?:[^"\\]|\\.)*)"|([^,{}"\\]+)')
 _ARRAY = re.compile(r"\{.*\}\Z", re.DOTALL)
 _SPACES = {"n": "\n", "r": "\r", "t": "\t"}
@@ -111,7 +116,7 @@ def parse(source: str) -> tuple[Parameter, ...]:
     """The parameters at a cell's top. Raises ParameterError."""
     if _MARK not in source:
         return ()
-    found: list[Parameter] = []
+    found: dict[str, Parameter] = {}
     at = 0
     head = _HEAD.match(source)
     if head is not None:
@@ -126,15 +131,15 @@ def parse(source: str) -> tuple[Parameter, ...]:
         match = _PARAM.match(line)
         parameter = None if match is None else _parameter(match, at)
         if parameter is not None:
-            if any(other.name == parameter.name for other in found):
+            if parameter.name in found:
                 raise ParameterError(
                     f"The parameter {parameter.name} is there twice.",
                     hint="Give one of them another name.",
                     start=parameter.start,
                 )
-            found.append(parameter)
+            found[parameter.name] = parameter
         at = end + 1
-    return tuple(found)
+    return tuple(found.values())
 
 
 def as_psql(source: str) -> str:
@@ -154,22 +159,28 @@ def edits(source: str, values: Mapping[str, str]) -> list[tuple[str, str]]:
     """What to replace in a cell's text for parameters to have other values: lines as they are and
     as they become. Raises ParameterError.
     """
-    out = []
+    return [(source[each.start : each.end], text) for each, text in _edits(source, values)]
+
+
+def with_values(source: str, values: Mapping[str, str]) -> str:
+    """A cell's text in which parameters have other values. Raises ParameterError."""
+    parts: list[str] = []
+    at = 0
+    for parameter, text in _edits(source, values):
+        parts += [source[at : parameter.start], text]
+        at = parameter.end
+    return "".join((*parts, source[at:])) if parts else source
+
+
+def _edits(source: str, values: Mapping[str, str]) -> Iterator[tuple[Parameter, str]]:
+    """The parameters that have another value, and what they become."""
     for parameter in parse(source):
         value = values.get(parameter.name)
         if value is None or value == parameter.value:
             continue
         declared = source[parameter.start : parameter.declared].rstrip()
         shown = value if _PLAIN.match(value) else quoted(value)
-        out.append((source[parameter.start : parameter.end], f"{declared} = {shown}"))
-    return out
-
-
-def with_values(source: str, values: Mapping[str, str]) -> str:
-    """A cell's text in which parameters have other values. Raises ParameterError."""
-    for was, now in edits(source, values):
-        source = source.replace(was, now, 1)
-    return source
+        yield parameter, f"{declared} = {shown}"
 
 
 def quoted(value: str) -> str:
@@ -217,7 +228,7 @@ def _parameter(match: re.Match[str], at: int) -> Parameter | None:
     tail = _VALUE.match(rest, length)
     if tail is None:
         raise wrong("after the parenthesis there is something that is no value.")
-    stated = None if tail["value"] is None else _unquoted(tail["value"])
+    stated = None if tail["value"] is None else _unquoted(tail["value"].rstrip(" \t"))
     if tail["value"] is not None and stated is None:
         raise wrong("its value has quotes or backslashes, so it must stand in quotes.")
     made = Parameter(
@@ -327,7 +338,8 @@ def _choices(inside: str) -> tuple[str, ...]:
         if match is None:
             return ()
         at = match.end()
-        out.append(match["bare"] if match["quoted"] is None else match["quoted"].replace("''", "'"))
+        bare = match["quoted"] is None
+        out.append(match["bare"].rstrip(" \t") if bare else match["quoted"].replace("''", "'"))
     return tuple(dict.fromkeys(out))
 
 

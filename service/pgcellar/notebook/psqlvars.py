@@ -28,6 +28,21 @@ HEEDED = frozenset(
         "WATCH_INTERVAL",
     }
 )  # fmt: skip
+#: Those that say what psql is connected to, and how its last statement went.
+_TOLD = frozenset(
+    {
+        "DBNAME", "ENCODING", "ERROR", "HOST", "LAST_ERROR_MESSAGE", "LAST_ERROR_SQLSTATE",
+        "PIPELINE_COMMAND_COUNT", "PIPELINE_RESULT_COUNT", "PIPELINE_SYNC_COUNT", "PORT",
+        "ROW_COUNT", "SERVER_VERSION_NAME", "SERVER_VERSION_NUM", "SQLSTATE", "USER", "VERSION",
+        "VERSION_NAME", "VERSION_NUM",
+    }
+)  # fmt: skip
+#: Variables that psql has from the start.
+_OWN = HEEDED | _TOLD
+#: Those of them that it has since its first query.
+_OF_QUERY = frozenset({"ERROR", "ROW_COUNT", "SQLSTATE"})
+#: Stands among variables beside which psql would have its own: no name that one can have.
+BESIDE = "\\own"
 #: Those that change what statements do, and the value under which they do what they do here.
 _DECISIVE = {
     "AUTOCOMMIT": True,
@@ -35,10 +50,49 @@ _DECISIVE = {
     "SINGLELINE": False,
     "SINGLESTEP": False,
 }
+#: What a variable that psql heeds may be, besides a truth value where it is one.
+_CHOICES = {
+    "COMP_KEYWORD_CASE": "lower upper preserve-lower preserve-upper",
+    "ECHO": "none errors queries all",
+    "ECHO_HIDDEN": "noexec",
+    "HISTCONTROL": "none ignorespace ignoredups ignoreboth",
+    "ON_ERROR_ROLLBACK": "interactive",
+    "SHOW_CONTEXT": "never errors always",
+    "VERBOSITY": "default verbose terse sqlstate",
+}
+_SWITCHES = frozenset(
+    {
+        "AUTOCOMMIT", "ECHO_HIDDEN", "HIDE_TABLEAM", "HIDE_TOAST_COMPRESSION",
+        "ON_ERROR_ROLLBACK", "ON_ERROR_STOP", "QUIET", "SHOW_ALL_RESULTS", "SINGLELINE",
+        "SINGLESTEP",
+    }
+)  # fmt: skip
+_INTEGER = patterns.compile(r"\s*+[-+]?(?:0[xX][0-9A-Fa-f]++|[0-9]++)")
+_SECONDS = patterns.compile(r"\s*+\+?(?:[0-9]++(?:\.[0-9]*+)?|\.[0-9]++)")
+_NUMBERS = {
+    "FETCH_COUNT": _INTEGER,
+    "HISTSIZE": _INTEGER,
+    "IGNOREEOF": _INTEGER,
+    "WATCH_INTERVAL": _SECONDS,
+}
 _NAMES = patterns.compile(NAME)
+_OWNS = patterns.compile(rf""":(?:\{{\?|['"]?(?:{"|".join(sorted(_OWN))})(?!{NAME_CHARACTER}))""")
 
 # The first colon of a row of them: the others are casts, taken in pairs.
 _CANDIDATE = patterns.compile(rf""":(?<!::)(?:::)*+(?:{NAME_CHARACTER}|['"]|\{{\?)""")
+
+
+class Untold(Exception):
+    """A text refers to a variable of psql's own, which has no value in a notebook."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.name = name
+
+
+def owns(text: str) -> bool:
+    """Whether a text may refer to a variable that psql has of itself, or ask which there are."""
+    return _OWNS.search(text) is not None
 
 
 def mentioned(text: str) -> bool:
@@ -50,18 +104,34 @@ def replacement(reference: str, variables: Mapping[str, str]) -> str | None:
     """What stands for a reference: None, where psql leaves the reference as it is.
 
     That of `:name` is the bare value, which psql scans again where the reference stood in a query.
+    Raises Untold.
     """
     match reference[1]:
         case "{":
-            return "TRUE" if reference[3:-1] in variables else "FALSE"
+            name = reference[3:-1]
+            own = _untold(name, variables)
+            if own and name in _OF_QUERY and name not in variables:
+                raise Untold(name)
+            return "TRUE" if own or name in variables else "FALSE"
         case "'":
-            value = variables.get(reference[2:-1])
+            value = _value(reference[2:-1], variables)
             return None if value is None else quote_literal(value)
         case '"':
-            value = variables.get(reference[2:-1])
+            value = _value(reference[2:-1], variables)
             return None if value is None else quote_identifier(value)
         case _:
-            return variables.get(reference[1:])
+            return _value(reference[1:], variables)
+
+
+def _value(name: str, variables: Mapping[str, str]) -> str | None:
+    value = variables.get(name)
+    if value is None and _untold(name, variables):
+        raise Untold(name)
+    return value
+
+
+def _untold(name: str, variables: Mapping[str, str]) -> bool:
+    return name in _OWN and BESIDE in variables
 
 
 def is_name(text: str) -> bool:
@@ -73,6 +143,18 @@ def decisive(name: str, value: str | None) -> bool:
     """Whether statements would do something else in psql with this value; None if it is unset."""
     usual = _DECISIVE.get(name)
     return usual is not None and boolean(value or ("on" if value == "" else "off")) is not usual
+
+
+def valid(name: str, value: str) -> bool:
+    """Whether psql would take this value for a variable that it heeds; any is good for others."""
+    choices = _CHOICES.get(name, "").split()
+    if name in _SWITCHES:
+        return not value or value.lower() in choices or boolean(value) is not None
+    if name == "IGNOREEOF" and not value:
+        return True
+    if name in _NUMBERS:
+        return _NUMBERS[name].fullmatch(value) is not None
+    return not choices or value.lower() in choices
 
 
 def quote_literal(value: str) -> str:

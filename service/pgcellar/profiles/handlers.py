@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from pgcellar.api import auditing, identities
@@ -101,8 +101,9 @@ class Classes(_ProfilesHandler):
     """`/profiles/classes`."""
 
     async def get(self) -> None:
-        """The classes one is in."""
-        self.answer({"classes": await self.classes.of(self.identity)})
+        """The classes one is in, by pages."""
+        found, more = self.paged(await self.classes.of(self.identity), _id)
+        self.answer({"classes": found, "next": more})
 
     async def post(self) -> None:
         """Make a class."""
@@ -125,8 +126,11 @@ class Class(_ProfilesHandler):
     """`/profiles/classes/{id}`."""
 
     async def get(self, which: str) -> None:
-        """A class."""
-        self.answer(await self.classes.get(self.identity, which))
+        """A class; its members by pages."""
+        found = await self.classes.get(self.identity, which)
+        if "members" in found:
+            found["members"], found["next"] = self.paged(found["members"], _subject)
+        self.answer(found)
 
     async def patch(self, which: str) -> None:
         """Rename it."""
@@ -172,6 +176,14 @@ class ClassQuotas(_ProfilesHandler):
         """Set limits that its members have."""
         await self.classes.set_quotas(self.identity, which, self.body())
         self.set_status(204)
+
+
+def _id(listed: Mapping[str, Any]) -> str:
+    return str(listed["id"])
+
+
+def _subject(member: Mapping[str, Any]) -> str:
+    return str(member["subject"])
 
 
 def routes(at: str, parts: Parts) -> list[Any]:

@@ -72,7 +72,8 @@ class Advances:
             timer.cancel()
             for task in telling:
                 task.cancel()
-            await asyncio.gather(*telling, return_exceptions=True)
+            if telling:
+                await asyncio.gather(*telling, return_exceptions=True)
 
     async def _tell(self) -> None:
         last: records.Progress | None = None

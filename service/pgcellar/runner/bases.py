@@ -7,6 +7,8 @@ id; so the snapshots of one are those of all that start from it.
 from __future__ import annotations
 
 import dataclasses
+import itertools
+import operator
 import os
 import pathlib
 
@@ -129,9 +131,14 @@ class Bases:
         return path, found
 
 
+#: Of a thousand cells this is asked for each run.
+_SOURCE = operator.attrgetter("source")
+
+
 def named(request: records.RunRequest) -> bool:
     """Whether a request may name a base, at a glance."""
-    return any("\\base" in one.source for one in request.cells[: request.head + 1])
+    texts = map(_SOURCE, request.cells[: request.head + 1])
+    return any(map(operator.contains, texts, itertools.repeat("\\base")))
 
 
 def cell(request: records.RunRequest) -> str | None:

@@ -45,7 +45,7 @@ async def run_cell(
     if key is not None:
         rerolled = context.knowledge.learn_roll(before.state, key, roll)
         context.knowledge.learn_values(before.state, key, dict(variables))
-    instance.mark = before.in_session(key or "", roll, variables)
+    instance.mark = before.in_session(cell, key or "", roll, variables)
     return results.CellRun(
         mark=instance.mark,
         effect="pinning",

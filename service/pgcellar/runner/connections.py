@@ -15,6 +15,10 @@ from pgcellar.api import errors, records
 #: sqlserver_rejected_establishment_of_sqlconnection; libpq does not tell the server's own code.
 _REJECTED = "08004"
 _REFUSED = re.compile(r"FATAL:  (.*)")
+#: The settings by which a session may have an end, by the error that says so: the first two come
+#: while it is idle.
+_IDLE = {"57P05": "idle_session_timeout", "25P03": "idle_in_transaction_session_timeout"}
+_TIMEOUTS = {**_IDLE, "25P04": "transaction_timeout"}
 
 
 class StatementFailed(Exception):
@@ -36,7 +40,7 @@ async def connect(parameters: Mapping[str, Any]) -> psycopg.AsyncConnection[Any]
             **parameters, autocommit=True, client_encoding="utf8"
         )
     except psycopg.OperationalError as exc:
-        raise errors.SandboxLost(f"The sandbox's PostgreSQL does not answer: {exc}") from exc
+        raise errors.SandboxLost("The sandbox's PostgreSQL does not answer.") from exc
 
 
 async def admitted(parameters: Mapping[str, Any]) -> psycopg.AsyncConnection[Any]:
@@ -50,6 +54,15 @@ async def admitted(parameters: Mapping[str, Any]) -> psycopg.AsyncConnection[Any
         raise StatementFailed(
             records.SqlError(sqlstate=_REJECTED, severity="FATAL", message=refusal[1])
         ) from exc
+
+
+def ended(failure: records.SqlError) -> errors.SandboxLost:
+    """Why the server ended a session, in its own words."""
+    setting = _TIMEOUTS.get(failure.sqlstate)
+    hint = None
+    if setting is not None:
+        hint = f"The notebook sets {setting}: give it more time, or RESET {setting}."
+    return errors.SandboxLost(failure.message, hint=hint, unread=failure.sqlstate in _IDLE)
 
 
 def heard(notify: pq.misc.PGnotify) -> str:

@@ -10,8 +10,8 @@ import asyncio
 import contextlib
 import dataclasses
 import io
-import re
 import secrets
+import select
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any, BinaryIO
@@ -44,13 +44,12 @@ _COPY_OUT = (pq.ExecStatus.COPY_OUT, pq.ExecStatus.COPY_BOTH)
 _ROWS = (pq.ExecStatus.TUPLES_OK, pq.ExecStatus.SINGLE_TUPLE, pq.ExecStatus.TUPLES_CHUNK)
 _IDLE = pq.TransactionStatus.IDLE
 _NOT_PREPARED = "26000"
+_MEANINGS = (b"DateStyle", b"IntervalStyle", b"TimeZone", b"standard_conforming_strings")
+#: Before what is ours and begins a transaction, in one message with it. Where the user's defaults
+#: are serializable, read only and deferrable, it would wait for transactions of other instances.
+_PLAINLY = "SET TRANSACTION ISOLATION LEVEL READ COMMITTED;"
 #: The server ends, or this session was ended: admin_shutdown, crash_shutdown, cannot_connect_now.
 _ENDED = frozenset({"57P01", "57P02", "57P03"})
-
-
-#: sqlserver_rejected_establishment_of_sqlconnection; libpq does not tell the server's own code.
-_REJECTED = "08004"
-_REFUSED = re.compile(r"FATAL:  (.*)")
 #: How long a session that was closed may take to end.
 _END_MS = 5000
 
@@ -132,6 +131,11 @@ class Session:
         return self._pg.parameter_status(b"standard_conforming_strings") == b"off"
 
     @property
+    def meanings(self) -> tuple[bytes | None, ...]:
+        """What the server says of the settings that say what a literal means."""
+        return tuple(map(self._pg.parameter_status, _MEANINGS))
+
+    @property
     def busy(self) -> bool:
         """Whether a statement runs, or waits."""
         return self._pg.transaction_status == pq.TransactionStatus.ACTIVE
@@ -145,8 +149,12 @@ class Session:
         """Whether the connection still stands, having looked at what came in while it was idle."""
         # What comes in for a statement that runs is that statement's.
         if self.usable and not self.busy:
+            waiting = select.poll()
             try:
-                self._pg.consume_input()
+                waiting.register(self._pg.socket, select.POLLIN)
+                # Why the server ended it may come in before the end itself.
+                while waiting.poll(0):
+                    self._pg.consume_input()
             except psycopg.OperationalError:
                 return False
         return self.usable
@@ -165,6 +173,8 @@ class Session:
 
         Raises StatementFailed, also after `PROBE_TIMEOUT`.
         """
+        if not self.in_transaction:
+            text = _PLAINLY + text
         return await self._gather(lambda: self._pg.send_query(text.encode(self.encoding)))
 
     async def _gather(self, send: Callable[[], None]) -> list[tuple[str | None, ...]]:
@@ -281,7 +291,7 @@ class Session:
                     elif result.status == pq.ExecStatus.COPY_IN:
                         await self._feed(copy, ready)
                     elif result.status in _COPY_OUT:
-                        await self._drain(output, ready)
+                        await self._drain(output, ready, binary=bool(result.binary_tuples))
                     else:
                         await reader.take(result)
                     await self._send_notices(output)
@@ -289,13 +299,13 @@ class Session:
             if failure is None:
                 raise
             # The server said why it ended the session.
-            raise errors.SandboxLost(failure.message) from exc
+            raise connections.ended(failure) from exc
         await self._send_notices(output)
         await reader.finish()
         if failure is None:
             return reader.completed
         if not self.usable or failure.sqlstate in _ENDED:
-            raise errors.SandboxLost(failure.message)
+            raise connections.ended(failure)
         raise connections.StatementFailed(failure)
 
     @contextlib.asynccontextmanager
@@ -310,7 +320,7 @@ class Session:
         try:
             yield ready
         except psycopg.OperationalError as exc:
-            raise errors.SandboxLost(str(exc).strip()) from exc
+            raise errors.SandboxLost("The connection to the sandbox broke.") from exc
         finally:
             loop.remove_reader(socket)
 
@@ -345,9 +355,15 @@ class Session:
             self._pg.put_copy_end()
         await self._flush(ready)
 
-    async def _drain(self, output: outputs.Output | None, ready: connections.Readiness) -> None:
-        """Take what COPY TO STDOUT gives: into a file, or as text within the bounds."""
+    async def _drain(
+        self, output: outputs.Output | None, ready: connections.Readiness, *, binary: bool
+    ) -> None:
+        """Take what COPY TO STDOUT gives: into a file, or as text within the bounds.
+
+        Its binary format is no text; each part is shown as a bytea is.
+        """
         shown = 0
+        most = 0 if output is None else min(output.max_bytes, outputs.MAX_VALUE)
         while True:
             size, data = self._pg.get_copy_data(1)
             if size < 0:
@@ -357,9 +373,11 @@ class Session:
                 self._pg.consume_input()
             elif output is not None and output.sink is not None:
                 output.sink.write(data)
-            elif output is not None and shown < output.max_bytes:
+            elif output is not None and shown < most:
+                # A row may be as long as PostgreSQL's memory.
+                part = bytes(data[: most - shown])
                 shown += size
-                text = bytes(data).decode(self.encoding, "replace")
+                text = f"\\x{part.hex()}\n" if binary else part.decode(self.encoding, "replace")
                 await output.emit(records.Text(statement=output.statement, text=text))
 
     async def _settle_cancelled(self) -> None:

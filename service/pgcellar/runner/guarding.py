@@ -1,6 +1,7 @@
 """Watches a run from outside its sessions: limits that whoever writes the SQL could lift himself.
 
-A statement has so many seconds, and a database no more bytes than all snapshots may take.
+A statement has so many seconds, a database no more bytes than all snapshots may take, and the
+machine's disk, which is everybody's, is not filled to its end.
 """
 
 from __future__ import annotations
@@ -22,12 +23,18 @@ _SHORTEST = 0.02
 _MIB = 1 << 20
 
 
+def _never() -> None:
+    return None
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Limits:
-    """What a run may take: seconds for a statement, bytes of its database."""
+    """What a run may take: seconds for a statement, bytes of its database, what the disk has."""
 
     statement_seconds: float = math.inf
     database_bytes: float = math.inf
+    #: Says so where the machine's disk has no more room for this run.
+    full: Callable[[], errors.PgcellarError | None] = _never
 
     @property
     def any(self) -> bool:
@@ -70,7 +77,7 @@ class Guard:
         self._size = size
         self._cancel = cancel
         #: The limit for which the run was cancelled.
-        self.reached: errors.LimitExceeded | None = None
+        self.reached: errors.PgcellarError | None = None
 
     @contextlib.asynccontextmanager
     async def watching(self) -> AsyncIterator[None]:
@@ -89,7 +96,9 @@ class Guard:
             wait = _INTERVAL
             session = self._session()
             if session is not None:
-                self.reached = self._late(session) or await self._large(session)
+                self.reached = (
+                    self._late(session) or await self._large(session) or self._limits.full()
+                )
             if self.reached is not None:
                 await self._cancel()
 

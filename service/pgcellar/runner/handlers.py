@@ -8,7 +8,7 @@ import json
 
 import tornado.iostream
 
-from pgcellar.api import errors, records
+from pgcellar.api import errors, filling, records
 from pgcellar.runner import rationing, requests, service, uploads
 from pgcellar.web import base
 
@@ -27,6 +27,12 @@ class _RunnerHandler(base.BaseHandler):
         self.runner = runner
         self.files = files
 
+    def asked(self) -> records.RunRequest:
+        """The run that the body asks for. Raises BadRequest or Forbidden."""
+        request = self.files.confined(self.identity, self.record(records.RunRequest))
+        requests.check(request)
+        return request
+
 
 class Runs(_RunnerHandler):
     """`POST /runs`: the events of a run, one JSON object a line."""
@@ -39,8 +45,7 @@ class Runs(_RunnerHandler):
 
     async def post(self) -> None:
         """Run a head. A reader who leaves ends the run."""
-        request = self.files.confined(self.identity, self.record(records.RunRequest))
-        requests.check(request)
+        request = await self.received(self.asked)
         request = await rationing.admit(self.quotas, self.identity, request)
         self.set_header("Content-Type", "application/x-ndjson")
         self._task = asyncio.create_task(
@@ -104,12 +109,18 @@ class Cancel(_RunnerHandler):
 
 
 class Plans(_RunnerHandler):
-    """`POST /plans`: what a run would do."""
+    """`POST /plans`: what a run would do; with `wake=0` no stopped sandbox is started for it."""
 
     async def post(self) -> None:
         """Plan a head."""
-        request = self.files.confined(self.identity, self.record(records.RunRequest))
-        self.answer(records.to_json(await self.runner.plan(self.identity.subject, request)))
+        request = await self.received(self._planned)
+        wakes = self.get_query_argument("wake", "1") != "0"
+        plan = await self.runner.plan(self.identity.subject, request, wakes=wakes)
+        self.answer(records.to_json(plan))
+
+    def _planned(self) -> records.RunRequest:
+        body = filling.request(self.body())
+        return self.files.confined(self.identity, self.record(records.RunRequest, body))
 
 
 class Prepare(_RunnerHandler):
@@ -117,7 +128,7 @@ class Prepare(_RunnerHandler):
 
     async def post(self) -> None:
         """Prepare for a head; answers when the preparing has begun."""
-        request = self.files.confined(self.identity, self.record(records.RunRequest))
+        request = await self.received(self.asked)
         await self.runner.prepare(self.identity.subject, request)
         self.answer({})
 
@@ -129,8 +140,7 @@ class Pages(_RunnerHandler):
 
     async def post(self) -> None:
         """Give a page. The first one may take as long as the statement does."""
-        request = self.files.confined(self.identity, self.record(records.PageRequest))
-        requests.check_page(request)
+        request = await self.received(self._wanted)
         request = await rationing.admit(self.quotas, self.identity, request)
         self._task = asyncio.create_task(self.runner.page(self.identity.subject, request))
         try:
@@ -140,6 +150,11 @@ class Pages(_RunnerHandler):
         found = records.to_json(page)
         await self.quotas.spend(self.identity, "result_bytes", len(json.dumps(found)))
         self.answer(found)
+
+    def _wanted(self) -> records.PageRequest:
+        request = self.files.confined(self.identity, self.record(records.PageRequest))
+        requests.check_page(request)
+        return request
 
     def on_connection_close(self) -> None:
         """Nobody waits for it any more."""

@@ -136,8 +136,9 @@ class Instance:
     definition runs. `owner` is its database's as its own cells left it, None for the user's role;
     `reached`: another notebook has changed it since; `hides`: what ran in it may have done more to
     the sandbox than its text shows, perhaps in a transaction. `plans`: whether prepared statements,
-    if there are any, would mean the same prepared again. `changes_roles`: a cell that ran here may
-    have changed roles, perhaps in a transaction.
+    if there are any, would mean the same prepared again, and `prepared_as`: what literals meant
+    when they were. `changes_roles`: a cell that ran here may have changed roles, perhaps in a
+    transaction.
     """
 
     database: str
@@ -158,6 +159,7 @@ class Instance:
     hides: bool = False
     reached: bool = False
     plans: Literal["none", "kept", "spoilt"] = "none"
+    prepared_as: tuple[bytes | None, ...] = ()
     changes_roles: bool = False
     replay_ms: float = 0.0
     used: float = dataclasses.field(default_factory=time.monotonic)
@@ -171,9 +173,11 @@ class Instance:
             return ", ".join(self.held.pins)
         if self.held.prepared and self.plans == "spoilt":
             return "prepared statements"
-        if self.mark.binding == "pinned":
+        if self.mark.unrestorable:
             return "session settings that can't be restored"
-        if self.mark.binding == "base":
+        if self.mark.memory.differs:
+            return "what the session remembers of functions"
+        if self.mark.from_base:
             return "functions that look at the session's sequences"
         return None
 
@@ -245,7 +249,7 @@ class Instances:
             if instance.session.check():
                 return instance.session
             # Whatever it held besides settings went with it: the instance is of no more use.
-            raise errors.SandboxLost("The session of the instance has ended.")
+            raise errors.SandboxLost("The notebook's session has ended.", unread=True)
         # The session is a new one to PostgreSQL only: to the notebook it is that in which the cells
         # above ran, and it may be connected to as that was.
         began = {"settings": list(instance.began)} if instance.began else None
@@ -255,12 +259,15 @@ class Instances:
         )
         try:
             await probes.restore(session, instance.held)
-        except connections.StatementFailed as exc:
+            if instance.attributes != began:
+                await self._control.attributes.write(instance.database, instance.attributes)
+        except BaseException as exc:
+            # Whoever was foreseeing an edit, say, is cancelled when somebody comes.
             await session.close()
-            raise errors.PgcellarError(f"The session can't be restored: {exc}") from exc
-        if instance.attributes != began:
-            await self._control.attributes.write(instance.database, instance.attributes)
-        instance.session = session
+            if isinstance(exc, connections.StatementFailed):
+                raise errors.PgcellarError(f"The session can't be restored: {exc}") from exc
+            raise
+        instance.session, instance.prepared_as = session, session.meanings
         return session
 
     @contextlib.asynccontextmanager

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import tornado.iostream
 
-from pgcellar.api import columnar, errors, records
+from pgcellar.api import columnar, errors, filling, records
 from pgcellar.runner import ledger, rationing, recordings, uploads
 from pgcellar.web import base
 
@@ -19,7 +19,6 @@ from pgcellar.web import base
 MAX_PAGE = 200
 _DEFAULT_PAGE = 50
 _NDJSON, _SSE = "application/x-ndjson", "text/event-stream"
-_KEY = 255
 #: Characters of what an answer gives as `next`, at most.
 _CURSOR = 300
 
@@ -45,21 +44,24 @@ class Runs(LedgerHandler):
 
     async def post(self) -> None:
         """Accept a run: 202, or 200 where its Idempotency-Key has named it before."""
-        body = self.body()
-        deadline = body.pop("deadline", None)
-        if deadline is not None and type(deadline) not in (int, float):
-            raise errors.BadRequest("`deadline` is a number of seconds.")
-        request = self.files.confined(self.identity, self.record(records.RunRequest, body))
+        request, deadline = await self.received(self._asked)
 
         async def admit() -> None:
             await rationing.begin(self.quotas, self.identity)
 
         run, new = await self.ledger.submit(
-            self.owner, request, key=self._key(), deadline=deadline, admit=admit
+            self.owner, request, key=self.key(), deadline=deadline, admit=admit
         )
         self.set_status(202 if new else 200)
         self.set_header("Location", f"{self.request.path.rstrip('/')}/{run.id}")
         self.answer(records.to_json(run))
+
+    def _asked(self) -> tuple[records.RunRequest, float | None]:
+        body = filling.request(self.body())
+        deadline = body.pop("deadline", None)
+        if deadline is not None and type(deadline) not in (int, float):
+            raise errors.BadRequest("`deadline` is a number of seconds.")
+        return self.files.confined(self.identity, self.record(records.RunRequest, body)), deadline
 
     async def get(self) -> None:
         """The caller's runs, newest first, by pages."""
@@ -68,12 +70,6 @@ class Runs(LedgerHandler):
         runs = await self.ledger.page(self.owner, limit + 1, after)
         more = _packed(runs[limit - 1]) if len(runs) > limit else None
         self.answer({"runs": [records.to_json(run) for run in runs[:limit]], "next": more})
-
-    def _key(self) -> str | None:
-        key = self.request.headers.get("Idempotency-Key")
-        if key is not None and not (0 < len(key) <= _KEY and key.isprintable()):
-            raise errors.BadRequest(f"An Idempotency-Key has 1 to {_KEY} printable characters.")
-        return key
 
 
 class Run(LedgerHandler):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import datetime
+import functools
 import hashlib
 import json
 import zlib
@@ -14,6 +16,8 @@ from psycopg.types import json as pg_json
 from pgcellar.api import errors, records
 from pgcellar.control import database
 
+#: Bytes that take some ms to pack.
+_LONG = 256 << 10
 _COLUMNS = "id, notebook, head, status, attempt, created, finished, state, error"
 
 
@@ -48,6 +52,10 @@ class RunStore:
 
     async def add(self, run: Accepted) -> records.RunInfo | None:
         """Take down a run; None, and nothing done, where its owner has used its key before."""
+        asked = run.body
+        # Others are answered while a long one is packed.
+        pack = functools.partial(zlib.compress, asked)
+        packed = pack() if len(asked) < _LONG else await asyncio.to_thread(pack)
         rows = await self._db.fetch(
             f"""
             insert into runs (id, owner, key, digest, notebook, head, request, deadline)
@@ -63,7 +71,7 @@ class RunStore:
                 "digest": run.digest,
                 "notebook": run.request.notebook,
                 "head": run.request.cells[run.request.head].id,
-                "request": zlib.compress(run.body),
+                "request": packed,
                 "deadline": run.deadline,
             },
         )

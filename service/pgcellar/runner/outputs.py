@@ -96,6 +96,9 @@ class ResultReader:
             truncated=self._seen_rows > self._sent_rows,
             ms=round((time.perf_counter() - self._begin) * 1000, 3),
         )
+        if self._tabular and not self._tag:
+            # Of several tables that rules give for one statement: whoever runs it tells its end.
+            await self._send_or_hold(self.completed)
         self._fields = None
         self._tag, self._tuples, self._tabular = b"", None, False
         self._seen_rows = self._sent_rows = self._sent_bytes = 0

@@ -4,7 +4,9 @@ with
 -- Once: the view has four hundred rows, and goes through them all whichever are wanted.
 shown as materialized (
   select name, setting, source, reset_val from pg_catalog.pg_settings
-  where source = 'session' or name = 'search_path'
+  where name = 'search_path' or source = 'session'
+    -- Those of this very transaction; nobody's outlive it.
+    and name not in ('transaction_isolation', 'transaction_read_only', 'transaction_deferrable')
 )
 select json_build_object(
   'prepared', (select coalesce(json_object_agg(name, statement order by prepare_time), '{}')

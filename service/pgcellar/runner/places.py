@@ -7,14 +7,25 @@ import dataclasses
 from pgcellar.api import errors, records
 from pgcellar.notebook import cells
 
-_NOT_ALLOWED = "42501"
+_NO_FOREIGN = (
+    "Foreign tables would lead out of the sandbox, and PostgreSQL lets no user lead one back into"
+    " it. A view shows a table under another name, a schema of its own stands for another database,"
+    " and \\copy loads a file."
+)
+#: By the beginning of a message, and its SQLSTATE: insufficient_privilege, undefined_object.
 _HINTS = {
-    "permission denied to create extension": "It is not a trusted one. Whoever operates pgcellar"
-    " may put it into the base of all notebooks: `c.ServiceApp.extensions`.",
-    "permission denied for foreign-data wrapper": "Foreign tables would lead out of the sandbox,"
-    " and PostgreSQL lets no user lead one back into it. A view shows a table under another name.",
-    "permission denied to create foreign-data wrapper": "Foreign tables would lead out of the"
-    " sandbox, and PostgreSQL lets no user lead one back into it.",
+    'permission denied to create extension "postgres_fdw"': ("42501", _NO_FOREIGN),
+    'permission denied to create extension "dblink"': ("42501", _NO_FOREIGN),
+    'permission denied to create extension "file_fdw"': ("42501", _NO_FOREIGN),
+    "permission denied to create extension": (
+        "42501",
+        "It is not a trusted one. Whoever operates pgcellar may put it into the base of all"
+        " notebooks: `c.ServiceApp.extensions`.",
+    ),
+    "permission denied for foreign-data wrapper": ("42501", _NO_FOREIGN),
+    "permission denied to create foreign-data wrapper": ("42501", _NO_FOREIGN),
+    "foreign-data wrapper ": ("42704", _NO_FOREIGN),
+    "server ": ("42704", _NO_FOREIGN),
 }
 
 
@@ -30,10 +41,8 @@ def refusal(step: cells.Step) -> records.SqlError:
 
 def explained(error: records.SqlError) -> records.SqlError:
     """With a hint for who has no server of their own, where PostgreSQL's is for who has."""
-    if error.sqlstate != _NOT_ALLOWED:
-        return error
-    for beginning, hint in _HINTS.items():
-        if error.message.startswith(beginning):
+    for beginning, (sqlstate, hint) in _HINTS.items():
+        if error.sqlstate == sqlstate and error.message.startswith(beginning):
             return dataclasses.replace(error, hint=hint)
     return error
 

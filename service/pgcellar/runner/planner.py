@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 
 from pgcellar.api import errors, records
-from pgcellar.notebook import binding, cells, states
+from pgcellar.notebook import binding, cells, meanings, states
 from pgcellar.runner import (
     files,
     gates,
@@ -21,6 +21,9 @@ from pgcellar.runner import (
     workspace,
 )
 
+#: Steps of a plan that are told of before others have their turn: it may have thousands.
+_AT_ONCE = 100
+
 
 class Planner:
     """Plans the run of one request; asks no server."""
@@ -30,7 +33,7 @@ class Planner:
         request: records.RunRequest,
         space: workspace.Workspace,
         opener: files.Files,
-        parsed: Sequence[cells.ParsedCell],
+        parsed: cells.Cells,
     ) -> None:
         self._request = request
         self._space = space
@@ -39,10 +42,9 @@ class Planner:
         self._cells = request.cells[: request.head + 1]
         self._parsed = parsed
         self._variables = tuple(sorted(request.parameters.items()))
+        named = frozenset(request.reroll)
         #: Cells that are still to be rolled again.
-        self.reroll: set[int] = set()
-        if request.reroll:
-            self.reroll = {i for i, cell in enumerate(self._cells) if cell.id in request.reroll}
+        self.reroll = {i for i, cell in enumerate(self._cells) if cell.id in named}
         #: How long it took so far.
         self.ms = 0.0
 
@@ -53,6 +55,8 @@ class Planner:
         links, start = self.walk(context)
         steps = []
         for index, cell in enumerate(self._cells):
+            if index % _AT_ONCE == 0:
+                await asyncio.sleep(0)
             link = links[index] if index < len(links) else None
             effect = link.effect if link is not None else predicted(self._parsed[index])
             source, reason = self._foresee(index, link, start.index)
@@ -126,9 +130,8 @@ class Planner:
     async def context(self) -> running.Context:
         """What the cells run with; reads the digests of their files."""
         digests = files.Digests(self._files, self._request.directory)
-        for parsed in self._parsed:
-            for command in parsed.files:
-                await asyncio.to_thread(digests.get, command)
+        for command in self._parsed.files:
+            await asyncio.to_thread(digests.get, command)
         return running.Context(
             knowledge=self._space.knowledge,
             files=self._files,
@@ -156,10 +159,18 @@ class Planner:
             links = [*links[:rolled], dataclasses.replace(links[rolled], after=None)]
         tail = links[: len(self._cells) - 1]
         known = planning.Marks(self.base(), tail)
+        rest = self._parsed[len(known) - 1 :]
+        memory, needs_base = known[-1].memory, any(parsed.needs_base for parsed in rest)
+        if len(known) <= len(links):
+            # Of the first of them more is known than its text says.
+            first, rest = links[len(known) - 1], rest[1:]
+            memory, needs_base = first.memory, needs_base or first.needs_base
+        memory = meanings.foreseen(memory, (parsed.meanings for parsed in rest))
         start = planning.choose(
             known,
             tail,
-            needs_base=any(p.needs_base for p in self._parsed[len(known) - 1 :]),
+            needs_base=needs_base,
+            remembers=memory.differs,
             live=lambda mark, base: self._notebook.live(mark, base) is not None,
             kept=self._clone_ms,
             cost=lambda index: self._space.cost(known[index].state, self._parsed[index]),
@@ -171,6 +182,8 @@ class Planner:
         self, links: Sequence[states.Link], context: running.Context
     ) -> roundtrips.Problem | None:
         """The first cell that reads a file which one above it writes, and has not written now."""
+        if not self._parsed.scanned:
+            return None
         return roundtrips.find(
             context.files, context.directory, context.knowledge, links, self._cells
         )
@@ -185,8 +198,7 @@ class Planner:
         """The mark where a plan starts, the instance that stands there, if one does, its roles."""
         mark = planning.Marks(self.base(), links)[start.index]
         if start.live:
-            needs_base = any(link.needs_base for link in links[start.index :])
-            found = self._notebook.live(mark, needs_base) or self._notebook.live(mark, False)
+            found = self._notebook.live(mark, start.needs_base) or self._notebook.live(mark, False)
             if found is not None:
                 # The variables live here; the instance may have stood in another notebook's text.
                 found.mark = mark

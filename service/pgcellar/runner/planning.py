@@ -14,11 +14,17 @@ UNKNOWN_MS = 1000.0
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Start:
-    """Where a run starts: before the cell at `index`, on a live instance or on a new clone."""
+    """Where a run starts: before the cell at `index`, on a live instance or on a new clone.
+
+    `needs_base`: its session must be that which ran all since the base. `whole`: from there on it
+    must be one, and run all that may call a function.
+    """
 
     index: int
     live: bool
     replay_ms: float
+    needs_base: bool = False
+    whole: bool = False
 
 
 class Marks:
@@ -47,6 +53,7 @@ def choose(
     links: Sequence[states.Link],
     *,
     needs_base: bool,
+    remembers: bool,
     live: Callable[[states.Mark, bool], bool],
     kept: Callable[[str], float | None],
     cost: Callable[[int], float],
@@ -56,35 +63,50 @@ def choose(
     `live(mark, needs_base)` says whether an instance stands at a mark (with its whole session
     since the base, if that is needed); `kept(state)` what cloning its snapshot costs in ms, or
     None; `cost(i)` what replaying cell i costs. `needs_base` concerns what runs after the last
-    mark. The base is always kept. A volatile cell is not replayed, however cheap that were, while a
-    state at or below it is kept: it would be rolled anew, and what was shown of it be wrong.
+    mark, and so does `remembers`: it may hang on what the session remembers of functions; then a
+    run starts where there is nothing to remember yet, or in the session that remembers it all. The
+    base is always kept. A volatile cell is not replayed, however cheap that were, while a
+    state at or below it is kept: it would be rolled anew, and what was shown of it be wrong. For
+    that a session may even lack what it would remember from above such a cell.
     """
     best: Start | None = None
+    lacking: Start | None = None
     best_ms = 0.0
     replay_ms = 0.0
     for index in range(len(known) - 1, -1, -1):
         mark = known[index]
+        remembers = remembers or mark.memory.differs
         if index < len(known) - 1:
             link = links[index]
             replay_ms += cost(index) if link.runs else 0.0
             needs_base = needs_base or (link.runs and link.needs_base)
-            if best is not None and link.volatile and link.runs:
+            if link.volatile and link.runs and (best is not None or lacking is not None):
                 break
         if best is not None and replay_ms >= best_ms:
             break
-        if live(mark, needs_base):
-            return (
-                Start(index=index, live=True, replay_ms=replay_ms)
-                if (best is None or replay_ms < best_ms)
-                else best
-            )
+        exact = remembers and mark.memory.holds
+        start = Start(
+            index=index, live=True, replay_ms=replay_ms, needs_base=needs_base, whole=remembers
+        )
+        if (mark.memory.differs or not exact) and live(mark, needs_base):
+            return start if best is None or replay_ms < best_ms else best
+        if exact and live(mark, needs_base):
+            lacking = start
+            continue
         clone_ms = kept(mark.state)
         if clone_ms is None or (needs_base and index > 0):
             continue
+        if exact:
+            lacking = dataclasses.replace(start, live=False)
+            continue
         if best is None or clone_ms + replay_ms < best_ms:
-            best = Start(index=index, live=False, replay_ms=replay_ms)
+            best = dataclasses.replace(start, live=False)
             best_ms = clone_ms + replay_ms
-    return best or Start(index=0, live=False, replay_ms=replay_ms)
+    return (
+        best
+        or lacking
+        or Start(index=0, live=False, replay_ms=replay_ms, needs_base=needs_base, whole=remembers)
+    )
 
 
 def replayable(links: Sequence[states.Link], start: int) -> bool:

@@ -186,8 +186,12 @@ async def restore(session: executor.Session, held: SessionState) -> None:
     """Give a new session what an old one held. Raises StatementFailed."""
     if held.settings:
         await session.query(f"select {_set_config(held.settings)}")
-    for text in held.prepared.values():
-        await session.query(text)
+    if held.prepared:
+        # In a message of its own each: PostgreSQL shows the whole message as a statement's text.
+        await session.query("BEGIN")
+        for text in held.prepared.values():
+            await session.query(text)
+        await session.query("COMMIT")
     for channel in held.listening:
         quoted = channel.replace('"', '""')
         await session.query(f'listen "{quoted}"')
@@ -233,8 +237,8 @@ async def _ask(session: executor.Session, name: str, query: str) -> tuple[dict[s
     so a probe runs with nothing but the catalog on its path; prepared, since planning it takes four
     times as long as running it.
     """
-    rows = await session.query(_SAFELY)
     try:
+        rows = await session.query(_SAFELY)
         body = _object(await session.probe(name, query))
     except connections.NotPrepared:
         await session.query("ROLLBACK")

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import operator
 from collections.abc import Sequence
 
 from pgcellar.api import records
 from pgcellar.notebook import cells, states
+
+#: Of a thousand links this is asked for each run.
+_RUNS = operator.attrgetter("runs")
 
 
 @dataclasses.dataclass(slots=True)
@@ -53,11 +57,9 @@ class Reports:
     @property
     def hits(self) -> int:
         """How many cells with effects did not have to run."""
-        runs = [link.runs for link in self._above]
-        for index in self._touched:
-            if index < len(runs):
-                runs[index] = False
-        return sum(runs) + (self.head.source == "hit")
+        ran = [index for index in self._touched if index < len(self._above)]
+        hits: int = sum(map(_RUNS, self._above)) - sum(self._above[index].runs for index in ran)
+        return hits + (self.head.source == "hit")
 
     def cells(self, *, brief: bool) -> tuple[records.CellReport, ...]:
         """One record per cell, in order; with `brief` only those that ran or failed, and the head.

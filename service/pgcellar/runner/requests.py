@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import operator
 import types
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pgcellar.api import errors, records
-from pgcellar.notebook import cells, dialects, statements
+from pgcellar.api import errors, filling, records
+from pgcellar.notebook import cells, dialects, remembering, scripts, statements
 from pgcellar.runner import views
 
 #: Characters; parsing takes about a second for ten million of them.
 LONG_CELL = 200_000
-#: Names stand in every list of runs: a path's length, and more than Jupyter gives a cell.
-MAX_NOTEBOOK = 4_096
-MAX_ID = 1_000
+#: Cells with psql's commands or variables, of other people than the service's owner: to look
+#: through one takes a ms, and it is looked through for each run.
+MAX_COMMANDED = 1_000
+#: Commands and statements in them; each takes a tenth of one.
+MAX_STEPS = 5_000
+#: Characters of a cell of theirs: while it is parsed, in whatever thread, nobody else is served.
+MAX_CHARACTERS = 1 << 20
 _TYPES: Mapping[str, Any] = {
     "notebook": str,
     "head": int,
@@ -66,13 +71,23 @@ def check_statement(statement: int, head: cells.ParsedCell) -> None:
 
 def check(request: records.RunRequest) -> None:
     """Raise BadRequest for a request that makes no sense."""
+    filling.check(request.cells)
+    if isinstance(request.reroll, tuple) and len(request.reroll) > records.MAX_CELLS:
+        raise errors.BadRequest(
+            f"`reroll` names more cells than a request may have, {records.MAX_CELLS:,}.",
+            hint="Name each cell that is rolled again once.",
+        )
     _check_types(request)
     if not request.notebook:
         raise errors.BadRequest("The request names no notebook.")
     ids = [cell.id for cell in request.cells]
-    if len(request.notebook) > MAX_NOTEBOOK or max(map(len, ids), default=0) > MAX_ID:
+    if (
+        len(request.notebook) > records.MAX_NOTEBOOK
+        or max(map(len, ids), default=0) > records.MAX_ID
+    ):
         raise errors.BadRequest(
-            f"A notebook's name has at most {MAX_NOTEBOOK} characters, a cell's id {MAX_ID}."
+            f"A notebook's name has at most {records.MAX_NOTEBOOK} characters, a cell's id"
+            f" {records.MAX_ID}."
         )
     if not statements.readable("".join((request.notebook, *ids))):
         raise errors.BadRequest(
@@ -103,6 +118,16 @@ def _check_types(request: records.RunRequest) -> None:
     texts = [*_strings(request.reroll, "reroll", wrong)]
     if isinstance(request.parameters, Mapping):
         texts += _strings((*request.parameters, *request.parameters.values()), "parameters", wrong)
+        if len(request.parameters) > records.MAX_PARAMETERS:
+            raise errors.BadRequest(
+                f"There are more than {records.MAX_PARAMETERS:,} parameters.",
+                hint="Keep values in a table.",
+            )
+        if sum(map(len, texts)) > records.MAX_PARAMETER_CHARACTERS:
+            raise errors.BadRequest(
+                f"The parameters have more than {records.MAX_PARAMETER_CHARACTERS:,} characters.",
+                hint="Upload a file, and read it by \\copy.",
+            )
     else:
         wrong.append("parameters")
     if not all(statements.readable(text) for text in texts):
@@ -142,12 +167,105 @@ def nothing_ran(
     )
 
 
-async def parse(request: records.RunRequest) -> list[cells.ParsedCell]:
-    """The cells up to the head, parsed.
+_SOURCE = operator.attrgetter("source")
 
-    Long ones, and those to be translated, in a thread, so that others' runs go on.
-    """
-    texts = [cell.source for cell in request.cells[: request.head + 1]]
-    if max(map(len, texts), default=0) < LONG_CELL and not dialects.any_declared(texts):
-        return [cells.parse(text) for text in texts]
-    return await asyncio.to_thread(lambda: [cells.parse(text) for text in texts])
+
+class _Tail:
+    """The cells above a head, by their texts."""
+
+    def __init__(self, texts: tuple[str, ...], parsed: cells.Cells) -> None:
+        self.texts = texts
+        self.cells = parsed
+        # An empty one takes some room, too.
+        self.characters = sum(map(len, texts)) + 100 * len(texts) + 1_000
+
+
+def too_long(request: records.RunRequest) -> errors.NotebookInvalid | None:
+    """What to say of a cell that others can't wait for while it is parsed, if there is one."""
+    lengths = [len(cell.source) for cell in request.cells[: request.head + 1]]
+    longest = max(lengths)
+    if longest <= MAX_CHARACTERS:
+        return None
+    return errors.NotebookInvalid(
+        f"Cell {lengths.index(longest) + 1} has {longest:,} characters, and here it may have"
+        f" {MAX_CHARACTERS:,}.",
+        hint="Make several cells of it, or put its data into a file, and \\copy that.",
+    )
+
+
+def check_commands(parsed: cells.Cells) -> None:
+    """Raise NotebookInvalid for more of psql than others can wait for while it is planned."""
+    if not parsed.scanned:
+        return
+    scanned = [cell.source for cell in parsed if cell.scanned != "nothing"]
+    if len(scanned) > MAX_COMMANDED:
+        raise errors.NotebookInvalid(
+            f"{len(scanned):,} cells have psql's commands or variables, and here"
+            f" {MAX_COMMANDED:,} may.",
+            hint="Put several into one cell.",
+        )
+    many = sum(map(_steps, scanned))
+    if many > MAX_STEPS:
+        raise errors.NotebookInvalid(
+            f"The cells with psql's commands or variables have {many:,} commands and statements,"
+            f" and here they may have {MAX_STEPS:,}.",
+            hint="Put statements that need neither into cells of their own.",
+        )
+
+
+@remembering.remembered(2_000, remembering.is_long)
+def _steps(source: str) -> int:
+    """How many commands and statements a text has, but for what variables and files bring in."""
+    parsed = cells.parse(source)
+    script = scripts.Script(parsed, (), _nothing)
+    while not script.static and script.next() is not None:
+        pass
+    return script.read or len(parsed.steps)
+
+
+def _nothing(name: str) -> str:
+    return ""
+
+
+class Parser:
+    """Parses the cells of requests, but for a tail that is the last one of its notebook."""
+
+    #: Of the tails that are remembered, in all.
+    CHARACTERS = 32_000_000
+
+    def __init__(self) -> None:
+        self._tails: dict[tuple[str, str], _Tail] = {}
+        self._characters = 0
+
+    async def parse(self, owner: str, request: records.RunRequest) -> cells.Cells:
+        """The cells up to the head, parsed.
+
+        Long ones, and those to be translated, in a thread, so that others' runs go on.
+        """
+        key = owner, request.notebook
+        *above, head = map(_SOURCE, request.cells[: request.head + 1])
+        texts = tuple(above)
+        tail = self._tails.get(key)
+        if tail is None or tail.texts != texts:
+            tail = _Tail(texts, await _parse(texts))
+        self._remember(key, tail)
+        return tail.cells.below((await _parse([head]))[0])
+
+    def _remember(self, key: tuple[str, str], tail: _Tail) -> None:
+        self._forget(key)
+        self._tails[key] = tail
+        self._characters += tail.characters
+        while self._characters > self.CHARACTERS:
+            # Of all, the one that was asked for longest ago.
+            self._forget(next(iter(self._tails)))
+
+    def _forget(self, key: tuple[str, str]) -> None:
+        former = self._tails.pop(key, None)
+        if former is not None:
+            self._characters -= former.characters
+
+
+async def _parse(texts: Sequence[str]) -> cells.Cells:
+    if sum(map(len, texts)) < LONG_CELL and not dialects.any_declared(texts):
+        return cells.Cells(map(cells.parse, texts))
+    return await asyncio.to_thread(lambda: cells.Cells(map(cells.parse, texts)))

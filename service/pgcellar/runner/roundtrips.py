@@ -59,43 +59,44 @@ def find(
 
     `links` are those of the cells `named`, from the first one on.
     """
+    places: dict[str, pathlib.Path | None] = {}
+
+    def place(name: str) -> pathlib.Path | None:
+        if name not in places:
+            places[name] = _path(opener, directory, name)
+        return places[name]
+
+    # Each is looked up once: there may be thousands that write, and as many that read.
+    writers: dict[pathlib.Path, tuple[int, uses.Written]] = {}
     # Of thousands of cells few use files.
     for index in [i for i, link in enumerate(links) if link.uses is not uses.NONE]:
-        for name, _ in links[index].uses.read:
-            error = _problem(opener, directory, knowledge, links[: index + 1], named, name)
-            if error is not None:
-                return Problem(index=index, error=error)
+        used = links[index].uses
+        own = {path: one for one in used.written if (path := place(one.file)) is not None}
+        for name, _ in used.read:
+            path = place(name)
+            if path in own:
+                return Problem(index=index, error=_own(name))
+            if path not in writers:
+                continue
+            above, written = writers[path]
+            if not _holds(opener, directory, knowledge, written):
+                return Problem(index=index, error=_stale(name, named[above].id))
+        writers |= {path: (index, one) for path, one in own.items()}
     return None
 
 
-def _problem(
-    opener: files.Files,
-    directory: str | None,
-    knowledge: Knowledge,
-    links: Sequence[states.Link],
-    named: Sequence[records.Cell],
-    name: str,
-) -> errors.FileRefused | None:
-    path = _path(opener, directory, name)
-    if path is None:
-        return None
-    for index in range(len(links) - 1, -1, -1):
-        found = [w for w in links[index].uses.written if _path(opener, directory, w.file) == path]
-        if not found:
-            continue
-        if index == len(links) - 1:
-            return errors.FileRefused(
-                f"{name}: the same cell writes and reads this file.",
-                hint="Write it in a cell of its own, and run that first.",
-            )
-        if _holds(opener, directory, knowledge, found[-1]):
-            return None
-        return errors.FileRefused(
-            f"{name} is not what cell {named[index].id} above writes to it now.",
-            hint="Run that cell first: what \\copy … to saves is written when its cell itself is"
-            " run.",
-        )
-    return None
+def _own(name: str) -> errors.FileRefused:
+    return errors.FileRefused(
+        f"{name}: the same cell writes and reads this file.",
+        hint="Write it in a cell of its own, and run that first.",
+    )
+
+
+def _stale(name: str, cell: str) -> errors.FileRefused:
+    return errors.FileRefused(
+        f"{name} is not what cell {cell} above writes to it now.",
+        hint="Run that cell first: what \\copy … to saves is written when its cell itself is run.",
+    )
 
 
 def _holds(

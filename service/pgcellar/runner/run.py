@@ -5,22 +5,25 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import functools
 import logging
 import time
 from collections.abc import Callable, Sequence
-from typing import Protocol
 
 from pgcellar.api import errors, records
 from pgcellar.notebook import cells, states
 from pgcellar.runner import (
     advances,
     beside,
+    cancelling,
     executor,
     files,
+    foreseeing,
     gates,
     guarding,
     instances,
     outputs,
+    patience,
     places,
     planner,
     planning,
@@ -34,8 +37,6 @@ from pgcellar.runner import (
 
 logger = logging.getLogger(__name__)
 
-#: A cancelled statement that has not ended after this many seconds loses its session.
-TERMINATE_AFTER = 3.0
 #: A server that was killed is seen dead a moment after its connections break.
 DEATH_SECONDS = 2.0
 _DEATH_POLL = 0.02
@@ -44,26 +45,15 @@ _CANCELLATIONS = ("57014", errors.Cancelled.code)
 
 
 class LostBeforeHead(Exception):
-    """A session or the whole sandbox was gone before anything of the head had run."""
+    """A session or the whole sandbox was gone before anything of the head had run.
 
+    `cell` is the id of the cell above that ran, if one did.
+    """
 
-class Cancellable(Protocol):
-    """A session, or several of which one is waited for."""
-
-    @property
-    def pid(self) -> int:
-        """The server process."""
-
-    @property
-    def running_for(self) -> float:
-        """Seconds since the statement that runs there began; 0 if none does."""
-
-    @property
-    def fed(self) -> int | None:
-        """Bytes of the file that is fed to it; None if there is no such file."""
-
-    async def cancel(self) -> None:
-        """Cancel what runs there."""
+    def __init__(self, cause: errors.PgcellarError, cell: str | None = None) -> None:
+        super().__init__(cause.message)
+        self.hint = cause.hint
+        self.cell = cell
 
 
 class Run:
@@ -76,7 +66,7 @@ class Run:
         space: workspace.Workspace,
         opener: files.Files,
         *,
-        parsed: Sequence[cells.ParsedCell],
+        parsed: cells.Cells,
         alive: Callable[[], bool],
         gate: gates.Gate | None = None,
         limits: guarding.Limits = guarding.NONE,
@@ -91,46 +81,48 @@ class Run:
         self._parsed = parsed
         self._planner = planner.Planner(request, space, opener, parsed)
         self._reports = reports.Reports(self._cells, parsed)
-        self._head_begun = False
-        self._cancelled = False
-        self._ended = False
+        self._head_begun = self._head_shown = False
+        #: The id of the tail's cell that runs.
+        self._replayed: str | None = None
+        self._remember: Callable[[], None] = _nothing
+        self._foresight = foreseeing.Foresight(self._planner, space, self._notebook, parsed)
+        self._cancelling = cancelling.Cancelling(space.end_session)
         self._guard = guarding.Guard(
-            limits, session=lambda: self._session, size=space.size_at, cancel=self.cancel
+            limits,
+            session=lambda: self._cancelling.session,
+            size=space.size_at,
+            cancel=self.cancel,
         )
         self._advances = advances.Advances(
-            session=lambda: self._session,
+            session=lambda: self._cancelling.session,
             waiting=lambda: self._replays,
             look=space.advance_at,
             emit=emit,
         )
         self._replays: records.Progress | None = None
-        self._task: asyncio.Task[None] | None = None
-        self._session: Cancellable | None = None
+        #: Whether the session must be one from where the run starts (see `planning.Start`).
+        self._whole = False
         self._begin = time.perf_counter()
 
     # --- the whole run -----------------------------------------------------------------------
 
     async def execute(self) -> None:
         """Run, and emit events up to `Done`."""
-        self._task = asyncio.current_task()
+        self._cancelling.begin()
         error: records.SqlError | None = None
         try:
             async with self._guard.watching(), self._advances.told():
                 error = await self._turn()
         except asyncio.CancelledError:
-            if not self._cancelled:
+            if not self._cancelling.resume():
                 raise
-            # Our own cancellation, by `cancel`: the task itself goes on to say so.
-            if self._task is not None:
-                self._task.uncancel()
             error = errors.Cancelled().record(cell=self._cells[-1].id)
         except errors.SandboxLost as exc:
             error = await self._lost(exc)
         except errors.PgcellarError as exc:
             error = exc.record(cell=self._cells[-1].id)
-        self._ended = True
-        await self._come_to()
-        if self._cancelled and error is None:
+        await self._cancelling.end()
+        if self._cancelling.asked and error is None:
             # What was interrupted had come to its end, or its cell leaves the notebook's sessions.
             error = errors.Cancelled().record(cell=self._cells[-1].id)
         reached = self._guard.reached
@@ -139,62 +131,42 @@ class Run:
         if error is not None and error.cell == self._cells[-1].id:
             self._reports.head.error = error
         await self._emit(self._done(error))
+        # Whoever runs has the answer first.
+        self._remember()
 
     async def _turn(self) -> records.SqlError | None:
         """Run when it is the notebook's turn; the error that ended it, if any."""
-        async with workspace.patience(self._emit, "Waiting for another run …"):
+        async with patience.Patience(self._emit, "Waiting for another run …"):
             await self._notebook.lock.acquire()
         try:
-            async with workspace.patience(self._emit, "Waiting for a snapshot …"):
+            async with patience.Patience(self._emit, "Waiting for a snapshot …"):
                 await self._notebook.quiet()
+            self._space.drop_ended(self._notebook)
             return await self._run()
         finally:
             self._notebook.lock.release()
 
-    async def _come_to(self) -> None:
-        """Our own cancellation may have come too late to be noticed in what it was for."""
-        task = self._task
-        if self._cancelled and task is not None and task.cancelling():
-            with contextlib.suppress(asyncio.CancelledError):
-                await asyncio.sleep(0)
-            if task.uncancel():
-                raise asyncio.CancelledError
-
     @property
     def statement_seconds(self) -> float:
         """How long the statement has been running that runs now; 0 if none does."""
-        return 0.0 if self._session is None else self._session.running_for
+        session = self._cancelling.session
+        return 0.0 if session is None else session.running_for
 
     async def cancel(self) -> None:
         """Cancel the run: the statement at the server if there is one, else the waiting."""
-        if self._cancelled or self._ended:
-            return
-        self._cancelled = True
-        session = self._session
-        if session is None:
-            if self._task is not None:
-                self._task.cancel()
-            return
-        await session.cancel()
-        await asyncio.sleep(0)
-        asyncio.get_running_loop().call_later(TERMINATE_AFTER, self._terminate, session)
-
-    def _terminate(self, session: Cancellable) -> None:
-        """The statement does not let itself be cancelled: end its session."""
-        if self._session is session and self._task is not None and not self._task.done():
-            self._space.end_session(session.pid)
+        await self._cancelling.cancel()
 
     async def _lost(self, cause: errors.SandboxLost) -> records.SqlError:
         """The connection broke: who ended, the session or the whole sandbox?"""
         head = self._cells[-1].id
-        if self._cancelled:
+        if self._cancelling.asked:
             return errors.Cancelled().record(cell=head)
-        if not self._head_begun:
-            raise LostBeforeHead(cause.message) from cause
+        if not self._head_begun or (cause.unread and not self._head_shown):
+            raise LostBeforeHead(cause, self._replayed) from cause
         if await self._answers():
             return errors.SandboxLost(
                 f"The session ended while the cell ran: {cause.message}",
-                hint="Run the cell again: it starts from the state above it.",
+                hint=cause.hint or "Run the cell again: it starts from the state above it.",
             ).record(cell=head)
         return errors.SandboxLost(
             "The sandbox's PostgreSQL ended while the cell ran.",
@@ -241,17 +213,17 @@ class Run:
             await self._give_again(links[-1], remembered, context)
             self._save_chain()
             return None
-        alone = any(parsed.roles for parsed in self._parsed)
+        alone = self._parsed.roles
         roles = self._planner.find(links, start)[2]
         async with contextlib.AsyncExitStack() as stack:
             try:
-                async with workspace.patience(self._emit, "Waiting for a run with other roles …"):
+                async with patience.Patience(self._emit, "Waiting for a run with other roles …"):
                     await stack.enter_async_context(
                         self._space.switch.using(roles, alone=alone, notebook=self._notebook.key)
                     )
             except errors.RolesLost as exc:
                 await self._space.forget_roles(self._notebook)
-                raise LostBeforeHead(exc.message) from exc
+                raise LostBeforeHead(exc) from exc
             if alone:
                 # Whatever became of them, and of the cell.
                 stack.push_async_callback(self._space.switch.changed)
@@ -274,40 +246,43 @@ class Run:
                     continue
                 # Only running that cell could tell what it does; now there may be a kept state.
                 links, start = self._planner.walk(context)
-                if start.index > index:
+                lacks = (start.needs_base and not instance.since_base) or (
+                    start.whole and not self._whole
+                )
+                if start.index > index or lacks:
                     instance, index = await self._bind(links, start), start.index
             return await self._head(instance, context)
         except BaseException:
             self._space.drop(self._notebook, instance)
             raise
         finally:
-            self._session = None
+            self._cancelling.session = None
 
     async def _bind(
         self, links: Sequence[states.Link], start: planning.Start
     ) -> instances.Instance:
         """An instance that stands where a plan starts, connected."""
         self._reports.start_after(links[: start.index])
+        self._whole = start.whole
         mark, instance, roles = self._planner.find(links, start)
         await self._space.end_role_changes(self._notebook, instance)
         if roles is not None:
             await self._space.switch.to(roles)
         if instance is None:
-            async with workspace.patience(self._emit, "Cloning the snapshot …"):
+            async with patience.Patience(self._emit, "Cloning the snapshot …"):
                 instance = await self._space.make(self._notebook, mark)
-        await self._connect(instance)
+        if instance.sessions is None:
+            try:
+                await self._connect(instance)
+            except errors.SandboxLost:
+                self._space.drop(self._notebook, instance)
+                raise
         return instance
 
     async def _connect(self, instance: instances.Instance) -> executor.Session:
         session = await self._space.maker.connect(instance)
-        self._cancels(session)
+        self._cancelling.stand_at(session)
         return session
-
-    def _cancels(self, session: Cancellable) -> None:
-        """From here on cancelling the run means to cancel what runs there."""
-        self._session = session
-        if self._cancelled:
-            raise errors.Cancelled()
 
     async def _run_cell(
         self,
@@ -326,13 +301,16 @@ class Run:
         )
         if instance.mark.concerns_sessions(parsed):
             held = await self._space.sessions(self._notebook, instance)
-            self._cancels(held)
+            self._cancelling.stand_at(held)
             # What a tail cell leaves pending may end in the head, and be shown there.
             return await beside.run_cell(held, instance, parsed, context, target)
         session = await self._connect(instance)
-        return await running.run_cell(
+        done = await running.run_cell(
             instance, session, parsed, context, None if emit is None else target
         )
+        if done.mark.memory.differs and not self._whole:
+            raise results.CellFailed(_unforeseen(), unharmed=False)
+        return done
 
     async def _replay(
         self, instance: instances.Instance, context: running.Context, index: int
@@ -340,7 +318,8 @@ class Run:
         """Bring the instance over one tail cell, running it if it must run."""
         cell, parsed, report = self._cells[index], self._parsed[index], self._reports.of(index)
         link = self._space.chain.link(instance.mark, parsed, context.digests, context.include)
-        if link.after is not None and not link.runs:
+        calls = self._whole and link.calls and link.before.memory.holds
+        if link.after is not None and not link.runs and not calls:
             # The same place, but variables may have been set.
             instance.mark = link.after
             report.state, report.effect = instance.mark.state, link.effect
@@ -359,8 +338,10 @@ class Run:
                 done=index,
                 total=tail,
             )
-            async with workspace.patience(self._emit, self._replays):
+            self._replayed = cell.id
+            async with patience.Patience(self._emit, self._replays):
                 done = await self._run_cell(instance, parsed, context, None)
+            self._replayed = None
             self._check_files(index, context, ran=True)
         except results.CellFailed as exc:
             report.error = dataclasses.replace(exc.error, cell=cell.id)
@@ -379,9 +360,8 @@ class Run:
         if done.mark != before:
             instance.replay_ms += done.ms
         await self._space.settle(instance, done, context)
-        if self._space.worth_keeping(instance, volatile=link.volatile) and not self._needs_session(
-            index
-        ):
+        needed = self._needs_session(index, instance.mark)
+        if not needed and self._space.worth_keeping(instance, volatile=link.volatile):
             await self._space.maker.keep(instance, _title(parsed))
         return None
 
@@ -393,13 +373,17 @@ class Run:
             await self._space.switch.noticed(instance)
             await self._space.mind_owners(instance)
             instance.hides = instance.in_transaction
-        if any(parsed.roles for parsed in self._parsed):
+        if self._parsed.roles:
             instance.changes_roles = True
             instance.roles = await self._space.switch.changed()
 
-    def _needs_session(self, index: int) -> bool:
-        """Whether a cell after this one looks at what the session did since the base."""
-        return any(parsed.needs_base for parsed in self._parsed[index + 1 :])
+    def _needs_session(self, index: int, mark: states.Mark) -> bool:
+        """Whether a cell after this one looks at what the session did since the base, or may hang
+        on what it remembers of functions.
+        """
+        return (self._whole and mark.memory.holds) or any(
+            parsed.needs_base for parsed in self._parsed[index + 1 :]
+        )
 
     async def _head(
         self, instance: instances.Instance, context: running.Context
@@ -416,6 +400,7 @@ class Run:
 
         async def emit(event: records.Event) -> None:
             nonlocal size
+            self._head_shown = True
             if self._gate is None and size <= store.MAX_OUTCOME_BYTES:
                 if isinstance(event, records.Rows):
                     size += sum(len(v) for row in event.rows for v in row if v is not None)
@@ -428,14 +413,14 @@ class Run:
             self._refuse(len(self._cells) - 1, context)
             done = await self._run_cell(instance, parsed, context, emit)
             self._check_files(len(self._cells) - 1, context, ran=True)
-            if self._cancelled and not done.mark.sessions:
+            if self._cancelling.asked and not done.mark.sessions:
                 raise results.CellFailed(errors.Cancelled().record(), unharmed=False)
         except results.CellFailed as exc:
             report.ms = (time.perf_counter() - begin) * 1000
             report.effect = planner.predicted(parsed)
             if not exc.unharmed:
                 self._space.drop(self._notebook, instance)
-            self._space.after(self._notebook, None, before, context, None, "", self._foresee_edit)
+            self._space.after(self._notebook, None, before, context, None, "", self._foresight.edit)
             return dataclasses.replace(exc.error, cell=head.id)
         await self._settle_roles(instance, done)
         if done.rerolled or (parsed.reads_only and done.mark != before):
@@ -454,7 +439,9 @@ class Run:
         if kept and done.error is None and not done.mark.sessions and self._gate is None:
             # With a lower bound a value may have been cut, which no event tells.
             whole = self._request.max_bytes >= store.MAX_OUTCOME_BYTES >= size
-            self._space.remember(link, parsed, done, events if whole else None, context.include)
+            self._remember = functools.partial(
+                self._space.remember, link, parsed, done, events if whole else None, context.include
+            )
         report.volatile = link.volatile
         self._save_chain()
         self._space.after(
@@ -464,7 +451,7 @@ class Run:
             context,
             (done, link),
             _title(parsed),
-            self._foresee_edit,
+            self._foresight.edit,
         )
         return None if done.error is None else dataclasses.replace(done.error, cell=head.id)
 
@@ -485,46 +472,7 @@ class Run:
 
     async def prepare(self) -> None:
         """Begin to have an instance stand where the head begins; it does not run."""
-        await self._space.prepare(self._notebook, self._foresee_edit)
-
-    async def _foresee_edit(self) -> None:
-        """Have an instance stand where the head begins, in idle time: there it is edited next.
-
-        Raises CellFailed, or PgcellarError; cancelling is safe.
-        """
-        context = await self._planner.context()
-        links, start = self._planner.walk(context)
-        tail = links[: len(self._cells) - 1]
-        known = planning.Marks(self._planner.base(), tail)
-        if len(known) < len(self._cells) or start.live or links[-1].needs_base:
-            return
-        session = known[-1].binding != "free" or known[-1].sessions
-        if session or not planning.replayable(tail, start.index):
-            return
-        if not any(parsed.roles for parsed in self._parsed):
-            async with self._space.switch.using(None):
-                await self._stand(known, start, context)
-
-    async def _stand(
-        self, known: planning.Marks, start: planning.Start, context: running.Context
-    ) -> None:
-        """Make an instance, and replay the tail on it."""
-        instance = await self._space.make(self._notebook, known[start.index])
-        try:
-            for parsed in self._parsed[start.index : -1]:
-                link = self._space.chain.link(
-                    instance.mark, parsed, context.digests, context.include
-                )
-                if link.after is not None and not link.runs:
-                    instance.mark = link.after
-                else:
-                    session = await self._space.maker.connect(instance)
-                    done = await running.run_cell(instance, session, parsed, context, None)
-                    instance.replay_ms += done.ms
-                    await self._space.settle(instance, done, context)
-        except BaseException:
-            self._space.drop(self._notebook, instance)
-            raise
+        await self._space.prepare(self._notebook, self._foresight.edit)
 
     def _refuse(self, index: int, context: running.Context) -> None:
         """A cell with a statement that can't run in a notebook does not begin."""
@@ -583,9 +531,21 @@ class Run:
     def _save_chain(self) -> None:
         """Remember how the notebook stood, to say next time what changed."""
         saved = self._space.knowledge.chain(self._request.notebook)
-        now = tuple(parsed.digest for parsed in self._parsed)
+        now = self._parsed.digests
         rest = saved[len(now) :] if saved[: len(now) - 1] == now[:-1] else ()
         self._space.knowledge.save_chain(self._request.notebook, now + rest)
+
+
+def _unforeseen() -> records.SqlError:
+    return records.SqlError(
+        sqlstate=errors.Unsupported.code,
+        message="Only running this cell told that it changes what literals in functions mean.",
+        hint="What \\gset gives decides about it: put it into a cell of its own, above this one.",
+    )
+
+
+def _nothing() -> None:
+    """Nothing is to be remembered."""
 
 
 async def _nowhere(_: records.Event) -> None:

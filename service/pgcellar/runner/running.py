@@ -13,7 +13,7 @@ import io
 import re
 import secrets
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import BinaryIO
 
 from pgcellar.api import errors, records
@@ -24,7 +24,6 @@ from pgcellar.notebook import (
     effects,
     lexer,
     psqlscan,
-    psqlvars,
     scripts,
     showing,
     statements,
@@ -35,6 +34,7 @@ from pgcellar.runner import (
     connections,
     executor,
     files,
+    gsets,
     instances,
     outputs,
     places,
@@ -49,6 +49,10 @@ from pgcellar.runner import (
 
 #: Where the user has deferrable as the default it would wait for transactions of other instances.
 _READ_ONLY = "BEGIN READ ONLY NOT DEFERRABLE;\n"
+#: In a statement with one of these it shows whether it is.
+_DEFERRABLE = frozenset(
+    {"all", "transaction_deferrable", "current_setting", "pg_settings", "pg_show_all_settings"}
+)
 _REFUSED_AS_WRITE = "25006"
 #: dependent_objects_still_exist; its detail also counts objects in the databases of other states.
 _NEEDED = "2BP01"
@@ -57,8 +61,8 @@ _ELSEWHERE = r"\d+ objects? in database |(?:owner of|privileges for) database (?
 _REACHES_DATABASE = frozenset({"database", "execute"})
 #: undefined_database
 _NO_DATABASE = "3D000"
-#: Bytes of the values that `\\gset` keeps.
-MAX_GSET = 256 * 1024
+#: What has its tag shown, rows or not.
+_TAGGED = ("INSERT", "UPDATE", "DELETE", "MERGE")
 #: From this many rows on a load is worth an ANALYZE, since nothing else analyses here.
 ANALYZE_ROWS = 5_000
 
@@ -315,7 +319,7 @@ class _Run:
         if step.connects:
             return await self._connect(step, output)
         if step.gset is not None:
-            return await self._gset(index, step)
+            return await self._gset(index, step, step.gset)
         return await self._send(step, output)
 
     async def _draw(self, step: cells.Step, charted: showings.Charted) -> records.Completed | None:
@@ -342,55 +346,18 @@ class _Run:
         self._advance(step)
         return await self._show(step, output)
 
-    async def _gset(self, index: int, step: cells.Step) -> records.Completed | None:
+    async def _gset(self, index: int, step: cells.Step, prefix: str) -> records.Completed | None:
         """Run a query whose one row goes into variables."""
-        names: list[str] = []
-        rows: list[tuple[str | None, ...]] = []
-
-        async def gather(event: records.Event) -> None:
-            if isinstance(event, records.Columns):
-                names.extend(column.name for column in event.columns)
-            elif isinstance(event, records.Rows):
-                rows.extend(event.rows)
-
         self.values = None
-        done = await self._send(
-            step,
-            outputs.Output(
-                emit=gather, statement=index, max_rows=2, max_bytes=MAX_GSET, name_types=False
-            ),
-        )
-        if len(rows) != 1:
-            count = "no rows" if not rows else "more than one row"
-            raise connections.StatementFailed(
-                records.SqlError(
-                    sqlstate=errors.Unsupported.code,
-                    message=f"{count} returned for \\gset",
-                    hint="The query must give exactly one row.",
-                )
-            )
-        await self._check_names(index, [f"{step.gset}{name}" for name in names])
-        self.values = dict(zip(names, rows[0], strict=True))
+        gathered = gsets.Gathered(prefix, index)
+        done = await self._send(step, gathered.output)
+        self.values = gathered.values()
+        if self._target is not None:
+            for warning in gathered.warnings():
+                await self._target.emit(warning)
+            if done is not None and (not gathered.tabular or done.command.startswith(_TAGGED)):
+                await self._target.emit(dataclasses.replace(done, statement=index))
         return done
-
-    async def _check_names(self, index: int, names: Sequence[str]) -> None:
-        """Refuse what is no name for a variable; psql leaves those that it heeds as they are."""
-        for name in names:
-            if not psqlvars.is_name(name):
-                raise connections.StatementFailed(
-                    records.SqlError(
-                        sqlstate=errors.Unsupported.code,
-                        message=f'invalid variable name: "{name}"',
-                        hint="Give the column a name of letters, digits and underscores, by AS.",
-                    )
-                )
-            if name in psqlvars.HEEDED and self._target is not None:
-                text = f'attempt to \\gset into specially treated variable "{name}" ignored'
-                await self._target.emit(
-                    records.Notice(
-                        statement=index, severity="WARNING", sqlstate="01000", message=text
-                    )
-                )
 
     async def _show(
         self, step: cells.Step, output: outputs.Output | None
@@ -456,6 +423,10 @@ class _Run:
             await self._session.unprepare()
         if step.effect.name != "read" or self._session.in_transaction or self.mark.moves(step):
             return await self._write(step, output)
+        if step.effect.shows:
+            done = await self._session.run(step.statement.text, output)
+            self._note_read(step, "read", certain=False)
+            return done
         facts = await know_facts(self._session, self.mark, self._context)
         if facts.certain(step.effect):
             try:
@@ -484,10 +455,11 @@ class _Run:
         return done
 
     def _note_plans(self, effect: effects.Plans) -> None:
-        instance = self._instance
+        instance, means = self._instance, self._session.meanings
         if effect == "makes" and instance.plans == "none":
-            instance.plans = "kept"
-        elif effect == "spoils" and instance.plans == "kept":
+            instance.plans, instance.prepared_as = "kept", means
+        elif instance.plans == "kept" and (effect == "spoils" or means != instance.prepared_as):
+            # The settings may have changed in a trigger, or with the end of a transaction.
             instance.plans = "spoilt"
 
     async def _drop_roles(
@@ -551,7 +523,9 @@ class _Run:
     ) -> records.Completed | None:
         self._harmed = True
         before = await probes.sequences(self._session)
-        begin = "BEGIN NOT DEFERRABLE;\n" if step.effect.read_only else "BEGIN;\n"
+        words = step.effect.words
+        shows = not step.effect.read_only and (words is None or not words.isdisjoint(_DEFERRABLE))
+        begin = "BEGIN;\n" if shows else "BEGIN NOT DEFERRABLE;\n"
         try:
             done = await self._session.run(begin + step.statement.text, output, wrapped=True)
         except connections.StatementFailed as exc:
@@ -561,7 +535,7 @@ class _Run:
         wrote = wrote or before is None or await probes.sequences(self._session) != before
         held = await probes.session_state(self._session, self._instance.custom)
         # Where settings of the user's own naming may be made that no text names, none are seen.
-        wrote = wrote or held != self._instance.held or self.mark.binding == "pinned"
+        wrote = wrote or held != self._instance.held or self.mark.unrestorable
         self._note_read(step, "write" if wrote else "read", certain=False)
         return done
 
@@ -572,6 +546,8 @@ class _Run:
             # Whatever it called may have changed the catalog.
             self._note_plans("spoils")
             self.opaque = True
+        elif not certain:
+            self.mark = self.mark.after_read(step)
         self.effect = states.stronger(self.effect, outcome)
 
     @contextlib.contextmanager

@@ -10,18 +10,20 @@ import logging
 import math
 import secrets
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Protocol
 
 from pgcellar.api import errors, quotas, records
 from pgcellar.notebook import cells
 from pgcellar.runner import (
     bases,
+    disks,
     files,
     gates,
     guarding,
     outputs,
     pages,
+    patience,
     planner,
     progress,
     requests,
@@ -54,7 +56,14 @@ class Environments(Protocol):
     async def sandbox(self, owner: str) -> Any:
         """The owner's running sandbox."""
 
+    def rests(self, owner: str) -> bool:
+        """Whether the owner's sandbox was stopped on purpose, and nobody came since."""
 
+
+#: Seconds for which a head that can't begin is tried again, and between two tries: the control
+#: database is started anew within a few.
+_AWAY_SECONDS = 10.0
+_AGAIN_SECONDS = 0.5
 _CANCELLED = "57014"
 #: Seconds for which runs that are cancelled all at once are waited for; then whoever cancelled them
 #: ends what they run in.
@@ -105,14 +114,17 @@ class Runner:
         opener: files.Files,
         allowed: Allowed = _anything,
         steps: progress.Progress | None = None,
+        disk: disks.Disk | None = None,
     ) -> None:
         self._steps = steps
+        self._disk = disk
         self._allowed = allowed
         self._environments = environments
         self._open_workspace = open_workspace
         self._pages = pages.Pages(kept)
         self._files = opener
         self._bases = bases.Bases(self._files)
+        self._parser = requests.Parser()
         self._workspaces: dict[str, tuple[Sandbox, workspace.Workspace]] = {}
         self._opening: dict[str, asyncio.Lock] = collections.defaultdict(asyncio.Lock)
         self._runs: dict[tuple[str, str], run.Run] = {}
@@ -168,18 +180,38 @@ class Runner:
             async def tell(event: records.Event) -> None:
                 await emit(expanded.event(event))
 
-            parsed = await requests.parse(request)
+            parsed = await self._parse(owner, request)
             first = request.head if request.first is None else request.first
-            for head in range(first, request.head + 1):
+            if first < request.head:
+                request = dataclasses.replace(request, brief=True)
+            for head in range(first, request.head):
                 one = dataclasses.replace(request, head=head)
-                if not await self._head(owner, one, tell, identity, parsed):
-                    break
+                upto = cells.Cells(parsed[: head + 1])
+                if not await self._head(owner, one, tell, identity, upto):
+                    return
+                if request.reroll:
+                    # What was rolled again for this head is what the next ones run on.
+                    rolled = {cell.id for cell in request.cells[: head + 1]}
+                    left = tuple(cell for cell in request.reroll if cell not in rolled)
+                    request = dataclasses.replace(request, reroll=left)
+            await self._head(owner, request, tell, identity, parsed)
         except (errors.FileRefused, errors.NotebookInvalid) as exc:
             await emit(requests.nothing_ran(request, exc, cell=bases.cell(request)))
         finally:
             self.active -= 1
             self._ended(owner, identity)
             del self._known[owner, identity]
+
+    async def _parse(self, owner: str, request: records.RunRequest) -> cells.Cells:
+        """The cells down to the head. Raises NotebookInvalid."""
+        refused = requests.too_long(request)
+        if refused is not None and (await self._limits(owner)).any:
+            raise refused
+        parsed = await self._parser.parse(owner, request)
+        if parsed.scanned and (await self._limits(owner)).any:
+            # Where it takes long, others go on.
+            await asyncio.to_thread(requests.check_commands, parsed)
+        return parsed
 
     async def _expand(self, request: records.RunRequest) -> bases.Expanded:
         """The request with the cells of its base. Raises FileRefused or NotebookInvalid."""
@@ -193,7 +225,7 @@ class Runner:
         request: records.RunRequest,
         emit: outputs.Emit,
         identity: str,
-        parsed: Sequence[cells.ParsedCell],
+        parsed: cells.Cells,
         gate: gates.Gate | None = None,
     ) -> bool:
         """Run one head up to its `Done`; whether it left a state, so that the next may run."""
@@ -207,7 +239,10 @@ class Runner:
             await emit(event)
 
         try:
-            await self._attempts(owner, request, watch, identity, parsed[: request.head + 1], gate)
+            await self._patiently(owner, request, watch, identity, parsed, gate)
+        except run.LostBeforeHead as exc:
+            lost = errors.SandboxLost(str(exc), hint=exc.hint or "Run the cell again.")
+            await emit(requests.nothing_ran(request, lost, cell=exc.cell))
         except errors.PgcellarError as exc:
             await emit(requests.nothing_ran(request, exc))
         except Exception:
@@ -217,18 +252,48 @@ class Runner:
             await emit(requests.nothing_ran(request, unforeseen))
         return left
 
+    async def _patiently(
+        self,
+        owner: str,
+        request: records.RunRequest,
+        emit: outputs.Emit,
+        identity: str,
+        parsed: cells.Cells,
+        gate: gates.Gate | None,
+    ) -> None:
+        """Attempts, and again where the control database was away before the head began."""
+        told = False
+
+        async def tell(event: records.Event) -> None:
+            nonlocal told
+            told = told or not isinstance(event, records.Progress)
+            await emit(event)
+
+        latest = time.monotonic() + _AWAY_SECONDS
+        while True:
+            try:
+                return await self._attempts(owner, request, tell, identity, parsed, gate)
+            except errors.ServiceUnavailable as exc:
+                if told or time.monotonic() > latest:
+                    raise
+                logger.warning("run %s can't begin yet: %s", identity, exc)
+            await asyncio.sleep(_AGAIN_SECONDS)
+
     async def _attempts(
         self,
         owner: str,
         request: records.RunRequest,
         emit: outputs.Emit,
         identity: str,
-        parsed: Sequence[cells.ParsedCell],
+        parsed: cells.Cells,
         gate: gates.Gate | None,
     ) -> None:
         for last in (False, True):
             # Nor does a sandbox start for a run that was cancelled while it lost the one before.
             self._check_cancelled(owner, identity)
+            limits = await self._limits(owner)
+            if (full := limits.full()) is not None:
+                raise full
             sandbox, space = await self._workspace(owner, emit)
             with sandbox.in_use():
                 current = run.Run(
@@ -239,20 +304,27 @@ class Runner:
                     parsed=parsed,
                     alive=sandbox.alive,
                     gate=gate,
-                    limits=guarding.Limits(
-                        statement_seconds=await self._allowed(owner, "statement_seconds"),
-                        database_bytes=await self._allowed(owner, "snapshot_bytes"),
-                    ),
+                    limits=limits,
                 )
                 self._runs[owner, identity] = current
                 self._check_cancelled(owner, identity)
                 try:
                     await current.execute()
                     return
-                except run.LostBeforeHead as exc:
+                except run.LostBeforeHead:
                     # What died had died before this run came: heal, and begin again, once.
                     if last:
-                        raise errors.SandboxLost(str(exc)) from exc
+                        raise
+
+    async def _limits(self, owner: str) -> guarding.Limits:
+        found = guarding.Limits(
+            statement_seconds=await self._allowed(owner, "statement_seconds"),
+            database_bytes=await self._allowed(owner, "snapshot_bytes"),
+        )
+        if self._disk is None or not found.any:
+            # The service's owner, whose disk it is.
+            return found
+        return dataclasses.replace(found, full=self._disk.full)
 
     def _check_cancelled(self, owner: str, identity: str) -> None:
         if self._known[owner, identity].cancelled:
@@ -298,11 +370,19 @@ class Runner:
             )
         return found
 
-    async def plan(self, owner: str, request: records.RunRequest) -> records.Plan:
-        """What a run would do, without doing it."""
+    async def plan(
+        self, owner: str, request: records.RunRequest, *, wakes: bool = True
+    ) -> records.Plan:
+        """What a run would do, without doing it.
+
+        Unless it `wakes`, a sandbox that was stopped on purpose is not started for it. Raises
+        Conflict then.
+        """
         requests.check(request)
+        if not wakes and self._environments.rests(owner):
+            raise errors.Conflict("The sandbox was stopped.", hint="Running a cell starts it.")
         request = (await self._expand(request)).request
-        parsed = await requests.parse(request)
+        parsed = await self._parse(owner, request)
         sandbox, space = await self._workspace(owner, _silent)
         with sandbox.in_use():
             return await planner.Planner(request, space, self._files, parsed).plan()
@@ -311,7 +391,7 @@ class Runner:
         """Begin to have an instance stand where the head begins, since it is going to be run."""
         requests.check(request)
         request = (await self._expand(request)).request
-        parsed = await requests.parse(request)
+        parsed = await self._parse(owner, request)
         async with self.using(owner) as space:
             foreseen = run.Run(
                 request, _silent, space, self._files, parsed=parsed, alive=lambda: True
@@ -327,7 +407,7 @@ class Runner:
         self.active += 1
         try:
             expanded = await self._expand(wanted)
-            parsed = await requests.parse(expanded.request)
+            parsed = await self._parse(owner, expanded.request)
             requests.check_statement(request.statement, parsed[-1])
             head = _Head(self, owner, expanded, parsed)
             if not request.order and not request.filters:
@@ -351,7 +431,7 @@ class Runner:
             self.active -= 1
 
     async def standing(
-        self, owner: str, request: records.RunRequest, parsed: Sequence[cells.ParsedCell]
+        self, owner: str, request: records.RunRequest, parsed: cells.Cells
     ) -> gates.Standing | None:
         """Where a head would begin; see `planner.Planner.standing`."""
         # What is known of a sandbox that has ended is still true.
@@ -362,7 +442,7 @@ class Runner:
         self,
         owner: str,
         expanded: bases.Expanded,
-        parsed: Sequence[cells.ParsedCell],
+        parsed: cells.Cells,
         emit: outputs.Emit,
         gate: gates.Gate,
     ) -> records.Done:
@@ -448,13 +528,13 @@ class Runner:
         requests.check(request)
         async with self.running(owner) as space:
             request = (await self._expand(request)).request
-            parsed = await requests.parse(request)
+            parsed = await self._parse(owner, request)
             return await planner.Planner(request, space, self._files, parsed).above()
 
     async def _workspace(
         self, owner: str, emit: outputs.Emit
     ) -> tuple[Sandbox, workspace.Workspace]:
-        async with workspace.patience(emit, "Starting the sandbox …"), self._opening[owner]:
+        async with patience.Patience(emit, "Starting the sandbox …"), self._opening[owner]:
             sandbox = await self._environments.sandbox(owner)
             known = self._workspaces.get(owner)
             if known is not None and known[0] is sandbox:
@@ -476,7 +556,7 @@ class _Head:
         runner: Runner,
         owner: str,
         expanded: bases.Expanded,
-        parsed: Sequence[cells.ParsedCell],
+        parsed: cells.Cells,
     ) -> None:
         self._runner = runner
         self._owner = owner
@@ -491,7 +571,8 @@ class _Head:
         expanded = dataclasses.replace(
             self._expanded, request=dataclasses.replace(asked, cells=changed)
         )
-        return _Head(self._runner, self._owner, expanded, [*self._parsed[:-1], parsed])
+        tail = cells.Cells(self._parsed[:-1])
+        return _Head(self._runner, self._owner, expanded, tail.below(parsed))
 
     async def standing(self) -> gates.Standing | None:
         return await self._runner.standing(self._owner, self._expanded.request, self._parsed)

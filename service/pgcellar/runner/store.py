@@ -10,6 +10,7 @@ import asyncio
 import collections
 import contextlib
 import dataclasses
+import functools
 import hashlib
 import json
 import logging
@@ -310,9 +311,13 @@ async def forget(db: database.ControlDatabase, owner: str) -> None:
         await db.execute(f"delete from {table} where owner = %(owner)s", {"owner": owner})
 
 
-def outcome_key(owner: str, before: str, canonicals: Sequence[str], digests: Sequence[str]) -> str:
+# Every run asks for that of its head several times.
+@functools.lru_cache(maxsize=16)
+def outcome_key(
+    owner: str, before: str, canonicals: tuple[str, ...], digests: tuple[str, ...]
+) -> str:
     """The key of a cell's outcome: whose, the state it ran in, all its statements, its files."""
-    text = json.dumps([owner, before, list(canonicals), list(digests)])
+    text = json.dumps([owner, before, canonicals, digests])
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 

@@ -62,8 +62,10 @@ class Files(UploadHandler):
     """`/files`."""
 
     async def get(self) -> None:
-        """The caller's files."""
-        self.answer({"files": await self.work(self.files.listed)})
+        """The caller's files, by name, by pages."""
+        listed = await self.work(self.files.listed)
+        found, more = self.paged(listed, lambda each: str(each["name"]))
+        self.answer({"files": found, "next": more})
 
 
 class File(UploadHandler):

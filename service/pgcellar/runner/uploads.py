@@ -18,7 +18,7 @@ import shutil
 import tempfile
 import time
 import weakref
-from collections.abc import AsyncIterator, Collection, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
 from typing import BinaryIO, TypeVar, cast
 
 from pgcellar.api import errors, identities, records
@@ -27,6 +27,8 @@ from pgcellar.api import errors, identities, records
 CHUNK_BYTES = 4 << 20
 #: Bytes of chunks and files that one owner may keep.
 OWNER_BYTES = 2 << 30
+#: Bytes that each file, chunk and folder takes at least: a file system has so many inodes.
+BLOCK = 16 << 10
 #: Seconds after which a chunk that nobody asked for goes where room is needed: it was for a file
 #: that is made by now, or never will be.
 STALE_SECONDS = 3600.0
@@ -41,9 +43,17 @@ R = TypeVar("R", records.RunRequest, records.PageRequest)
 
 
 class Uploads:
-    """See the module. `folder` holds all owners' folders; each may have `most` bytes in it."""
+    """See the module. `folder` holds all owners' folders; each may have `most` bytes in it, while
+    `admit` says nothing against it."""
 
-    def __init__(self, folder: pathlib.Path, *, most: int = OWNER_BYTES) -> None:
+    def __init__(
+        self,
+        folder: pathlib.Path,
+        *,
+        most: int = OWNER_BYTES,
+        admit: Callable[[], None] | None = None,
+    ) -> None:
+        self._room = admit
         self._folder = folder
         self._most = most
         self._used: dict[str, int] = {}
@@ -89,10 +99,11 @@ class Uploads:
             )
         if _touched(path):
             return
-        used = self._admit(owner, len(data))
+        taken = max(BLOCK, len(data))
+        used = self._admit(owner, taken)
         with _writing(path) as file:
             file.write(data)
-        self._used[owner] = used + len(data)
+        self._used[owner] = used + taken
 
     def assemble(self, owner: str, name: str, digests: Sequence[str]) -> dict[str, object]:
         """Make a file of chunks, in the place of one of that name; what it is now.
@@ -113,15 +124,24 @@ class Uploads:
             )
         chunks = [self._chunk(owner, digest) for digest in digests]
         size = sum(chunk.stat().st_size for chunk in chunks)
-        self._admit(owner, size, frozenset(digests))
+        path = self._files(owner).joinpath(*parts)
+        folders = sum(not folder.exists() for folder in self._folders(owner, path))
+        taken = max(BLOCK, size) + folders * BLOCK
+        used = self._admit(owner, taken, frozenset(digests))
         whole = hashlib.sha256()
-        with _writing(self._files(owner).joinpath(*parts)) as file:
-            for chunk in chunks:
-                data = chunk.read_bytes()
-                whole.update(data)
-                file.write(data)
-        # What it may have taken the place of counts no more.
-        self._used.pop(owner, None)
+        before = _taken(path)
+        try:
+            with _writing(path) as file:
+                for chunk in chunks:
+                    data = chunk.read_bytes()
+                    whole.update(data)
+                    file.write(data)
+        except errors.PgcellarError:
+            # Some of the folders may be there now.
+            self._used.pop(owner, None)
+            raise
+        # What it took the place of counts no more.
+        self._used[owner] = used + taken - before
         return {"name": name, "bytes": size, "sha256": whole.hexdigest()}
 
     def listed(self, owner: str) -> list[dict[str, object]]:
@@ -139,8 +159,15 @@ class Uploads:
         path = self._files(owner).joinpath(*parts)
         if not all(_NAME.fullmatch(part) for part in parts) or not path.is_file():
             raise errors.NotFound(f"There is no file {name[:100]!r}.")
+        used, gone = self._counted(owner), _taken(path)
         path.unlink()
-        self._used.pop(owner, None)
+        for folder in self._folders(owner, path):
+            try:
+                folder.rmdir()
+            except OSError:
+                break
+            gone += BLOCK
+        self._used[owner] = used - gone
 
     def forget(self, owner: str) -> None:
         """Remove all that an owner uploaded."""
@@ -160,11 +187,13 @@ class Uploads:
         return self._home(owner) / "chunks" / digest
 
     def _admit(self, owner: str, size: int, needed: Collection[str] = ()) -> int:
-        """How many bytes an owner has, if so many more may come. Raises LimitExceeded."""
-        used = self._used.get(owner)
-        if used is None:
-            files = (path for path in self._home(owner).rglob("*") if path.is_file())
-            used = sum(path.stat().st_size for path in files)
+        """How many bytes an owner has, if so many more may come.
+
+        Raises LimitExceeded or SandboxFull.
+        """
+        if self._room is not None:
+            self._room()
+        used = self._counted(owner)
         if used + size > self._most:
             used -= self._drop_stale(owner, used + size - self._most, needed)
         self._used[owner] = used
@@ -176,6 +205,17 @@ class Uploads:
             )
         return used
 
+    def _counted(self, owner: str) -> int:
+        """How many bytes an owner has; looked through once, as that takes its time."""
+        if owner not in self._used:
+            return sum(map(_taken, self._home(owner).glob("*/**/*")))
+        return self._used[owner]
+
+    def _folders(self, owner: str, path: pathlib.Path) -> list[pathlib.Path]:
+        """The folders of an owner's own making that a file lies in, the innermost first."""
+        root = self._files(owner)
+        return [folder for folder in path.parents if root in folder.parents]
+
     def _drop_stale(self, owner: str, wanted: int, needed: Collection[str]) -> int:
         """Drop chunks that nobody asked for lately until so many bytes are free; how many are."""
         latest = time.time() - STALE_SECONDS
@@ -186,8 +226,16 @@ class Uploads:
                 break
             if path.name not in needed:
                 path.unlink()
-                freed += stat.st_size
+                freed += max(BLOCK, stat.st_size)
         return freed
+
+
+def _taken(path: pathlib.Path) -> int:
+    """The bytes that something takes; none if it is not there, or can't be."""
+    try:
+        return max(BLOCK, path.lstat().st_size)
+    except (FileNotFoundError, NotADirectoryError):
+        return 0
 
 
 def _touched(path: pathlib.Path) -> bool:

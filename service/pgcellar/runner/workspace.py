@@ -7,7 +7,6 @@ import contextlib
 import logging
 import time
 from collections.abc import (
-    AsyncIterator,
     Awaitable,
     Callable,
     Coroutine,
@@ -22,7 +21,6 @@ from pgcellar.runner import (
     connections,
     executor,
     instances,
-    outputs,
     planning,
     probes,
     purity,
@@ -47,8 +45,6 @@ SHORT_CLONE_MS = 100.0
 IDLE_SECONDS = 0.3
 #: Seconds that a state being kept may hold up the end of the service.
 CLOSE_SECONDS = 20.0
-#: Seconds after which a person is told what a run waits for.
-PATIENCE = 0.5
 
 
 Foresee = Callable[[], Awaitable[None]]
@@ -134,6 +130,7 @@ class Workspace:
         self.switch = switching.Switch(control.roles, self._end_role_changes)
         self._resources = resources
         self._costs: dict[tuple[str, str], float] = {}
+        self._switched: tuple[scripts.Variables, list[str]] = ((), [])
         self._notebooks: dict[str, Notebook] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._first: instances.Instance | None = None
@@ -211,6 +208,14 @@ class Workspace:
         with contextlib.suppress(ValueError):
             notebook.instances.remove(instance)
         self._spawn(self.maker.discard(instance))
+
+    def drop_ended(self, notebook: Notebook) -> None:
+        """Discard instances whose session has ended by itself, as after idle_session_timeout."""
+        for instance in list(notebook.instances):
+            session = instance.session
+            # Of several sessions, one that has ended begins anew in the cell that names it.
+            if instance.sessions is None and session is not None and not session.check():
+                self.drop(notebook, instance)
 
     async def _end_role_changes(self, spared: str | None) -> None:
         """Discard instances whose open transactions may hold roles; they can be replayed."""
@@ -377,9 +382,12 @@ class Workspace:
         if texts is None:
             texts = [parsed.source, *(text for item in before.variables for text in item)]
         # How it is shown is kept with what is shown.
-        texts += [name for name, _ in before.variables if name.startswith("\\")]
-        digests = [digest for _, digest in link.uses.read]
-        return store.outcome_key(self.knowledge.owner, before.state, texts, digests)
+        if before.variables is not self._switched[0]:
+            # Most cells have the variables of the cell above.
+            self._switched = before.variables, scripts.switches(before.variables)
+        texts += self._switched[1]
+        digests = tuple(digest for _, digest in link.uses.read)
+        return store.outcome_key(self.knowledge.owner, before.state, tuple(texts), digests)
 
     # --- after a run -------------------------------------------------------------------------
 
@@ -513,7 +521,7 @@ class Workspace:
         notebook.settled(patient=self.snapshots.clone_ms(size) < SHORT_CLONE_MS)
         if instance is not None and self._can_keep(instance):
             await self.keep(instance, cell)
-        if expected.binding != "free" or expected.sessions:
+        if expected.session_bound or expected.sessions:
             return
         if notebook.live(expected, False) is not None:
             return
@@ -523,22 +531,3 @@ class Workspace:
             await foresee()
         except results.CellFailed as exc:
             logger.debug("foreseeing an edit: %s", exc)
-
-
-@contextlib.asynccontextmanager
-async def patience(emit: outputs.Emit, waits: str | records.Progress) -> AsyncIterator[None]:
-    """Tell the person what is waited for, if it takes long enough to be noticed."""
-    telling: list[asyncio.Task[None]] = []
-
-    async def tell() -> None:
-        await emit(records.Progress(message=waits) if isinstance(waits, str) else waits)
-
-    # A timer, not a task: nearly always there is nothing to tell, and every run comes by here.
-    timer = asyncio.get_running_loop().call_later(
-        PATIENCE, lambda: telling.append(asyncio.create_task(tell()))
-    )
-    try:
-        yield
-    finally:
-        timer.cancel()
-        await asyncio.gather(*telling, return_exceptions=True)

@@ -98,6 +98,10 @@ from pg_stat_progress_cluster where pid = %(pid)s
 union all
 select 'ANALYZE', phase, sample_blks_scanned, nullif(sample_blks_total, 0), null
 from pg_stat_progress_analyze where pid = %(pid)s
+union all
+select 'Waiting until other sessions have ended their serializable transactions', '', null, null,
+       null
+from pg_stat_activity where pid = %(pid)s and wait_event = 'SafeSnapshot'
 limit 1
 """
 
@@ -123,6 +127,7 @@ class DatabaseDriver:
     def __init__(self, server: Server) -> None:
         self._server = server
         self._idle: list[psycopg.AsyncConnection[Any]] = []
+        self._closed = False
         self._slots = asyncio.Semaphore(_SESSIONS)
         self._copies = asyncio.Semaphore(_COPIES)
         self.shares_extents = False
@@ -133,7 +138,8 @@ class DatabaseDriver:
             self.shares_extents = shares_extents(pathlib.Path(self._server.data))
 
     async def close(self) -> None:
-        """Close the control sessions."""
+        """Close the control sessions; those in use are closed when they come back."""
+        self._closed = True
         while self._idle:
             await self._idle.pop().close()
 
@@ -338,7 +344,7 @@ class DatabaseDriver:
                     ) from exc
                 raise errors.PgcellarError(f"The sandbox refused to clone: {exc}") from exc
             finally:
-                if conn.broken or conn.closed:
+                if conn.broken or conn.closed or self._closed:
                     await conn.close()
                 else:
                     self._idle.append(conn)
@@ -348,9 +354,14 @@ class DatabaseDriver:
             conn = await psycopg.AsyncConnection.connect(
                 **self._server.conninfo("postgres", admin=True), autocommit=True
             )
-            await conn.execute(_LOCK_TIMEOUT)
-            if self.shares_extents:
-                await conn.execute("set file_copy_method = clone")
+            try:
+                await conn.execute(_LOCK_TIMEOUT)
+                if self.shares_extents:
+                    await conn.execute("set file_copy_method = clone")
+            except BaseException:
+                # Idle work is cancelled whenever somebody comes.
+                await conn.close()
+                raise
         except psycopg.OperationalError as exc:
             raise errors.SandboxLost("The sandbox's PostgreSQL does not answer.") from exc
         return conn

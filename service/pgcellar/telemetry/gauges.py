@@ -23,6 +23,8 @@ class Sources:
     sandboxes: Callable[[], Mapping[str, int]]
     #: How many snapshots there are, and their bytes.
     snapshots: Callable[[], tuple[int, int]]
+    #: Free bytes of the home's file system.
+    disk_free: Callable[[], int]
     active_runs: Callable[[], int]
     #: Accepted runs that wait for their turn.
     queued_runs: Callable[[], int]
@@ -69,6 +71,7 @@ class Gauges(registry.Collector):
         for name, text, value in (
             ("pgcellar_snapshots", "Snapshots of running sandboxes.", count),
             ("pgcellar_snapshot_bytes", "Their logical size, shared extents included.", size),
+            ("pgcellar_disk_free_bytes", "Free bytes of the home's disk.", sources.disk_free()),
             ("pgcellar_runs_active", "Runs and pages under way.", sources.active_runs()),
             ("pgcellar_runs_queued", "Accepted runs that wait.", sources.queued_runs()),
             ("pgcellar_control_up", "Whether the control database answers.", self._control_up),

@@ -12,7 +12,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
-from pgcellar.api import errors, records
+from pgcellar.api import records, traces
 
 if TYPE_CHECKING:
     from opentelemetry import context, trace
@@ -142,20 +142,7 @@ class _Run:
 
 def exporting(endpoint: str) -> On:
     """Traces to a collector that takes OTLP over HTTP. Raises Unsupported without the extra."""
-    try:
-        from opentelemetry.exporter.otlp.proto.http import trace_exporter
-        from opentelemetry.sdk import resources, trace
-        from opentelemetry.sdk.trace import export
-    except ImportError as exc:
-        raise errors.Unsupported(
-            f"Traces need OpenTelemetry: {exc}.", hint="pip install 'pgcellar[tracing]'"
-        ) from exc
-    provider = trace.TracerProvider(
-        resource=resources.Resource.create({"service.name": "pgcellar"})
-    )
-    exporter = trace_exporter.OTLPSpanExporter(endpoint=endpoint)
-    provider.add_span_processor(export.BatchSpanProcessor(exporter))
-    return On(provider)
+    return On(traces.provider(endpoint, "pgcellar"))
 
 
 def _ns(ms: float) -> int:

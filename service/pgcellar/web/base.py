@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import tornado.web
 
-from pgcellar.api import errors, identities, problems, quotas, records
+from pgcellar.api import errors, identities, problems, quotas, records, transport
 from pgcellar.web import authentication, calls, pacing
 
 logger = logging.getLogger(__name__)
 
 R = TypeVar("R")
+#: Entries on a page.
+MOST = 1_000
+#: Characters of the name that a request may have.
+_KEY = 255
+#: Bytes of a body that takes some ms to be looked through.
+_LONG = 256 << 10
 
 
 class BaseHandler(tornado.web.RequestHandler):
@@ -86,6 +94,11 @@ class BaseHandler(tornado.web.RequestHandler):
             raise errors.BadRequest("The request's body is not a JSON object.")
         return found
 
+    async def received(self, work: Callable[[], R]) -> R:
+        """What is made of the request's body: of a long one in a thread, so that others are
+        answered meanwhile."""
+        return work() if len(self.request.body) < _LONG else await asyncio.to_thread(work)
+
     def whole(self, name: str, default: int, least: int, most: int) -> int:
         """A whole number among the query's arguments. Raises BadRequest."""
         text = self.get_query_argument(name, str(default))
@@ -94,6 +107,32 @@ class BaseHandler(tornado.web.RequestHandler):
         if not least <= int(text) <= most:
             raise errors.BadRequest(f"`{name}` is from {least} to {most}.")
         return int(text)
+
+    def paged(self, found: Sequence[R], name: Callable[[R], str]) -> tuple[Sequence[R], str | None]:
+        """Those on the page that `limit` and `after` ask for, and what leads to the next one.
+
+        For lists that are bounded, and at hand as a whole. Raises BadRequest.
+        """
+        limit = self.whole("limit", MOST, 1, MOST)
+        after = self.get_query_argument("after", "", strip=False)
+        begin = 0
+        if after:
+            names = [name(each) for each in found]
+            if after not in names:
+                raise errors.BadRequest(
+                    "`after` is not what an answer gave as `next`, or not there any more.",
+                    hint="Leave it out to begin anew.",
+                )
+            begin = names.index(after) + 1
+        page = found[begin : begin + limit]
+        return page, name(page[-1]) if begin + limit < len(found) else None
+
+    def key(self) -> str | None:
+        """The name of this request's own, if it has one. Raises BadRequest."""
+        key = self.request.headers.get(transport.KEY)
+        if key is not None and not (0 < len(key) <= _KEY and key.isprintable()):
+            raise errors.BadRequest(f"An {transport.KEY} has 1 to {_KEY} printable characters.")
+        return key
 
     def unchanging(self) -> None:
         """What is answered here never changes: Tornado's ETag of it may be kept.

@@ -38,7 +38,9 @@ _TABLE = (
 )
 _CELL = f"padding:3px 10px;vertical-align:top;border:none;border-bottom:{_LINE};background:none"
 _NUMBER = f"{_CELL};text-align:right;white-space:nowrap"
-_NODE = f"{_CELL};text-align:left;min-width:22em"
+#: As wide as one word, not as all of them: figures shall be seen in a narrow window.
+_HEAD = f"{_CELL};text-align:right"
+_NODE = f"{_CELL};text-align:left;min-width:12em;overflow-wrap:anywhere"
 _INDENT_PX = 18
 
 
@@ -222,7 +224,7 @@ def _bar(node: nodes.Node) -> str:
     color = _GROUNDS[node.share_mark] or _BAR
     end = min(node.share, 100.0)
     return (
-        f"{_NUMBER};min-width:6em;background:linear-gradient(to right,{color} {end:.1f}%,"
+        f"{_NUMBER};min-width:4em;background:linear-gradient(to right,{color} {end:.1f}%,"
         f"transparent {end:.1f}%)"
     )
 
@@ -242,7 +244,7 @@ def _below(plan: nodes.Plan) -> str:
 
 def _table(heads: Iterable[str], body: Iterable[str]) -> str:
     head = "".join(
-        f'<th style="{_NODE if index == 0 else _NUMBER};font-weight:600">{html.escape(name)}</th>'
+        f'<th style="{_NODE if index == 0 else _HEAD};font-weight:600">{html.escape(name)}</th>'
         for index, name in enumerate(heads)
     )
     return (

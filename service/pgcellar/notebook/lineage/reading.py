@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-import functools
 import itertools
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
-from pgcellar.notebook import cells, copying, psqllex, psqlscan, psqlvars, scripts
+from pgcellar.notebook import cells, copying, psqllex, psqlscan, psqlvars, remembering, scripts
 from pgcellar.notebook.lineage import objects, uses
 from pgcellar.notebook.lineage.objects import Mode, Ref, Use
 
@@ -116,8 +115,12 @@ class Own:
     memory: Memory = dataclasses.field(default_factory=Memory)
 
 
+def _is_long(source: str, variables: scripts.Variables | None = ()) -> bool:
+    return remembering.is_long(source)
+
+
 # As `cells.parse`: of a notebook of thousands of cells only the edited one is read anew.
-@functools.lru_cache(maxsize=20_000)
+@remembering.remembered(20_000, _is_long)
 def own(source: str, variables: scripts.Variables | None = ()) -> Own:
     """Read a cell. Never raises. `variables` are those set above it, None if nobody knows them."""
     cell = cells.parse(source)

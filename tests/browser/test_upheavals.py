@@ -1,0 +1,150 @@
+"""What is done to a notebook while cells run, or to its kernel: no mark claims what is not so."""
+
+from __future__ import annotations
+
+from playwright.sync_api import expect
+from tests.fixtures_browser import Front, Lab
+
+CELLS = [
+    "create table t (a int)",
+    "insert into t values (1), (2)",
+    "insert into t values (10)",
+    "select sum(a) from t",
+]
+#: What runs until it is interrupted.
+ENDLESS = "select pg_sleep(600)"
+PANEL = "window.jupyterapp.shell.currentWidget"
+
+
+def run_all(front: Front, cells: int = 4) -> None:
+    front.command("notebook:run-all-cells")
+    for number in range(1, cells + 1):
+        front.wait_ran(number)
+
+
+def save(front: Front) -> None:
+    front.command("docmanager:save")
+    front.page.wait_for_function(f"!{PANEL}.context.model.dirty")
+
+
+def change_kernel(front: Front, name: str) -> None:
+    front.page.evaluate(f"name => {PANEL}.sessionContext.changeKernel({{ name }})", name)
+    front.idle()
+
+
+def test_a_cell_that_is_moved_while_it_runs(front: Front, lab: Lab) -> None:
+    """JupyterLab makes another cell of it, whose output is that of before."""
+    front.open(lab.notebook("moving.ipynb", [*CELLS[:3], ENDLESS, CELLS[3]]))
+    front.run(4)
+    front.wait_status(4, "running")
+    front.select(4)
+    front.command("notebook:move-cell-up")
+    expect(front.cell(3)).to_contain_text("pg_sleep")
+    front.command("notebook:move-cell-down")
+    expect(front.cell(4)).to_contain_text("pg_sleep")
+    front.command("notebook:interrupt-kernel")
+    front.wait_status(4, "stale")
+    front.type(4, "select count(*) from t")
+    front.run(4)
+    front.wait_ran(4)
+    assert front.rows(4) == [["3"]]
+
+
+def test_a_cell_that_is_deleted_while_it_runs_and_comes_back(front: Front, lab: Lab) -> None:
+    front.open(lab.notebook("deleting.ipynb", CELLS))
+    run_all(front)
+    front.type(4, f"{CELLS[3]};\n{ENDLESS}")
+    front.run(4)
+    front.wait_status(4, "running")
+    front.select(4)
+    front.command("notebook:delete-cell")
+    expect(front.cell(4)).to_have_count(0)
+    front.command("notebook:undo-cell-action")
+    expect(front.cell(4)).to_contain_text("pg_sleep")
+    front.command("notebook:interrupt-kernel")
+    front.wait_status(4, "stale")
+    front.type(4, CELLS[3])
+    front.run(4)
+    front.wait_ran(4)
+    assert front.rows(4) == [["13"]]
+
+
+def test_a_kernel_that_is_restarted_while_a_cell_runs(front: Front, lab: Lab) -> None:
+    """Two pages show it: in neither does the cell run for ever."""
+    address = lab.notebook("restarting.ipynb", [*CELLS, ENDLESS])
+    front.open(address)
+    other = Front(front.page.context.new_page())
+    other.open(lab.address("/tree/restarting.ipynb"))
+    front.run(5)
+    front.wait_status(5, "running")
+    other.wait_status(5, "running")
+    front.page.evaluate(f"{PANEL}.sessionContext.session.kernel.restart()")
+    front.wait_status(5, "stale")
+    # It hears of it when the kernel has started again.
+    expect(other.cell(5).locator(".pgc-CellMark")).to_have_count(0, timeout=60_000)
+    front.idle()
+    other.idle()
+    other.run(5)
+    other.wait_status(5, "running")
+    front.wait_status(5, "running")
+    other.command("notebook:interrupt-kernel")
+    # Once a page was in doubt of it instead, which is not wrong; why is not known.
+    other.wait_status(5, "failed", "unknown")
+    front.wait_status(5, "stale", "unknown")
+
+
+def test_a_notebook_that_another_kernel_runs(front: Front, lab: Lab) -> None:
+    """Its cells have no marks there, and what it showed is not taken for ours afterwards."""
+    front.open(lab.notebook("kernels.ipynb", CELLS))
+    run_all(front)
+    change_kernel(front, "python3")
+    expect(front.page.locator(".pgc-CellMark")).to_have_count(0)
+    front.run(4)
+    expect(front.cell(4).locator(".jp-OutputArea")).to_contain_text("SyntaxError")
+    change_kernel(front, "pgcellar")
+    front.wait_status(3, "current", "cached")
+    front.wait_status(4, "unknown")
+    front.run(4)
+    front.wait_ran(4)
+    assert front.rows(4) == [["13"]]
+
+
+def test_a_notebook_that_is_renamed_is_the_same(front: Front, lab: Lab) -> None:
+    """While it is open, and while a cell of it runs."""
+    front.open(lab.notebook("renamed.ipynb", [*CELLS, ENDLESS]))
+    front.run(4)
+    front.wait_ran(4)
+    front.run(5)
+    front.wait_status(5, "running")
+    front.page.evaluate(f"{PANEL}.context.rename('another.ipynb')")
+    front.page.wait_for_function(f"{PANEL}.context.path === 'another.ipynb'")
+    front.command("notebook:interrupt-kernel")
+    front.wait_status(5, "failed")
+    front.type(2, "insert into t values (5)")
+    front.wait_status(4, "stale")
+    front.run(4)
+    front.wait_ran(4)
+    assert front.rows(4) == [["15"]]
+    save(front)
+    front.open(lab.address("/tree/another.ipynb"))
+    front.wait_status(4, "current", "cached")
+
+
+def test_a_notebook_that_is_reverted(front: Front, lab: Lab) -> None:
+    """To what was saved: texts, outputs and what is known of them go back together."""
+    front.open(lab.notebook("reverted.ipynb", CELLS))
+    run_all(front)
+    save(front)
+    front.type(2, "insert into t values (5)")
+    front.wait_status(4, "stale")
+    front.run(4)
+    front.wait_ran(4)
+    assert front.rows(4) == [["15"]]
+    front.page.evaluate(f"{PANEL}.context.revert()")
+    front.page.wait_for_function(f"!{PANEL}.context.model.dirty")
+    assert front.text(2) == CELLS[1]
+    front.wait_status(4, "current", "cached")
+    assert front.rows(4) == [["13"]]
+    front.run(4)
+    front.wait_ran(4)
+    assert front.rows(4) == [["13"]]
