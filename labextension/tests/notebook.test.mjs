@@ -128,6 +128,9 @@ test('what was sent and did not end, or was cleared, is claimed of no output', (
   assert.equal(states.of(cell).status, 'scheduled');
   states.finish(cell);
   assert.equal(states.of(cell).status, 'stale');
+  // What it shows then is the error of a cell above, or that it was interrupted before it began.
+  states.ran(cell, report('a', null, { source: 'skipped' }));
+  assert.equal(states.of(cell).status, 'stale');
 });
 
 test('what passes comes first, and settles', () => {

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from playwright.sync_api import expect
 from tests.fixtures_browser import Front, Lab
 
@@ -13,6 +15,8 @@ CELLS = [
 ]
 #: What runs until it is interrupted.
 ENDLESS = "select pg_sleep(600)"
+#: The same; what it shows first tells that it runs, and no longer waits for those above it.
+BEGUN = f"select 'begun';\n{ENDLESS}"
 PANEL = "window.jupyterapp.shell.currentWidget"
 
 
@@ -71,7 +75,7 @@ def test_a_cell_that_is_deleted_while_it_runs_and_comes_back(front: Front, lab: 
 
 def test_a_kernel_that_is_restarted_while_a_cell_runs(front: Front, lab: Lab) -> None:
     """Two pages show it: in neither does the cell run for ever."""
-    address = lab.notebook("restarting.ipynb", [*CELLS, ENDLESS])
+    address = lab.notebook("restarting.ipynb", [*CELLS, BEGUN])
     front.open(address)
     other = Front(front.page.context.new_page())
     other.open(lab.address("/tree/restarting.ipynb"))
@@ -85,12 +89,44 @@ def test_a_kernel_that_is_restarted_while_a_cell_runs(front: Front, lab: Lab) ->
     front.idle()
     other.idle()
     other.run(5)
-    other.wait_status(5, "running")
     front.wait_status(5, "running")
+    expect(other.cell(5).locator(".pgc-Footer").first).to_contain_text("1 row", timeout=60_000)
     other.command("notebook:interrupt-kernel")
-    # Once a page was in doubt of it instead, which is not wrong; why is not known.
-    other.wait_status(5, "failed", "unknown")
-    front.wait_status(5, "stale", "unknown")
+    other.wait_status(5, "failed")
+    front.wait_status(5, "stale")
+
+
+def test_a_cell_that_is_interrupted_before_it_begins(front: Front, lab: Lab) -> None:
+    """It waits for another notebook, whose roles all would see: what it shows is of no run."""
+    front.open(lab.notebook("waiting.ipynb", CELLS))
+    run_all(front)
+    other = Front(front.page.context.new_page())
+    other.open(lab.notebook("roles.ipynb", [f"create role sleeper;\n{ENDLESS}"]))
+    other.run(1)
+    expect(other.cell(1).locator(".jp-OutputArea")).to_contain_text("CREATE ROLE", timeout=60_000)
+    front.type(3, "insert into t values (20)")
+    front.run(4)
+    expect(front.cell(4).locator(".pgc-CellMark")).to_have_attribute(
+        "title", re.compile("Waiting for a run with other roles"), timeout=60_000
+    )
+    front.command("notebook:interrupt-kernel")
+    front.wait_status(4, "stale")
+    other.command("notebook:interrupt-kernel")
+    other.wait_status(1, "failed")
+    front.run(4)
+    front.wait_ran(4)
+    assert front.rows(4) == [["23"]]
+
+
+def test_a_cell_whose_tail_fails(front: Front, lab: Lab) -> None:
+    """It is stale, so that what is stale runs when the cell above it is mended."""
+    front.open(lab.notebook("failing.ipynb", [*CELLS[:2], "insert into t values ('x')", CELLS[3]]))
+    front.run(4)
+    front.wait_status(4, "stale")
+    front.type(3, CELLS[2])
+    front.command("pgcellar:run-stale")
+    front.wait_ran(4)
+    assert front.rows(4) == [["13"]]
 
 
 def test_a_notebook_that_another_kernel_runs(front: Front, lab: Lab) -> None:

@@ -81,7 +81,10 @@ export class CellStates {
     }
   }
 
-  /** A cell that was sent has run. */
+  /**
+   * The run of a cell that was sent has ended. If it did not come to the cell, since one above failed
+   * or it was interrupted before, the cell stands as when it was sent.
+   */
   ran(model: ICellModel, report: CellReport): void {
     this._reports.set(model.id, report);
     this._passing.delete(model.id);
@@ -93,7 +96,7 @@ export class CellStates {
         failed: report.error !== null
       };
       model.setMetadata(KEY, { ...kept });
-    } else {
+    } else if (report.source !== 'skipped') {
       model.deleteMetadata(KEY);
     }
   }
