@@ -52,6 +52,10 @@ def test_secrets_are_taken_out_of_texts(text: str) -> None:
         f"authorization: bearer {SECRET}",
         f"eyJ{SECRET}.{SECRET}.{SECRET}",
         "md5" + "0" * 31 + f" password={SECRET}",
+        "w" * 56_000 + f"_password={SECRET}",
+        "w" * 56_000 + f"-eyJ{SECRET}.{SECRET}.{SECRET}",
+        "eyJaaaaa-" * 6_000 + f"eyJ{SECRET}.{SECRET}.{SECRET}",
+        f"postgresql://ann:{SECRET * 1_000}@host",
     ],
 )
 def test_secrets_are_taken_out_of_long_texts_wherever_they_stand(secret: str) -> None:
@@ -62,6 +66,24 @@ def test_secrets_are_taken_out_of_long_texts_wherever_they_stand(secret: str) ->
         assert found.startswith(before)
         assert SECRET not in found
         assert SECRET not in redaction.text(before * 2 + secret + " \n'\"" + before)
+
+
+@given(
+    st.lists(
+        st.sampled_from(
+            ["w" * 9_000, " ", "-", "'", '"', "\\", "@", "=", ".", "password=", "://u:",
+             "eyJaaaaaa", "pgc_x", "x" * 65_536, ", " * 5_000, "bearer abcdefgh", "md5" + "0" * 32,
+             "-----BEGIN PRIVATE KEY-----", "-----END PRIVATE KEY-----"]
+        ),
+        max_size=12,
+    )
+)  # fmt: skip
+def test_a_text_by_pieces_is_as_the_whole(parts: list[str]) -> None:
+    text = "".join(parts)
+    whole = text
+    for pattern, masked in redaction._FORMS:
+        whole = pattern.sub(masked, whole)
+    assert redaction.text(text) == whole
 
 
 def test_tokens_of_known_forms() -> None:

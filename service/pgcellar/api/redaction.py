@@ -7,7 +7,7 @@ given under (`password=…`). What looks like any other word can't be found.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from pgcellar.notebook import patterns
@@ -21,33 +21,47 @@ _NAMES = (
 #: A name whose value is a secret: the word stands last, as in `client_secret`, not `token_id`.
 SECRET_NAME = re.compile(rf"(?:.*[^a-z0-9]|ssl|)(?:{_NAMES})", re.IGNORECASE)
 
-# Hostile text must not cost its square, so repetitions are bounded, or begin at a word's edge and
-# give nothing back.
-_FORMS: tuple[tuple[re.Pattern[str], str], ...] = (
+
+def _mask(found: re.Match[str]) -> str:
+    """The first group stays, which is the name or what else tells that a secret follows."""
+    return f"{found[1]}{MASK}" if found.re.groups else MASK
+
+
+def _mask_user(found: re.Match[str]) -> str:
+    """What stands before the last `@` of an address is a password; without one it is a path."""
+    _, at, rest = found[2].rpartition("@")
+    return f"{found[1]}{MASK}@{rest}" if at else found[0]
+
+
+def _mask_token(found: re.Match[str]) -> str:
+    """A word that begins as a token does, and is one if it has three parts."""
+    return MASK if found[1] else found[0]
+
+
+# Hostile text must not cost its square, so repetitions are bounded, or give nothing back and take
+# what is no secret, too, in which none begins then. The beginning by which a form is told is short.
+_FORMS: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], str]], ...] = (
     (
         patterns.compile(
             r"-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----.*?(?:-----END [^-]{0,60}-----|\Z)", re.S
         ),
-        MASK,
+        _mask,
     ),
-    (patterns.compile(r"(://[^\s:@/'\"]{0,256}+:)(?:[^\s'\"@]{0,256}+@)++"), rf"\1{MASK}@"),
-    (patterns.compile(r"\b(bearer\s{1,8})[\w.~+/=-]{6,}", re.I), rf"\1{MASK}"),
-    (patterns.compile(r"\b((?:basic|negotiate)\s{1,8})[\w+/=-]{16,}", re.I), rf"\1{MASK}"),
-    (patterns.compile(r"\bpgc_[\w-]+"), MASK),
-    (
-        patterns.compile(r"(?<![\w-])((?:(?!\beyJ)[\w-])*+)eyJ[\w-]{5,}+\.[\w-]++\.[\w-]*+"),
-        rf"\1{MASK}",
-    ),
-    (patterns.compile(r"\bSCRAM-SHA-256\$[\w+/=:$]+"), MASK),
-    (patterns.compile(r"\bmd5[0-9a-f]{32}\b"), MASK),
-    (patterns.compile(r"\bAKIA[0-9A-Z]{16}\b"), MASK),
+    (patterns.compile(r"(://[^\s:@/'\"]{0,256}+:)([^\s'\"]*+)"), _mask_user),
+    (patterns.compile(r"\b(bearer\s{1,8})[\w.~+/=-]{6,}", re.I), _mask),
+    (patterns.compile(r"\b((?:basic|negotiate)\s{1,8})[\w+/=-]{16,}", re.I), _mask),
+    (patterns.compile(r"\bpgc_[\w-]+"), _mask),
+    (patterns.compile(r"\beyJ[\w-]{5,}+(\.[\w-]++\.[\w-]*+)?"), _mask_token),
+    (patterns.compile(r"\bSCRAM-SHA-256\$[\w+/=:$]+"), _mask),
+    (patterns.compile(r"\bmd5[0-9a-f]{32}\b"), _mask),
+    (patterns.compile(r"\bAKIA[0-9A-Z]{16}\b"), _mask),
     (
         patterns.compile(
-            rf"\b(\w*(?:{_NAMES})['\"]?\s{{0,8}}[=:]\s{{0,8}})"
+            rf"((?:{_NAMES})['\"]?\s{{0,8}}[=:]\s{{0,8}})"
             r"""('(?:[^'\\]++|\\.)*+(?:'|\\?\Z)|"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)|[^\s,;&)'"]+)""",
             re.I | re.S,
         ),
-        rf"\1{MASK}",
+        _mask,
     ),
 )
 #: What every text with a secret in it holds some of: most texts need be looked through only once.
@@ -66,15 +80,15 @@ def text(value: str) -> str:
     """The text without the secrets that can be told in it."""
     if len(value) <= _PIECE and _HINT.search(value) is None:
         return value
-    for pattern, instead in _FORMS:
-        value = _without(pattern, instead, value)
+    for pattern, masked in _FORMS:
+        value = _without(pattern, masked, value)
     return value
 
 
-def _without(pattern: re.Pattern[str], instead: str, value: str) -> str:
+def _without(pattern: re.Pattern[str], masked: Callable[[re.Match[str]], str], value: str) -> str:
     """As `pattern.sub` of a whole text, by pieces."""
     if len(value) <= _PIECE:
-        return pattern.sub(instead, value)
+        return pattern.sub(masked, value)
     out: list[str] = []
     done = position = 0
     while position < len(value):
@@ -90,7 +104,7 @@ def _without(pattern: re.Pattern[str], instead: str, value: str) -> str:
         if found is None:
             position += 1
             continue
-        out += value[done:position], found.expand(instead)
+        out += value[done:position], masked(found)
         done = position = found.end()
     return "".join((*out, value[done:]))
 
