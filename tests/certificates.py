@@ -20,6 +20,15 @@ def make(folder: pathlib.Path) -> pathlib.Path:
     return folder
 
 
+def alone(folder: pathlib.Path) -> tuple[pathlib.Path, pathlib.Path]:
+    """A key and a certificate for this machine that nobody else has signed."""
+    key, certificate = folder / "key.pem", folder / "cert.pem"
+    request = "openssl req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=localhost"
+    name = "-addext subjectAltName=IP:127.0.0.1"
+    run(f"{request} {name} -keyout {key.name} -out {certificate.name}", folder)
+    return key, certificate
+
+
 def run(command: str, folder: pathlib.Path) -> None:
     """One of the commands, in a folder."""
     subprocess.run(command.split(), cwd=folder, check=True, capture_output=True)

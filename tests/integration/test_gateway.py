@@ -17,6 +17,7 @@ import httpx
 import pytest
 import tornado.httpclient
 import tornado.websocket
+from tests import certificates
 from tests.fixtures_gateway import jupyter_server
 from tests.fixtures_service import CommandLine, command_line
 
@@ -284,14 +285,7 @@ def test_tls(cellar_home: pathlib.Path) -> None:
     """Where there is no ingress, Jupyter's own certfile and keyfile end TLS here."""
     with contextlib.ExitStack() as stack:
         cli = stack.enter_context(command_line(cellar_home))
-        key, certificate = cellar_home / "key.pem", cellar_home / "cert.pem"
-        request = "openssl req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=localhost"
-        name = "subjectAltName=IP:127.0.0.1"
-        subprocess.run(
-            [*request.split(), "-addext", name, "-keyout", key, "-out", certificate],
-            check=True,
-            capture_output=True,
-        )
+        key, certificate = certificates.alone(cellar_home)
         options = (f"--ServerApp.certfile={certificate}", f"--ServerApp.keyfile={key}")
         client = stack.enter_context(jupyter_server(cli, *options, certificate=certificate))
         assert client.get("/me").status_code == 200
