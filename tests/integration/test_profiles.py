@@ -264,6 +264,17 @@ async def test_a_class_from_beginning_to_end(parts: handlers.Parts, acts: Acts) 
     assert await parts.classes.of(student) == []
 
 
+async def test_a_classs_name_is_one_line_without_what_is_not_seen(parts: handlers.Parts) -> None:
+    """Teachers' terminals and tables show it."""
+    made = await parts.classes.create(ROOT, "SQL\n for\tall")
+    assert made["name"] == "SQL for all"
+    for name in ("", " ", "x" * 3000, "\x1b[2J", "a\0b", "a\u202eb", "\u200b", "\ud800", 5, None):
+        with pytest.raises(errors.BadRequest):
+            await parts.classes.create(ROOT, name)
+        with pytest.raises(errors.BadRequest):
+            await parts.classes.rename(ROOT, made["id"], name)
+
+
 async def test_a_class_keeps_a_teacher_even_if_all_leave_at_once(parts: handlers.Parts) -> None:
     teachers = [somebody() for _ in range(5)]
     made = await parts.classes.create(ROOT, "SQL")
