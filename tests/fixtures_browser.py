@@ -94,6 +94,7 @@ def jupyter_lab(
     *options: str,
     extension: pathlib.Path = EXTENSION,
     disabled: Sequence[str] = (),
+    settings: Mapping[str, Mapping[str, object]] | None = None,
 ) -> Iterator[Lab]:
     """A JupyterLab with the extension, on the home of a command line; some extensions disabled."""
     home = cli.home / f"lab-{secrets.token_hex(4)}"
@@ -112,7 +113,7 @@ def jupyter_lab(
     (home / "config" / "jupyter_server_config.json").write_text(json.dumps(config))
     overrides = home / "config" / "labconfig" / "default_setting_overrides.json"
     overrides.parent.mkdir()
-    overrides.write_text(json.dumps(_SETTINGS))
+    overrides.write_text(json.dumps({**_SETTINGS, **(settings or {})}))
     shown = {"disabledExtensions": dict.fromkeys((*_DISABLED, *disabled), True)}
     (overrides.parent / "page_config.json").write_text(json.dumps(shown))
     token, port = secrets.token_hex(16), _free_port()
