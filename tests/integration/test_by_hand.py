@@ -1177,6 +1177,15 @@ CASES = [
         "drop table t; create table t as select 'x'::text as a",
         "select h()",
     ],
+    # Statistics that nobody asked for call nothing that may write.
+    [
+        "create sequence s; create function f(int) returns int language plpgsql immutable as $$ begin perform nextval('public.s'); return $1; end $$; create table t(a int); create index on t(f(a))",
+        "insert into t select generate_series(1, 6000)",
+        "select last_value from s",
+        "drop index t_f_idx; create statistics st on (f(a)), a from t",
+        "insert into t select generate_series(1, 6000)",
+        "select last_value from s",
+    ],
     [
         "prepare p as select extract(month from '01/02/2024'::date)",
         "execute p",
