@@ -238,6 +238,16 @@ CASES = [
     [
         "select current_query()",
     ],
+    # The text with its semicolon, and with comments before that.
+    [
+        "create table t(a int); create table log(q text); create function tr() returns trigger language plpgsql as $$ begin insert into log values (current_query()); return new; end $$; create trigger x before insert on t for each row execute function tr();",
+        "select current_query() ;",
+        "insert into t values (1);\ninsert into t values (2) -- two\n;\ninsert into t values (3)",
+        "copy t from stdin;\n4\n\\.\n",
+        "begin; declare c cursor for select 1; select statement from pg_cursors where name = 'c'; end",
+        "select q from log",
+    ],
+    ["prepare one as select 1", "select statement from pg_prepared_statements"],
     [
         "prepare one as select 1; prepare two (int) as select $1;",
         "select name, statement from pg_prepared_statements order by name",

@@ -33,7 +33,7 @@ class MetaCommand:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Query:
-    """A query as psql sends it, without the semicolon at its end.
+    """A query as psql sends it, without the semicolon at its end, if it has one.
 
     It may be empty, or a comment. `start` is the 0-based offset of its first character in the
     source, `ending` the command that sends it if no semicolon does, `interpolated`: a variable was
@@ -44,6 +44,7 @@ class Query:
     text: str
     start: int
     ending: MetaCommand | None
+    semicolon: bool
     interpolated: bool
     copies: int
     pieces: tuple[tuple[int, int], ...] = dataclasses.field(repr=False)
@@ -106,7 +107,7 @@ class Scanner:
                     at = self._lexer.input.offset
                     self._lexer.input.current.position += 1
                     if self._active:
-                        return self._send(None, at)
+                        return self._send(None, at, semicolon=True)
                 case psqllex.Event.BACKSLASH:
                     step = self._command(variables)
                     if step is not None:
@@ -129,7 +130,7 @@ class Scanner:
     def _active(self) -> bool:
         return not self._branches or self._branches[-1].state in _ACTIVE
 
-    def _send(self, ending: MetaCommand | None, at: int) -> Query:
+    def _send(self, ending: MetaCommand | None, at: int, *, semicolon: bool = False) -> Query:
         output = self._lexer.output
         copies = self._lexer.take_copies()
         if ending is not None and not output.length and self._previous is not None:
@@ -139,6 +140,7 @@ class Scanner:
                 text=output.text,
                 start=output.start if output.length else at,
                 ending=ending,
+                semicolon=semicolon,
                 interpolated=output.interpolated,
                 copies=copies,
                 pieces=tuple(output.pieces),

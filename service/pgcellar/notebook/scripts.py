@@ -203,7 +203,11 @@ class Script:
             query = _behind(endings.statement(shown), query)
         canonical = statements.canonical(query.text)
         statement = statements.Statement(
-            kind="sql", text=query.text, start=query.start, canonical=canonical
+            kind="sql",
+            text=query.text,
+            start=query.start,
+            canonical=canonical,
+            end=";" if query.semicolon else "",
         )
         effect = effects.predict(statement)
         data = None

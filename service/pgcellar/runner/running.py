@@ -443,9 +443,6 @@ class _Run:
         transaction = self._session.in_transaction
         try:
             with self._input(step) as (text, copy):
-                if step.effect.plans == "makes":
-                    # As psql sends it, for pg_prepared_statements shows it so.
-                    text += ";"
                 done = await self._session.run(text, output, copy)
         except connections.StatementFailed as exc:
             if exc.error.sqlstate != _NEEDED or not step.effect.drops or transaction:
@@ -556,7 +553,7 @@ class _Run:
         if step.statement.kind == "sql":
             data = None if step.data is None else io.BytesIO(step.data.encode())
             where, name = step.effect.database, self._instance.database
-            yield databases.placed(step.statement.text, where, name), data
+            yield databases.placed(step.statement.text, where, name) + step.statement.end, data
             return
         command = copying.parse(step.statement.text)
         if isinstance(command, copying.Refusal):
