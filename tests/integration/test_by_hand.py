@@ -247,6 +247,16 @@ CASES = [
         "begin; declare c cursor for select 1; select statement from pg_cursors where name = 'c'; end",
         "select q from log",
     ],
+    [
+        "create table log(q text); create function q() returns text language plpgsql as $$ begin insert into log values (current_query()); return current_query(); end $$",
+        "select q();",
+        "create view v as select current_query() as x; create function w() returns text begin atomic select current_query(); end",
+        "select x from v",
+        "select 1 as one, q() -- two\n;",
+        "drop function q(); drop view v; select w()",
+        "select w()",
+        "select q from log",
+    ],
     ["prepare one as select 1", "select statement from pg_prepared_statements"],
     [
         "prepare one as select 1; prepare two (int) as select $1;",

@@ -124,6 +124,19 @@ where d.refclassid = 'pg_catalog.pg_proc'::pg_catalog.regclass and d.refobjid >=
   and (d.classid = 'pg_catalog.pg_statistic_ext'::pg_catalog.regclass
        or d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass and c.relkind in ('i', 'I'))
 """
+#: Functions, views and policies that show the text that was sent.
+_SHOWS_TEXT = """
+with stored(tree) as (
+  select prosqlbody::text from pg_catalog.pg_proc where prosqlbody is not null and oid >= 16384
+  union all select ev_action::text from pg_catalog.pg_rewrite where oid >= 16384
+  union all select polqual::text from pg_catalog.pg_policy where polqual is not null
+)
+select from pg_catalog.pg_proc where oid >= 16384 and prosrc ~* 'current_query'
+union all
+select from stored
+where tree ~ pg_catalog.format(':funcid %s ',
+                               'pg_catalog.current_query()'::pg_catalog.regprocedure::oid)
+"""
 #: Libraries that are not called as their settings begin.
 _LIBRARIES = {"hnsw": "vector", "ivfflat": "vector"}
 #: LOAD is the superuser's; to look at a function in C loads what it is in.
@@ -248,6 +261,11 @@ async def sequences(session: executor.Session) -> tuple[tuple[str | None, ...], 
         return tuple(await session.query(union))
     except connections.StatementFailed:
         return None
+
+
+async def shows_text(session: executor.Session) -> bool:
+    """Whether what a read reaches may show the text that was sent."""
+    return bool(await session.query(_SHOWS_TEXT))
 
 
 async def analyze(session: executor.Session, relation: str) -> None:

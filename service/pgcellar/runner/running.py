@@ -519,6 +519,12 @@ class _Run:
         self, step: cells.Step, output: outputs.Output | None
     ) -> records.Completed | None:
         self._harmed = True
+        if self.mark.definitions_volatile and await probes.shows_text(self._session):
+            # BEGIN would be seen. Without it nobody can tell whether this wrote.
+            text = step.statement.text + step.statement.end
+            done = await self._session.run(text, output)
+            self._note_read(step, "write", certain=False)
+            return done
         before = await probes.sequences(self._session)
         words = step.effect.words
         shows = not step.effect.read_only and (words is None or not words.isdisjoint(_DEFERRABLE))
