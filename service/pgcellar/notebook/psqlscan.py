@@ -70,6 +70,14 @@ class Problem:
 Step = Query | MetaCommand | Problem
 
 
+def unmarked(source: str) -> str:
+    """A text without the mark of its encoding at its very beginning, which psql passes over.
+
+    A blank stands there in its place, so that offsets stay.
+    """
+    return f" {source[1:]}" if source.startswith("\ufeff") else source
+
+
 def is_plain(source: str) -> bool:
     """Whether a text surely has no meta-command and no variable; cheap, and No when in doubt."""
     return "\\" not in source and not psqlvars.mentioned(source)

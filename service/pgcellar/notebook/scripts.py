@@ -336,7 +336,7 @@ class Script:
         text = self._include(command.arguments[0])
         if isinstance(text, psqlscan.Problem):
             return _refused(dataclasses.replace(text, start=command.start))
-        self._scanners.append(psqlscan.Scanner(text))
+        self._scanners.append(psqlscan.Scanner(psqlscan.unmarked(text)))
         return None
 
 
