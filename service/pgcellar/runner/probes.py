@@ -141,7 +141,7 @@ where tree ~ pg_catalog.format(':funcid %s ',
 _LIBRARIES = {"hnsw": "vector", "ivfflat": "vector"}
 #: LOAD is the superuser's; to look at a function in C loads what it is in.
 _LOAD = """
-select pg_catalog.fmgr_c_validator(min(p.oid))
+select pg_catalog.fmgr_c_validator(pg_catalog.min(p.oid))
 from pg_catalog.pg_proc p join pg_catalog.pg_language l on l.oid = p.prolang
 where l.lanname = 'c' and pg_catalog.has_function_privilege(p.oid, 'execute')
   and pg_catalog.regexp_replace(p.probin, '.*/', '') = any (array[{libraries}])
