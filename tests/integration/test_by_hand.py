@@ -238,6 +238,26 @@ CASES = [
     [
         "select current_query()",
     ],
+    # The text with its semicolon, and with comments before that.
+    [
+        "create table t(a int); create table log(q text); create function tr() returns trigger language plpgsql as $$ begin insert into log values (current_query()); return new; end $$; create trigger x before insert on t for each row execute function tr();",
+        "select current_query() ;",
+        "insert into t values (1);\ninsert into t values (2) -- two\n;\ninsert into t values (3)",
+        "copy t from stdin;\n4\n\\.\n",
+        "begin; declare c cursor for select 1; select statement from pg_cursors where name = 'c'; end",
+        "select q from log",
+    ],
+    [
+        "create table log(q text); create function q() returns text language plpgsql as $$ begin insert into log values (current_query()); return current_query(); end $$",
+        "select q();",
+        "create view v as select current_query() as x; create function w() returns text begin atomic select current_query(); end",
+        "select x from v",
+        "select 1 as one, q() -- two\n;",
+        "drop function q(); drop view v; select w()",
+        "select w()",
+        "select q from log",
+    ],
+    ["prepare one as select 1", "select statement from pg_prepared_statements"],
     [
         "prepare one as select 1; prepare two (int) as select $1;",
         "select name, statement from pg_prepared_statements order by name",
@@ -1176,6 +1196,15 @@ CASES = [
         "select h()",
         "drop table t; create table t as select 'x'::text as a",
         "select h()",
+    ],
+    # Statistics that nobody asked for call nothing that may write.
+    [
+        "create sequence s; create function f(int) returns int language plpgsql immutable as $$ begin perform nextval('public.s'); return $1; end $$; create table t(a int); create index on t(f(a))",
+        "insert into t select generate_series(1, 6000)",
+        "select last_value from s",
+        "drop index t_f_idx; create statistics st on (f(a)), a from t",
+        "insert into t select generate_series(1, 6000)",
+        "select last_value from s",
     ],
     [
         "prepare p as select extract(month from '01/02/2024'::date)",

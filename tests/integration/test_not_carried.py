@@ -110,6 +110,10 @@ CASES: dict[str, list[Case]] = {
     "temporary objects": [
         Case(("create temp table p (a int); insert into p values (7)", "select * from p"),
              pinned="temporary objects"),
+        Case(("create collation pg_temp.c from \"C\"; create table t (a text)",
+              "select a from t order by a collate pg_temp.c"), pinned="temporary objects"),
+        Case(("create text search configuration pg_temp.c (copy = english)",
+              "select to_tsvector('pg_temp.c', 'cats')"), pinned="temporary objects"),
     ],
     "prepared statements": [
         Case((f"{TABLE}; prepare p (int) as select a + $1 from t order by 1", "execute p (10)")),
@@ -192,6 +196,13 @@ CASES: dict[str, list[Case]] = {
         # Where nothing changes a setting below it, or nothing is called before, all is as ever.
         Case(("set datestyle = 'ISO, DMY'", MONTH, "select m()")),
         Case((MONTH, "set datestyle = 'ISO, DMY'; \\c", "select m()")),
+    ],
+    "libraries that the session has loaded": [
+        Case(("do $$ begin end $$; create table t (a int)", "show plpgsql.check_asserts")),
+        Case(("create extension pg_trgm", "show pg_trgm.similarity_threshold")),
+        Case(("create extension pg_trgm; set pg_trgm.similarity_threshold = 0.9",
+              "set pg_trgm.similarity_threshold = 9"), fails="22023"),
+        Case(("do $$ begin end $$; create table t (a int)", "set plpgsql.own = 1"), fails="42602"),
     ],
     "libraries loaded by LOAD": [Case((TABLE, "load 'pgcrypto'"), fails="42501")],
     "the database's name": [

@@ -76,9 +76,8 @@ def compare(address: contents.Address, bindir: pathlib.Path) -> Iterator[Compare
             expected = (done.stdout.decode(), errors)
             driver = Driver(source, connection)
             shown, problems = driver.run()
-            # Whether a semicolon ended the last query is nobody's concern.
-            if driver.last is not None and (shown, problems) != expected:
-                shown = shown[: -len(driver.last) - 1] + driver.last + ";\n"
+            if driver.last is not None and driver.last.semicolon:
+                shown = shown.removesuffix("\n") + ";\n"
             assert (shown, problems) == expected
 
         yield assert_same
@@ -96,7 +95,7 @@ class Driver:
         self._pieces: tuple[tuple[int, int], ...] = ()
         self._shown: list[str] = []
         #: The last query, if it was the last thing shown and no command ended it.
-        self.last: str | None = None
+        self.last: psqlscan.Query | None = None
 
     def run(self) -> Outcome:
         """What is shown on stdout, and the first lines of the scanner's problems."""
@@ -126,7 +125,7 @@ class Driver:
         self._pieces = query.pieces
         self._shown.append(self._previous)
         if query.ending is None:
-            self.last = query.text
+            self.last = query
         self._execute(query)
 
     def _execute(self, query: psqlscan.Query) -> None:

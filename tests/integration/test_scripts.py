@@ -104,6 +104,13 @@ CASES = [
         "\\set ECHO_HIDDEN off\n\\set SHOW_ALL_RESULTS true\n\\unset FETCH_COUNT\ntable t",
         "table t",
     ],
+    # As editors on Windows save a file.
+    [
+        "\ufeffcreate table t(a int);",
+        "\\i marked.sql",
+        "\ufeff\\set x 1\nselect a + :x from t;",
+        "\ufefftable t",
+    ],
 ]
 
 #: What psql refuses in these words.
@@ -133,6 +140,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     made.chmod(0o755)
     (made / "numbers.csv").write_text("1\n2\n3\n")
     (made / "more.sql").write_text("insert into t values (4);\ninsert into t values (5)\n")
+    (made / "marked.sql").write_text("\ufeffinsert into t values (6);\n", encoding="utf-8")
     (made / "nested.sql").write_text(
         "\\set from_file 7\n\\i more.sql\n\\copy t from 'numbers.csv'\n"
     )

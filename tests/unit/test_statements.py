@@ -40,6 +40,21 @@ def test_positions_are_those_of_the_cell(source: str) -> None:
         assert statement.start >= end
         end = statement.start + len(statement.text)
         assert source[statement.start : end] == statement.text
+        assert source[end : end + len(statement.end)] == statement.end
+
+
+@pytest.mark.parametrize(
+    ("source", "ends"),
+    [
+        ("select 1", [""]),
+        ("select 1;", [";"]),
+        ("select 1 ;; select 2\n-- two\n; -- three;", [" ;", "\n;"]),
+        ("create function f() returns int begin atomic select 1; end; select 2", [";", ""]),
+        ("selct 1; select (2;", [";", ";"]),
+    ],
+)
+def test_the_semicolon_stands_behind_the_text(source: str, ends: list[str]) -> None:
+    assert [statement.end for statement in statements.split(source)] == ends
 
 
 @given(cells)

@@ -128,6 +128,7 @@ def parse(source: str) -> ParsedCell:
     """Split and classify a cell. Never raises: what can't be parsed is left to the server, and what
     can't be translated, or is no parameter, is a refused step.
     """
+    source = psqlscan.unmarked(source)
     header = _SESSION.match(source)
     return _in_dialect(source) if header is None else _in_session(source, header)
 

@@ -33,7 +33,7 @@ class MetaCommand:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Query:
-    """A query as psql sends it, without the semicolon at its end.
+    """A query as psql sends it, without the semicolon at its end, if it has one.
 
     It may be empty, or a comment. `start` is the 0-based offset of its first character in the
     source, `ending` the command that sends it if no semicolon does, `interpolated`: a variable was
@@ -44,6 +44,7 @@ class Query:
     text: str
     start: int
     ending: MetaCommand | None
+    semicolon: bool
     interpolated: bool
     copies: int
     pieces: tuple[tuple[int, int], ...] = dataclasses.field(repr=False)
@@ -67,6 +68,14 @@ class Problem:
 
 
 Step = Query | MetaCommand | Problem
+
+
+def unmarked(source: str) -> str:
+    """A text without the mark of its encoding at its very beginning, which psql passes over.
+
+    A blank stands there in its place, so that offsets stay.
+    """
+    return f" {source[1:]}" if source.startswith("\ufeff") else source
 
 
 def is_plain(source: str) -> bool:
@@ -106,7 +115,7 @@ class Scanner:
                     at = self._lexer.input.offset
                     self._lexer.input.current.position += 1
                     if self._active:
-                        return self._send(None, at)
+                        return self._send(None, at, semicolon=True)
                 case psqllex.Event.BACKSLASH:
                     step = self._command(variables)
                     if step is not None:
@@ -129,7 +138,7 @@ class Scanner:
     def _active(self) -> bool:
         return not self._branches or self._branches[-1].state in _ACTIVE
 
-    def _send(self, ending: MetaCommand | None, at: int) -> Query:
+    def _send(self, ending: MetaCommand | None, at: int, *, semicolon: bool = False) -> Query:
         output = self._lexer.output
         copies = self._lexer.take_copies()
         if ending is not None and not output.length and self._previous is not None:
@@ -139,6 +148,7 @@ class Scanner:
                 text=output.text,
                 start=output.start if output.length else at,
                 ending=ending,
+                semicolon=semicolon,
                 interpolated=output.interpolated,
                 copies=copies,
                 pieces=tuple(output.pieces),

@@ -203,7 +203,11 @@ class Script:
             query = _behind(endings.statement(shown), query)
         canonical = statements.canonical(query.text)
         statement = statements.Statement(
-            kind="sql", text=query.text, start=query.start, canonical=canonical
+            kind="sql",
+            text=query.text,
+            start=query.start,
+            canonical=canonical,
+            end=";" if query.semicolon else "",
         )
         effect = effects.predict(statement)
         data = None
@@ -332,7 +336,7 @@ class Script:
         text = self._include(command.arguments[0])
         if isinstance(text, psqlscan.Problem):
             return _refused(dataclasses.replace(text, start=command.start))
-        self._scanners.append(psqlscan.Scanner(text))
+        self._scanners.append(psqlscan.Scanner(psqlscan.unmarked(text)))
         return None
 
 

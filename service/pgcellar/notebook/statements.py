@@ -34,13 +34,15 @@ class Statement:
     """One statement or meta-command of a cell.
 
     `start` is its 0-based character offset in the cell; `text` is as typed, without the
-    terminating semicolon; `canonical` is its canonical text (DESIGN.md, section 3).
+    terminating semicolon; `canonical` is its canonical text (DESIGN.md, section 3). `end` is what
+    psql sends behind the text: the semicolon, if there is one, which `current_query()` shows.
     """
 
     kind: Kind
     text: str
     start: int
     canonical: str
+    end: str = dataclasses.field(default="", compare=False)
 
 
 def split(source: str) -> tuple[Statement, ...]:
@@ -108,13 +110,24 @@ def canonical(text: str) -> str:
 def _split_sql(source: str, begin: int, end: int) -> list[Statement]:
     piece = source[begin:end]
     out = []
-    for span in _slices(piece):
+    spans = _slices(piece)
+    limits = [*(span.start for span in spans[1:]), len(piece)]
+    # Of no statement there is a limit all the same.
+    for span, limit in zip(spans, limits, strict=False):
         text = piece[span]
-        lead = lexer.code_start(text)
-        text = text[lead:].rstrip(_BLANK).removesuffix(";").rstrip(_BLANK)
+        lead = span.start + lexer.code_start(text)
+        text = piece[lead : span.stop].rstrip(_BLANK).removesuffix(";").rstrip(_BLANK)
         if text:
-            start = begin + span.start + lead
-            out.append(Statement(kind="sql", text=text, start=start, canonical=canonical(text)))
+            behind = piece[lead + len(text) : limit]
+            out.append(
+                Statement(
+                    kind="sql",
+                    text=text,
+                    start=begin + lead,
+                    canonical=canonical(text),
+                    end=behind[: behind.find(";") + 1],
+                )
+            )
     return out
 
 

@@ -22,7 +22,7 @@ Outcome = Literal["read", "write"]
 CellEffect = Literal["none", "read", "write", "session", "pinning", "global"]
 
 #: Changes when equal texts could lead to other states than before: it enters every base's id.
-FORMAT = 2
+FORMAT = 3
 
 #: The session in which cells run that name none.
 MAIN = "main"

@@ -4,7 +4,7 @@ with
 -- Once: the view has four hundred rows, and goes through them all whichever are wanted.
 shown as materialized (
   select name, setting, source, reset_val from pg_catalog.pg_settings
-  where name = 'search_path' or source = 'session'
+  where name = 'search_path' or name like '%.%' or source = 'session'
     -- Those of this very transaction; nobody's outlive it.
     and name not in ('transaction_isolation', 'transaction_read_only', 'transaction_deferrable')
 )
@@ -15,13 +15,15 @@ select json_build_object(
   'role', nullif(current_setting('role'), 'none'),
   'settings', (select coalesce(json_object_agg(name, setting), '{}') from shown
                where source = 'session' and name <> 'search_path'),
+  -- Those of a library are listed once it is loaded.
+  'prefixes', (select coalesce(json_agg(distinct split_part(name, '.', 1)), '[]') from shown
+               where name like '%.%'),
   'reset_path', (select reset_val from shown where name = 'search_path'),
   'pins', array_remove(array[
-    -- Nearly always there is no such schema, and the three scans behind it are not needed.
-    case when pg_my_temp_schema() = 0 then null
-         when exists (select from pg_catalog.pg_class where relnamespace = pg_my_temp_schema())
-           or exists (select from pg_catalog.pg_proc where pronamespace = pg_my_temp_schema())
-           or exists (select from pg_catalog.pg_type where typnamespace = pg_my_temp_schema())
+    -- Whatever its kind.
+    case when pg_my_temp_schema() <> 0 and exists (
+           select from pg_catalog.pg_depend where refobjid = pg_my_temp_schema()
+             and refclassid = 'pg_catalog.pg_namespace'::pg_catalog.regclass)
          then 'temporary objects' end,
     -- The portal of this very query has no name.
     case when exists (select from pg_catalog.pg_cursors where name <> '') then 'open cursors' end,

@@ -49,7 +49,9 @@ _SAFELY = (
 class SessionState:
     """What a session holds besides the database: what can be restored, and `pins`, which can't.
 
-    `prepared` holds the texts of prepared statements by name, `listening` channels.
+    `prepared` holds the texts of prepared statements by name, `listening` channels. `prefixes` are
+    those of the settings of libraries that are loaded, as `plpgsql`: by a read, too, so they don't
+    tell whether one wrote.
     """
 
     settings: Mapping[str, str] = dataclasses.field(default_factory=dict)
@@ -57,6 +59,7 @@ class SessionState:
     listening: tuple[str, ...] = ()
     role: str | None = None
     pins: tuple[str, ...] = ()
+    prefixes: tuple[str, ...] = dataclasses.field(default=(), compare=False)
 
     @classmethod
     def of_json(cls, body: Mapping[str, Any]) -> SessionState:
@@ -66,6 +69,7 @@ class SessionState:
             prepared=body.get("prepared", {}),
             listening=tuple(body.get("listening", ())),
             role=body.get("role"),
+            prefixes=tuple(body.get("prefixes", ())),
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -77,6 +81,8 @@ class SessionState:
             body["listening"] = list(self.listening)
         if self.role is not None:
             body["role"] = self.role
+        if self.prefixes:
+            body["prefixes"] = list(self.prefixes)
         return body
 
 
@@ -110,6 +116,36 @@ where oid < 16384 and provolatile <> 'i'
 _TYPES = "select oid, pg_catalog.format_type(oid, null) from pg_catalog.pg_type where oid < 16384"
 _SEQUENCES = """
 select oid::regclass::text from pg_catalog.pg_class where relkind = 'S' order by 1
+"""
+#: ANALYZE evaluates what stands in indexes and statistics, and so calls it.
+_CALLED_BY_ANALYZE = """
+select from pg_catalog.pg_depend d left join pg_catalog.pg_class c on c.oid = d.objid
+where d.refclassid = 'pg_catalog.pg_proc'::pg_catalog.regclass and d.refobjid >= 16384
+  and (d.classid = 'pg_catalog.pg_statistic_ext'::pg_catalog.regclass
+       or d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass and c.relkind in ('i', 'I'))
+"""
+#: Functions, views and policies that show the text that was sent.
+_SHOWS_TEXT = """
+with stored(tree) as (
+  select prosqlbody::text from pg_catalog.pg_proc where prosqlbody is not null and oid >= 16384
+  union all select ev_action::text from pg_catalog.pg_rewrite where oid >= 16384
+  union all select polqual::text from pg_catalog.pg_policy where polqual is not null
+)
+select from pg_catalog.pg_proc where oid >= 16384 and prosrc ~* 'current_query'
+union all
+select from stored
+where tree ~ pg_catalog.format(':funcid %s ',
+                               'pg_catalog.current_query()'::pg_catalog.regprocedure::oid)
+"""
+#: Libraries that are not called as their settings begin.
+_LIBRARIES = {"hnsw": "vector", "ivfflat": "vector"}
+#: LOAD is the superuser's; to look at a function in C loads what it is in.
+_LOAD = """
+select pg_catalog.fmgr_c_validator(pg_catalog.min(p.oid))
+from pg_catalog.pg_proc p join pg_catalog.pg_language l on l.oid = p.prolang
+where l.lanname = 'c' and pg_catalog.has_function_privilege(p.oid, 'execute')
+  and pg_catalog.regexp_replace(p.probin, '.*/', '') = any (array[{libraries}])
+group by p.probin
 """
 
 
@@ -184,6 +220,9 @@ async def _custom(session: executor.Session, names: Iterable[str]) -> dict[str, 
 
 async def restore(session: executor.Session, held: SessionState) -> None:
     """Give a new session what an old one held. Raises StatementFailed."""
+    if held.prefixes:
+        libraries = ",".join(_literal(_LIBRARIES.get(name, name)) for name in held.prefixes)
+        await session.query(_LOAD.replace("{libraries}", libraries))
     if held.settings:
         await session.query(f"select {_set_config(held.settings)}")
     if held.prepared:
@@ -222,6 +261,19 @@ async def sequences(session: executor.Session) -> tuple[tuple[str | None, ...], 
         return tuple(await session.query(union))
     except connections.StatementFailed:
         return None
+
+
+async def shows_text(session: executor.Session) -> bool:
+    """Whether what a read reaches may show the text that was sent."""
+    return bool(await session.query(_SHOWS_TEXT))
+
+
+async def analyze(session: executor.Session, relation: str) -> None:
+    """Gather the statistics of a relation, unless a function of the user's would run for it: psql
+    would not have called that. Raises StatementFailed.
+    """
+    if not await session.query(_CALLED_BY_ANALYZE):
+        await session.query(f"ANALYZE {relation}")
 
 
 async def assigned_transaction(session: executor.Session) -> bool:

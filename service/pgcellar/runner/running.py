@@ -443,9 +443,6 @@ class _Run:
         transaction = self._session.in_transaction
         try:
             with self._input(step) as (text, copy):
-                if step.effect.plans == "makes":
-                    # As psql sends it, for pg_prepared_statements shows it so.
-                    text += ";"
                 done = await self._session.run(text, output, copy)
         except connections.StatementFailed as exc:
             if exc.error.sqlstate != _NEEDED or not step.effect.drops or transaction:
@@ -522,6 +519,12 @@ class _Run:
         self, step: cells.Step, output: outputs.Output | None
     ) -> records.Completed | None:
         self._harmed = True
+        if self.mark.definitions_volatile and await probes.shows_text(self._session):
+            # BEGIN would be seen. Without it nobody can tell whether this wrote.
+            text = step.statement.text + step.statement.end
+            done = await self._session.run(text, output)
+            self._note_read(step, "write", certain=False)
+            return done
         before = await probes.sequences(self._session)
         words = step.effect.words
         shows = not step.effect.read_only and (words is None or not words.isdisjoint(_DEFERRABLE))
@@ -556,7 +559,7 @@ class _Run:
         if step.statement.kind == "sql":
             data = None if step.data is None else io.BytesIO(step.data.encode())
             where, name = step.effect.database, self._instance.database
-            yield databases.placed(step.statement.text, where, name), data
+            yield databases.placed(step.statement.text, where, name) + step.statement.end, data
             return
         command = copying.parse(step.statement.text)
         if isinstance(command, copying.Refusal):

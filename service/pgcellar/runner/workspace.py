@@ -472,7 +472,7 @@ class Workspace:
         for relation in run.loaded:
             if not session.in_transaction:
                 with contextlib.suppress(connections.StatementFailed):
-                    await session.query(f"ANALYZE {relation}")
+                    await probes.analyze(session, relation)
         instance.held = await self._look(session, instance, context)
         if not instance.held.prepared and not session.in_transaction:
             instance.plans = "none"
