@@ -4,8 +4,9 @@ A message from the front end is a JSON object. One with `order` or `cells` tells
 in the notebook (`order.NotebookOrder.change`); `send` names the cell whose execute request comes
 next, with its `source`; `active` the one that is written in. With `ask` and an `id` of its own it
 asks something, and is answered by `{"id": …, "answer": …}` or `{"id": …, "problem": …}`. Of its own
-accord the kernel tells `{"event": "hello" | "running" | "progress" | "ran" | "edit", …}`; with
-`edit`, `edits` are pieces of the cell's text that shall be replaced, each as `[was, now]`.
+accord the kernel tells `{"event": "hello" | "running" | "progress" | "ran" | "ended" | "edit", …}`:
+with `ended` a run that it told of has no report, with `edit`, `edits` are pieces of the cell's text
+that shall be replaced, each as `[was, now]`.
 
 `n` is a message's number, from 0. Where one is missing, the kernel does not know the notebook as it
 stands: it tells `{"event": "lost"}`, runs no cell for that page, and the front end opens another
@@ -86,6 +87,8 @@ class Front:
         self._asked: set[asyncio.Task[None]] = set()
         #: Cells that were sent by a page that this kernel knows nothing of.
         self._strays: set[str] = set()
+        #: The cell that runs, as was told.
+        self._runs: str | None = None
 
     def open(self, comm: Comm, message: Mapping[str, Any]) -> None:
         """A front end is there, and tells its notebook whole."""
@@ -94,6 +97,8 @@ class Front:
         comm.on_msg(lambda received: self._receive(page, _data(received)))
         comm.on_close(lambda _: self._pages.remove(page))
         comm.send({"event": "hello", "version": VERSION})
+        if self._runs is not None:
+            comm.send({"event": "running", "cell": self._runs})
         self._receive(page, _data(message))
 
     @property
@@ -157,9 +162,18 @@ class Front:
             page.order.abort()
 
     def tell(self, event: str, cell: str, **more: Any) -> None:
-        """Tell every front end something about a cell."""
+        """Tell every front end something about a cell; those that come later, what still runs."""
+        if event == "running":
+            self._runs = cell
+        elif event in ("ran", "ended"):
+            self._runs = None
         for page in self._pages:
             page.comm.send({"event": event, "cell": cell, **more})
+
+    def ended(self, cell: str) -> None:
+        """A cell runs no more; those who were told that it does are told, if they were not yet."""
+        if self._runs == cell:
+            self.tell("ended", cell)
 
     def _receive(self, page: Page, told: Mapping[str, Any]) -> None:
         if self._pages[-1] is not page:

@@ -234,6 +234,7 @@ class PgcellarKernel(beside.BesideKernel):
                     shown.show(event)
         finally:
             self._run = self._shown = None
+            self._front.ended(head)
             shown.clear()
         return None, True
 

@@ -80,6 +80,8 @@ export type KernelEvent =
   /** A message to the kernel did not come: it does not know the notebook as it stands. */
   | { readonly event: 'lost' }
   | { readonly event: 'running'; readonly cell: string }
+  /** A run that was told of is over, and there is no report of it. */
+  | { readonly event: 'ended'; readonly cell: string }
   | {
       readonly event: 'progress';
       readonly cell: string;

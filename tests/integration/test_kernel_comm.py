@@ -189,6 +189,21 @@ def test_questions_are_answered_while_a_cell_runs(kernel: Kernel) -> None:
     assert reply.of("error")[0]["ename"] == "57014"
 
 
+def test_a_page_that_comes_while_a_cell_runs_is_told(kernel: Kernel) -> None:
+    cells = {"d": "select pg_sleep(600)"}
+    page = Page(kernel, cells)
+    sent = kernel.send(cells["d"], cellId="d")
+    page.wait("running")
+    late = Page(kernel, cells)
+    late.wait("running")
+    assert late.of("running") == [{"event": "running", "cell": "d"}]
+    kernel.manager.interrupt_kernel()
+    kernel.receive(sent)
+    after = Page(kernel, cells)
+    after.ask("plan")
+    assert after.of("running") == []
+
+
 def test_names_are_completed_and_inspected_while_a_cell_runs(kernel: Kernel) -> None:
     """By requests as any front end sends them; the cell still counts as running."""
     page = Page(kernel, {**CELLS, "d": "select pg_sleep(600)"})

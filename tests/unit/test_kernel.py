@@ -432,6 +432,35 @@ async def test_a_request_names_notebook_folder_and_bounds(
     assert Front().kernel._notebook != first.notebook
 
 
+class Told:
+    """The comm of a page that only listens."""
+
+    def __init__(self) -> None:
+        self.events: list[str] = []
+
+    def send(self, data: dict[str, Any]) -> None:
+        """As a comm's."""
+        self.events.append(data["event"])
+
+    def on_msg(self, callback: object) -> None:
+        """As a comm's."""
+
+    def on_close(self, callback: object) -> None:
+        """As a comm's."""
+
+
+@pytest.mark.parametrize("fault", [None, errors.ServiceUnavailable("gone"), ValueError("bug")])
+async def test_pages_are_told_that_a_cell_runs_no_more(
+    front: Front, service: Service, fault: Exception | None
+) -> None:
+    """Also where the run broke off, and there is no report of it."""
+    page = Told()
+    front.kernel._front.open(page, {"content": {}})
+    service.scripts.append([done()] if fault is None else [fault])
+    await front.run("select 1", cell_id="a")
+    assert page.events == ["hello", "running", "ended" if fault else "ran"]
+
+
 # --- interrupting -----------------------------------------------------------------------------
 
 

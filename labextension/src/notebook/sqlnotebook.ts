@@ -2,7 +2,7 @@
 
 import { type Cell, CodeCell, type ICellModel } from '@jupyterlab/cells';
 import { NotebookActions, type NotebookPanel } from '@jupyterlab/notebook';
-import type { Kernel } from '@jupyterlab/services';
+import { type Kernel, KernelMessage } from '@jupyterlab/services';
 import type { TranslationBundle } from '@jupyterlab/translation';
 import type { JSONObject } from '@lumino/coreutils';
 import { Debouncer } from '@lumino/polling';
@@ -16,6 +16,9 @@ import { Outline } from './outline';
 
 /** Milliseconds without a key after which it is asked what is out of date. */
 const PAUSE = 250;
+
+/** What a kernel process says of itself. */
+const RUNS: readonly KernelMessage.Status[] = ['starting', 'busy', 'idle'];
 
 const BUSY: readonly Status[] = ['scheduled', 'running', 'replaying'];
 
@@ -40,6 +43,7 @@ export class SqlNotebook implements ISqlNotebook {
     this._outline.changed.connect(this._onOutline, this);
     this._outline.shown.connect(() => this._changed.emit());
     _kernel.statusChanged.connect(this._onStatus, this);
+    _kernel.iopubMessage.connect(this._onMessage, this);
     _kernel.connectionStatusChanged.connect(this._onConnection, this);
     panel.content.activeCellChanged.connect(this._onActive, this);
     this._planning = new Debouncer(() => this._replan(), PAUSE);
@@ -129,6 +133,7 @@ export class SqlNotebook implements ISqlNotebook {
     this._outline.dispose();
     this._conversation?.close();
     this._kernel.statusChanged.disconnect(this._onStatus, this);
+    this._kernel.iopubMessage.disconnect(this._onMessage, this);
     this._kernel.connectionStatusChanged.disconnect(this._onConnection, this);
     if (!this.panel.isDisposed) {
       this.panel.content.activeCellChanged.disconnect(this._onActive, this);
@@ -211,14 +216,37 @@ export class SqlNotebook implements ISqlNotebook {
   private _onStatus(_: Kernel.IKernelConnection, status: Kernel.Status): void {
     if (status === 'restarting' || status === 'autorestarting' || status === 'dead') {
       this._conversation?.dispose();
-      this._sent.clear();
-      this._states.settle();
-      this._prepared = '';
-      this._changed.emit();
+      this._process = '';
+      this._forget();
     }
     if (status === 'restarting' || status === 'autorestarting') {
       void this._planning.invoke();
     }
+  }
+
+  /** Of a restart from another page Jupyter tells nothing, but each kernel process has its session. */
+  private _onMessage(_: Kernel.IKernelConnection, message: KernelMessage.IIOPubMessage): void {
+    if (!KernelMessage.isStatusMsg(message) || !RUNS.includes(message.content.execution_state)) {
+      // What Jupyter Server tells of its own accord is in a session of its own.
+      return;
+    }
+    const { session } = message.header;
+    if (this._process && this._process !== session) {
+      this._conversation?.close();
+      this._forget();
+      // At once: see `_onConnection`.
+      this._converse();
+      void this._planning.invoke();
+    }
+    this._process = session;
+  }
+
+  /** The kernel process is gone, and what it ran. */
+  private _forget(): void {
+    this._sent.clear();
+    this._states.settle();
+    this._prepared = '';
+    this._changed.emit();
   }
 
   /** What was sent before may have got lost on the way: tell everything anew. */
@@ -230,7 +258,7 @@ export class SqlNotebook implements ISqlNotebook {
       this._broken = false;
       if (this._conversation) {
         this._conversation.close();
-        // At once: what runs is told to those who are there.
+        // At once: how a cell comes along is told to those who are there.
         this._converse();
       }
       this._prepared = '';
@@ -243,6 +271,9 @@ export class SqlNotebook implements ISqlNotebook {
     switch (told.event) {
       case 'running':
         this._states.pass(told.cell, { status: 'running', reason: '' });
+        break;
+      case 'ended':
+        this._states.pass(told.cell, null);
         break;
       case 'progress':
         this._onProgress(told);
@@ -341,6 +372,8 @@ export class SqlNotebook implements ISqlNotebook {
   /** Where the cells' last runs are shown: what comes later for them is shown there or nowhere. */
   private readonly _areas = new Map<string, CodeCell['outputArea']>();
   private _conversation: Conversation | null = null;
+  /** The session of the kernel process that was heard last. */
+  private _process = '';
   private _prepared = '';
   /** Whether the connection to the kernel is, or was until now, broken. */
   private _broken = false;
