@@ -391,6 +391,7 @@ def test_tablesample_is_volatile() -> None:
         ("insert into t values (currval('s'))", "base"),
         ("create view v as select lastval()", "base"),
         ("select setseed(0.5)", "pinned"),
+        ('select U&"\\0073etseed"(0.5)', "pinned"),
         ("do $$ begin perform setseed(0.5); end $$", "pinned"),
         ("set app.name = 'a'", "free"),
         ("reset app.name", "free"),

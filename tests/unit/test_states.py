@@ -172,7 +172,7 @@ def test_ids_do_not_change() -> None:
         "71348cfc899517ca995b2ae3669ff3bcee955634b427b888286317007befbd53"
     )
     assert states.base_id({"server": "18"}) == (
-        "e63332171d73fd1b1df82466ec840ff8a943ef6487d6eca0d493394c3cb39c23"
+        "954ec6e1440c1f7c35d71a785953290a6c731c518030f8318c7372d5722a04fd"
     )
 
 

@@ -39,7 +39,8 @@ _VOLATILE = re.compile(
     r"|(?:query|table|schema|database|cursor)_to_xml\w*"
     rf"|lo_creat\b|lo_import|lo_create(?!{_NUMBERED})|lo_from_bytea(?!{_NUMBERED})"
     rf"|ctid|xmin|xmax|cmin|cmax|tableoid|oid|current_query|tablesample|{_ZONED_TIME})\b"
-    r"|\bage\s*\("
+    # U&"…" may spell any of them.
+    r"|\bage\s*\(|\bu&\""
     # A file with other marks than CSV's may hide a word among them.
     r"|\bquote\s+(?:as\s+)?e?'(?!\"')",
     re.IGNORECASE,

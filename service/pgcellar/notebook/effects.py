@@ -35,7 +35,7 @@ Plans = Literal["makes", "keeps", "spoils"]
 
 _NAME_BYTES = 63
 _WORD = re.compile(r"[^\W\d]\w*")
-_CURRENT_VALUE = re.compile(r"\b(?:currval|lastval)\b", re.IGNORECASE)
+_CURRENT_VALUE = re.compile(r"\b(?:currval|lastval)\b|\bu&\"", re.IGNORECASE)
 #: SET of a setting of one's own naming, in the body of a function or a DO block.
 _SETS_CUSTOM = re.compile(
     r"\bset\s+(?:session\s+|local\s+)?[\w\"]+\s*\.\s*[\w\"]+\s*(?:=|to\b)", re.I
@@ -49,9 +49,10 @@ _EXECUTES = re.compile(r"\bexecute\b")
 _SETS = re.compile(r"\bset\s+(?!search_path\b)")
 #: A call of set_config that names its setting, in canonical text.
 _CONFIG_NAME = re.compile(r"set_config \( '([^'\\]*)' ,")
-#: What isn accepts was no setting before PostgreSQL 18.
+#: What isn accepts was no setting before PostgreSQL 18. U&"…" may spell any name.
 _UNRESTORABLE = re.compile(
-    r"\bsetseed\b|\bisn_weak\b|\bset\s+(?:session\s+|local\s+)?seed\b|'seed'", re.IGNORECASE
+    r"\bsetseed\b|\bisn_weak\b|\bset\s+(?:session\s+|local\s+)?seed\b|'seed'|\bu&\"",
+    re.IGNORECASE,
 )
 #: Called in a SELECT these change the sequence, the session or its locks; no need to find out.
 _WRITING_WORDS = frozenset({"nextval", "setval"})
