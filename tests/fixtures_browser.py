@@ -16,7 +16,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 from tests.fixtures_service import CommandLine
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -46,6 +46,8 @@ _DISABLED = ("@jupyterlab/notebook-extension:export",)
 _EXTENSIONS = ("pgcellar_server", "jupyterlab", "notebook")
 #: For a JupyterLab that starts, or that stops its kernels, on a machine that does much else.
 START_SECONDS = 90.0
+#: The same for what is to be seen: how long it takes is for the bench to say.
+expect.set_options(timeout=60_000)
 #: Kernels of notebooks.
 SQL = {"name": "pgcellar", "display_name": "SQL (PostgreSQL)", "language": "sql"}
 PYTHON = {"name": "python3", "display_name": "Python 3", "language": "python"}

@@ -69,7 +69,7 @@ def is_new_notebook(front: Front) -> None:
     page = front.page
     page.wait_for_selector(".jp-NotebookPanel:not(.lm-mod-hidden) .jp-Cell", timeout=60_000)
     expect(page.locator(".jp-NotebookPanel:not(.lm-mod-hidden) .jp-KernelName")).to_contain_text(
-        "SQL (PostgreSQL)", timeout=60_000
+        "SQL (PostgreSQL)"
     )
 
 
@@ -143,7 +143,7 @@ def test_a_tour_for_who_is_here_for_the_first_time(front: Front, lab: Lab) -> No
         assert front.wait_ran(number) != "failed"
     front.wait_status(10, "failed")
     assert [row[0] for row in front.rows(4)] == ["London", "New York", "Oxford"]
-    expect(front.cell(8).locator(".vega-embed")).to_be_visible(timeout=60_000)
+    expect(front.cell(8).locator(".vega-embed")).to_be_visible()
     front.picture("tour")
     front.type(3, front.text(3).replace("10", "50"))
     for number in (4, 6, 8):
@@ -194,13 +194,13 @@ def test_everything_is_reached_by_keyboard(front: Front, lab: Lab) -> None:
     front.wait_ran(2)
     front.select(2)
     front.command("pgcellar:explain")
-    expect(front.page.locator(".pgc-PlanView table")).to_be_visible(timeout=60_000)
+    expect(front.page.locator(".pgc-PlanView table")).to_be_visible()
     front.command("pgcellar:what-changed")
-    expect(front.page.locator(".pgc-Difference")).to_be_visible(timeout=60_000)
+    expect(front.page.locator(".pgc-Difference")).to_be_visible()
     front.command("pgcellar:show-states")
     front.command("pgcellar:show-schema")
     tree = front.page.get_by_role("tree", name="What the state holds")
-    expect(tree.get_by_role("treeitem").first).to_be_visible(timeout=60_000)
+    expect(tree.get_by_role("treeitem").first).to_be_visible()
     front.command("pgcellar:show-sandbox")
     # As after a key: the focus is shown to who uses the keyboard.
     front.page.keyboard.press("Tab")
@@ -262,6 +262,6 @@ def test_the_settings_are_in_the_editor(front: Front, lab: Lab) -> None:
     launcher(front, lab)
     front.command("settingeditor:open", query="SQL Notebooks")
     field = front.page.get_by_label("Dim stale outputs")
-    expect(field).to_be_visible(timeout=30_000)
+    expect(field).to_be_visible()
     expect(front.page.get_by_label("Prepare the cell being edited")).to_be_checked()
     front.picture("commands-settings")

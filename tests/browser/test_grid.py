@@ -64,7 +64,7 @@ class Grid:
 
     def shows(self, text: str) -> None:
         """Wait until the cell at the cursor says so."""
-        expect(self.node.get_by_role("gridcell")).to_have_text(text, timeout=30_000)
+        expect(self.node.get_by_role("gridcell")).to_have_text(text)
 
     def header(self, column: int, *, funnel: bool = False, accel: bool = False) -> None:
         """Click on a column's name, or on its funnel."""
@@ -140,7 +140,7 @@ def test_a_million_rows(front: Front, lab: Lab) -> None:
     front.page.mouse.wheel(0, 240)
     front.page.mouse.click(*grid.cell_at(3, 0))
     cell = grid.node.get_by_role("gridcell")
-    expect(cell).to_have_attribute("aria-busy", "false", timeout=30_000)
+    expect(cell).to_have_attribute("aria-busy", "false")
     number = int(cell.inner_text())
     assert 300_000 < number < 700_000
     row = grid.node.locator("[role=row]").last.get_attribute("aria-rowindex")
@@ -165,20 +165,20 @@ def test_the_server_sorts_and_filters(front: Front, lab: Lab) -> None:
     grid.press("ArrowDown")
     grid.header(1)
     headers = grid.node.get_by_role("columnheader")
-    expect(headers.nth(1)).to_have_attribute("aria-sort", "ascending", timeout=30_000)
+    expect(headers.nth(1)).to_have_attribute("aria-sort", "ascending")
     grid.header(1)
-    expect(headers.nth(1)).to_have_attribute("aria-sort", "descending", timeout=30_000)
+    expect(headers.nth(1)).to_have_attribute("aria-sort", "descending")
     grid.press("ArrowDown", "ArrowRight")
     grid.shows("NULL")
     grid.header(1)
-    expect(headers.nth(1)).to_have_attribute("aria-sort", "none", timeout=30_000)
+    expect(headers.nth(1)).to_have_attribute("aria-sort", "none")
     # A filter by its funnel, in a box.
     grid.header(3, funnel=True)
     box = front.page.get_by_role("dialog", name="Filter note")
     front.picture("grid-filter")
     box.get_by_label("Value").fill("ROW")
     box.get_by_role("button", name="Apply").click()
-    expect(grid.footer).to_contain_text("12 of 30 rows match", timeout=30_000)
+    expect(grid.footer).to_contain_text("12 of 30 rows match")
     front.picture("grid-filtered")
     # What can't be compared says so, and the rows stay.
     grid.press("ArrowDown", "f")
@@ -189,7 +189,7 @@ def test_the_server_sorts_and_filters(front: Front, lab: Lab) -> None:
     expect(grid.footer).to_contain_text("12 of 30 rows match")
     front.picture("grid-filter-wrong")
     grid.footer.get_by_role("button", name="Remove filters and order").click()
-    expect(grid.footer).to_contain_text("30 rows", timeout=30_000)
+    expect(grid.footer).to_contain_text("30 rows")
 
 
 def test_what_is_copied(granted: Front, lab: Lab) -> None:
@@ -274,9 +274,7 @@ def test_downloads(front: Front, lab: Lab) -> None:
     front.wait_ran(1)
     grid = Grid(front, 1)
     grid.press("ArrowDown", "s", "s")
-    expect(grid.node.get_by_role("columnheader").first).to_have_attribute(
-        "aria-sort", "descending", timeout=30_000
-    )
+    expect(grid.node.get_by_role("columnheader").first).to_have_attribute("aria-sort", "descending")
 
     def download(name: str) -> bytes:
         grid.footer.get_by_role("button", name="Download all rows").click()
@@ -475,7 +473,7 @@ def test_rows_are_drawn_by_a_button(front: Front, lab: Lab) -> None:
         front.page.get_by_role("button", name="Draw", exact=True).click()
         expect(cell.locator(".cm-content")).to_contain_text(f'\\chart {kind} x="the x" y=squared')
         front.wait_ran(1)
-        expect(cell.locator(".vega-embed")).to_be_visible(timeout=60_000)
+        expect(cell.locator(".vega-embed")).to_be_visible()
     assert cell.locator(".cm-content").inner_text().count("\\chart") == 1
     expect(cell.locator(".pgc-Grid")).to_be_visible()
     front.picture("chart-of-grid")

@@ -189,7 +189,7 @@ def test_python_cells_run_below_those_that_stand_above(front: Front, lab: Lab) -
     front.open(lab.notebook("python.ipynb", cells, kernel=PYTHON))
     front.command("notebook:run-all-cells")
     shown = front.cell(6).locator(".jp-OutputArea-output")
-    expect(shown).to_contain_text("pandas", timeout=60_000)
+    expect(shown).to_contain_text("pandas")
     expect(shown).to_contain_text("[101, 110] int32[pyarrow]")
 
     # Moved: what is updated comes before what is inserted.
@@ -197,7 +197,7 @@ def test_python_cells_run_below_those_that_stand_above(front: Front, lab: Lab) -
     front.command("notebook:move-cell-up")
     front.type(5, "%%pgcellar\nselect a from t order by a")
     front.run(5)
-    expect(front.cell(5).locator(".jp-OutputArea")).to_contain_text("2 rows", timeout=60_000)
+    expect(front.cell(5).locator(".jp-OutputArea")).to_contain_text("2 rows")
     assert front.rows(5) == [["10"], ["101"]]
     front.picture("python-moved")
 

@@ -41,15 +41,15 @@ def test_the_sandbox_is_seen_stopped_and_started(front: Front, lab: Lab) -> None
     item(front).click()
     for text in ("PostgreSQL", "Memory", "snapshot", "Runs since", "it is stopped in", "running"):
         # States are kept, and names looked up, behind the runs: it is idle a little later.
-        expect(panel(front)).to_contain_text(text, timeout=30_000)
+        expect(panel(front)).to_contain_text(text)
     front.picture("sandbox-panel")
 
     panel(front).get_by_role("button", name="Stop").click()
-    expect(item(front)).to_contain_text("Sandbox: stopped", timeout=30_000)
+    expect(item(front)).to_contain_text("Sandbox: stopped")
     expect(panel(front).get_by_role("button", name="Stop")).to_be_disabled()
     expect(panel(front)).not_to_contain_text("Memory")
     panel(front).get_by_role("button", name="Restart").click()
-    expect(item(front)).to_contain_text(re.compile("Sandbox: (running|busy)"), timeout=30_000)
+    expect(item(front)).to_contain_text(re.compile("Sandbox: (running|busy)"))
     # Its states are there still.
     front.page.keyboard.press("Escape")
     front.run(2)
@@ -61,13 +61,13 @@ def test_a_stopped_one_is_asked_about_when_something_runs(front: Front, lab: Lab
     front.open(lab.notebook("again.ipynb", CELLS))
     front.run(1)
     front.wait_ran(1)
-    expect(item(front)).to_contain_text(re.compile("Sandbox: (running|busy)"), timeout=30_000)
+    expect(item(front)).to_contain_text(re.compile("Sandbox: (running|busy)"))
     front.command("pgcellar:stop-sandbox")
-    expect(item(front)).to_contain_text("Sandbox: stopped", timeout=30_000)
+    expect(item(front)).to_contain_text("Sandbox: stopped")
     front.type(2, "select a + 41 from t")
     front.run(2)
     front.wait_ran(2)
-    expect(item(front)).to_contain_text(re.compile("Sandbox: (running|busy)"), timeout=30_000)
+    expect(item(front)).to_contain_text(re.compile("Sandbox: (running|busy)"))
 
 
 def test_a_reset_is_confirmed(front: Front, lab: Lab) -> None:
@@ -84,14 +84,14 @@ def test_a_reset_is_confirmed(front: Front, lab: Lab) -> None:
     expect(item(front)).to_contain_text(re.compile("Sandbox: (running|busy)"))
     front.command("pgcellar:reset-sandbox")
     dialog.get_by_role("button", name="Reset").click()
-    expect(item(front)).not_to_contain_text("resetting", timeout=30_000)
+    expect(item(front)).not_to_contain_text("resetting")
     item(front).click()
     expect(panel(front).get_by_role("alert")).to_have_count(0)
-    expect(item(front)).to_contain_text("Sandbox: none", timeout=30_000)
+    expect(item(front)).to_contain_text("Sandbox: none")
     item(front).click()
     front.run(2)
     front.wait_ran(2)
-    expect(item(front)).to_contain_text(re.compile("Sandbox: (running|busy)"), timeout=30_000)
+    expect(item(front)).to_contain_text(re.compile("Sandbox: (running|busy)"))
 
 
 def test_it_is_used_by_keyboard(front: Front, lab: Lab) -> None:
@@ -101,7 +101,7 @@ def test_it_is_used_by_keyboard(front: Front, lab: Lab) -> None:
     front.command("pgcellar:show-sandbox")
     expect(panel(front)).to_be_focused()
     restart = panel(front).get_by_role("button", name="Restart")
-    expect(restart).to_be_enabled(timeout=30_000)
+    expect(restart).to_be_enabled()
     front.page.keyboard.press("Tab")
     expect(restart).to_be_focused()
     front.page.keyboard.press("Escape")

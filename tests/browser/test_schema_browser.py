@@ -56,9 +56,9 @@ def _opened(front: Front, lab: Lab, name: str) -> Locator:
     front.command("notebook:run-all-cells")
     front.wait_ran(2)
     front.select(2)
-    expect(panel.locator(".pgc-Which")).to_contain_text("After cell 2", timeout=30_000)
-    expect(panel.locator(".pgc-Which")).not_to_contain_text("nearest", timeout=30_000)
-    expect(_line(panel, "airports")).to_be_visible(timeout=30_000)
+    expect(panel.locator(".pgc-Which")).to_contain_text("After cell 2")
+    expect(panel.locator(".pgc-Which")).not_to_contain_text("nearest")
+    expect(_line(panel, "airports")).to_be_visible()
     return panel
 
 
@@ -96,7 +96,7 @@ def test_marks_that_reorder_a_name_are_seen(front: Front, lab: Lab) -> None:
     front.run(1)
     front.wait_ran(1)
     line = panel.locator("[role=treeitem][title^=pay] .pgc-Tree-label")
-    expect(line).to_have_text("pay\\u202Eee\\u200B", timeout=30_000)
+    expect(line).to_have_text("pay\\u202Eee\\u200B")
     line.click()
     expect(panel.locator(".pgc-About h3")).to_have_text("pay\\u202Eee\\u200B")
     front.select(2)
@@ -169,10 +169,10 @@ def test_a_state_that_is_not_kept(front: Front, lab: Lab) -> None:
     panel = _opened(front, lab, "nearest.ipynb")
     front.type(2, "create table another (a int)")
     front.select(2)
-    expect(panel.locator(".pgc-Which")).to_contain_text("the nearest one above", timeout=20_000)
+    expect(panel.locator(".pgc-Which")).to_contain_text("the nearest one above")
     front.run(2)
     front.wait_ran(2)
-    expect(_line(panel, "another")).to_be_visible(timeout=30_000)
+    expect(_line(panel, "another")).to_be_visible()
 
 
 def test_the_picture(front: Front, lab: Lab) -> None:
@@ -202,7 +202,7 @@ def test_a_picture_of_fifty_tables(front: Front, lab: Lab) -> None:
     panel = _panel(front)
     front.run(1)
     front.wait_ran(1)
-    expect(_line(panel, "t49")).to_be_visible(timeout=30_000)
+    expect(_line(panel, "t49")).to_be_visible()
     front.command("pgcellar:draw-tables")
     drawn = front.page.locator(".pgc-Diagram:visible")
     expect(drawn).to_contain_text("50 tables, 100 foreign keys")

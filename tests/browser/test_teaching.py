@@ -211,7 +211,7 @@ def test_a_stuck_sandbox_is_stopped(page: Front, school: School) -> None:
     assert school.activity(STUCK)["sandbox"]["status"] == "running"
     stop.click()
     dialog.get_by_role("button", name="Stop").click()
-    expect(page.page.locator(".pgc-Message")).to_contain_text("was stopped", timeout=30_000)
+    expect(page.page.locator(".pgc-Message")).to_contain_text("was stopped")
     expect(row(page, STUCK)).to_contain_text("stopped")
     expect(row(page, STUCK)).to_contain_text("cell 1 cancelled")
     assert school.activity(STUCK)["busy"] == []
@@ -228,7 +228,7 @@ def test_a_reset_is_confirmed(page: Front, school: School) -> None:
     assert school.activity(DONE)["sandbox"]["status"] == "running"
     reset.click()
     page.page.locator(".jp-Dialog").get_by_role("button", name="Reset").click()
-    expect(page.page.locator(".pgc-Message")).to_contain_text("was reset", timeout=30_000)
+    expect(page.page.locator(".pgc-Message")).to_contain_text("was reset")
     expect(row(page, DONE)).to_contain_text("none")
     assert school.activity(DONE)["sandbox"]["status"] == "none"
 
@@ -239,7 +239,7 @@ def test_the_page_looks_again_by_itself_and_at_another_class(page: Front, school
     page.page.get_by_role("combobox", name="Class").select_option(label="Databases, autumn")
     expect(page.page.locator(".pgc-Class tbody")).to_have_count(5)
     result(school.students[QUIET], begin(school.students[QUIET], 0))
-    expect(row(page, QUIET)).to_contain_text("cell 1 of 3", timeout=20_000)
+    expect(row(page, QUIET)).to_contain_text("cell 1 of 3")
 
 
 def test_nobody_moves_below_the_pointer(page: Front, school: School) -> None:
@@ -249,7 +249,7 @@ def test_nobody_moves_below_the_pointer(page: Front, school: School) -> None:
     assert before[0] != last
     row(page, before[0]).hover()
     result(school.students[last], begin(school.students[last], 1, "catching up.ipynb"))
-    expect(row(page, last)).to_contain_text("catching up.ipynb", timeout=20_000)
+    expect(row(page, last)).to_contain_text("catching up.ipynb")
     assert names(page) == before
     page.page.get_by_role("searchbox", name="Search members").hover()
     expect(page.page.locator(".pgc-Class-name").first).to_have_text(last)
@@ -263,12 +263,12 @@ def test_what_goes_wrong_is_said(page: Front, school: School) -> None:
     try:
         refresh.click()
         alert = page.page.locator(".pgc-Class [role=alert]")
-        expect(alert).to_contain_text("The central gateway does not answer", timeout=20_000)
+        expect(alert).to_contain_text("The central gateway does not answer")
         page.picture("teaching-gone")
     finally:
         school.central.process.start(port)
     refresh.click()
-    expect(alert).to_have_count(0, timeout=20_000)
+    expect(alert).to_have_count(0)
 
 
 def test_who_teaches_nobody_is_told_so(

@@ -103,7 +103,7 @@ def test_all_that_the_extension_says_is_translated(front: Front, lab: Lab) -> No
     assert [each for each in front.page.evaluate(_COMMANDS) if LEFT not in each] == []
     for name, shown in PANELS.items():
         front.command(name)
-        expect(front.page.locator(shown).first).to_be_visible(timeout=30_000)
+        expect(front.page.locator(shown).first).to_be_visible()
         said = front.page.evaluate(_SAID)
         assert any(LEFT in each for each in said)
         assert {each for each in said if LEFT not in each and not DATA.fullmatch(each)} == set()

@@ -85,18 +85,16 @@ def test_a_kernel_that_is_restarted_while_a_cell_runs(front: Front, lab: Lab) ->
     front.page.evaluate(f"{PANEL}.sessionContext.session.kernel.restart()")
     front.wait_status(5, "stale")
     # It hears of it from the kernel that has started, not from the one that is gone.
-    expect(other.cell(5).locator(".pgc-CellMark")).to_have_count(0, timeout=60_000)
+    expect(other.cell(5).locator(".pgc-CellMark")).to_have_count(0)
     front.idle()
     other.idle()
     other.run(5)
     if other.wait_status(5, "running", "stale") == "stale":
         # It was sent while the page had not heard of it.
-        expect(other.cell(5).locator(".jp-OutputArea")).to_contain_text(
-            "Run the cell again", timeout=60_000
-        )
+        expect(other.cell(5).locator(".jp-OutputArea")).to_contain_text("Run the cell again")
         other.run(5)
     front.wait_status(5, "running")
-    expect(other.cell(5).locator(".pgc-Footer").first).to_contain_text("1 row", timeout=60_000)
+    expect(other.cell(5).locator(".pgc-Footer").first).to_contain_text("1 row")
     other.command("notebook:interrupt-kernel")
     other.wait_status(5, "failed")
     front.wait_status(5, "stale")
@@ -109,11 +107,11 @@ def test_a_cell_that_is_interrupted_before_it_begins(front: Front, lab: Lab) -> 
     other = Front(front.page.context.new_page())
     other.open(lab.notebook("roles.ipynb", [f"create role sleeper;\n{ENDLESS}"]))
     other.run(1)
-    expect(other.cell(1).locator(".jp-OutputArea")).to_contain_text("CREATE ROLE", timeout=60_000)
+    expect(other.cell(1).locator(".jp-OutputArea")).to_contain_text("CREATE ROLE")
     front.type(3, "insert into t values (20)")
     front.run(4)
     expect(front.cell(4).locator(".pgc-CellMark")).to_have_attribute(
-        "title", re.compile("Waiting for a run with other roles"), timeout=60_000
+        "title", re.compile("Waiting for a run with other roles")
     )
     front.command("notebook:interrupt-kernel")
     front.wait_status(4, "stale")

@@ -38,7 +38,7 @@ def test_long_results_are_paged_by_buttons(front: Front, lab: Lab) -> None:
     front.page.wait_for_function(VIEWER, timeout=60_000)
     front.run(2)
     shown = outputs(front, 2)
-    expect(shown.locator(".widget-label")).to_have_text("rows 1–1,000 of 2,500", timeout=60_000)
+    expect(shown.locator(".widget-label")).to_have_text("rows 1–1,000 of 2,500")
     expect(shown.locator("table")).to_contain_text("row 1000")
     assert front.page.locator(".pgc-Result").count() == 0
     assert front.status(2) is None
@@ -49,7 +49,7 @@ def test_long_results_are_paged_by_buttons(front: Front, lab: Lab) -> None:
         ("Next page", "rows 1,001–2,000 of 2,500", "row 2000", "row 1000"),
     ):
         shown.locator(f"button[title='{button}']").click()
-        expect(shown.locator(".widget-label")).to_have_text(says, timeout=60_000)
+        expect(shown.locator(".widget-label")).to_have_text(says)
         expect(shown.get_by_role("cell", name=has, exact=True)).to_have_count(1)
         expect(shown.get_by_role("cell", name=lacks, exact=True)).to_have_count(0)
     shown.locator("button[title='Next page']").scroll_into_view_if_needed()
