@@ -39,9 +39,7 @@ OPTIONS = (
 _SETTINGS = {
     "@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": False},
 }
-#: It asks for all that nbconvert exports to, which takes seconds. A Jupyter Server that is stopped
-#: meanwhile never ends: the request goes with the loop, and what runs it in a thread waits for it
-#: (anyio ends a worker's thread with the task that began it).
+#: It asks for all that nbconvert exports to, which takes seconds: see `_end`.
 _DISABLED = ("@jupyterlab/notebook-extension:export",)
 _EXTENSIONS = ("pgcellar_server", "jupyterlab", "notebook")
 #: For a JupyterLab that starts, or that stops its kernels, on a machine that does much else.
@@ -151,16 +149,37 @@ def jupyter_lab(
         _wait(port, process, home / "log")
         yield Lab(url=url, token=token, folder=folder)
     finally:
-        process.terminate()
-        process.wait(START_SECONDS)
+        _end(port, process)
         log.close()
+
+
+def _end(port: int, process: subprocess.Popen[bytes]) -> None:
+    """Stop a JupyterLab.
+
+    A Jupyter Server that is stopped while a thread does something for a request serves no more, but
+    its process may stay: the request's task goes with the loop, and anyio ends a worker's thread
+    with the task that began it. So what serves no more is killed in the end.
+    """
+    process.terminate()
+    try:
+        process.wait(START_SECONDS)
+    except subprocess.TimeoutExpired:
+        serves = _listens(port)
+        process.kill()
+        process.wait()
+        if serves:
+            raise
+
+
+def _listens(port: int) -> bool:
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+        return True
+    return False
 
 
 def _wait(port: int, process: subprocess.Popen[bytes], log: pathlib.Path) -> None:
     deadline = time.monotonic() + START_SECONDS
-    while True:
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-            return
+    while not _listens(port):
         if process.poll() is not None or time.monotonic() > deadline:
             raise RuntimeError(f"JupyterLab did not start:\n{log.read_text()[-3000:]}")
         time.sleep(0.1)
