@@ -69,7 +69,7 @@ def jupyter_server(
             yield made
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(START_SECONDS)
         log.close()
 
 
