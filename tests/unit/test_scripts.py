@@ -174,6 +174,11 @@ TEXTS = st.lists(
 ).map("".join)
 
 
+def test_a_variable_that_cannot_be_sent() -> None:
+    (step,), _ = steps(":a", {"a": "\ud800"})
+    assert step.effect.refusal
+
+
 @given(TEXTS | st.text(max_size=60), st.dictionaries(st.sampled_from("ab"), TEXTS, max_size=2))
 def test_any_text_has_steps(source: str, variables: dict[str, str]) -> None:
     """No exception escapes, it ends, and what is sent can be classified."""

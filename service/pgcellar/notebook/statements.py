@@ -93,7 +93,8 @@ def canonical(text: str) -> str:
         return text
     try:
         tokens = parser.scan(text)
-    except error.Error:
+    except (error.Error, UnicodeEncodeError):
+        # A variable's value may have a lone surrogate, which no text of PostgreSQL's has.
         return text
     parts: list[str] = []
     end = -1
