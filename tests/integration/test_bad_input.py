@@ -278,3 +278,20 @@ def test_what_leads_out_of_the_sandbox(
     error = cli.run([source])["cells"][0]["error"]
     assert error["sqlstate"] == sqlstate
     assert hint in error["hint"]
+
+
+@pytest.mark.parametrize(
+    ("source", "sqlstate", "hint"),
+    [
+        ("select 1, :month", "42601", "\\set month VALUE"),
+        ("create table t as select :'month'", "42601", "\\set month VALUE"),
+        ("%%sql\nselect 1", "42601", "without any %% magic"),
+        ("%sql select 1", "42601", "without any %% magic"),
+        ("\\foo", "PC008", "\\? lists them"),
+    ],
+)
+def test_what_is_no_sql(cli: CommandLine, source: str, sqlstate: str, hint: str) -> None:
+    """Variables that are not set, cells of other notebooks: the error says what to do."""
+    error = cli.run([source])["cells"][0]["error"]
+    assert error["sqlstate"] == sqlstate
+    assert hint in error["hint"]

@@ -193,7 +193,7 @@ class Scanner:
             step = self._branch(name, start, reader, variables)
         elif not _known(name):
             reader.line()
-            hint = "A meta-command begins with a backslash and ends with its line."
+            hint = "A backslash outside of quotes begins a meta-command; \\? lists them."
             step = Problem(message=f"invalid command \\{name}", hint=hint, start=start)
         else:
             command = _arguments(name, start, reader, active=active)

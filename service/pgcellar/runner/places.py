@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 
 from pgcellar.api import errors, records
 from pgcellar.notebook import cells
@@ -27,6 +28,9 @@ _HINTS = {
     "foreign-data wrapper ": ("42704", _NO_FOREIGN),
     "server ": ("42704", _NO_FOREIGN),
 }
+#: psql leaves a variable that is not set as it is typed.
+_UNSET = re.compile(r":['\"]?(\w+)")
+_MAGIC = re.compile(r"\s*%%?\w")
 
 
 def refusal(step: cells.Step) -> records.SqlError:
@@ -39,12 +43,27 @@ def refusal(step: cells.Step) -> records.SqlError:
     )
 
 
-def explained(error: records.SqlError) -> records.SqlError:
-    """With a hint for who has no server of their own, where PostgreSQL's is for who has."""
+def explained(error: records.SqlError, text: str) -> records.SqlError:
+    """With a hint for who has no server of their own, where PostgreSQL's is for who has, and for
+    what PostgreSQL knows nothing of; `text` is the statement's.
+    """
+    if error.sqlstate == "42601" and error.hint is None and error.position is not None:
+        return dataclasses.replace(error, hint=_no_sql(text, error.position - 1))
     for beginning, (sqlstate, hint) in _HINTS.items():
         if error.sqlstate == sqlstate and error.message.startswith(beginning):
             return dataclasses.replace(error, hint=hint)
     return error
+
+
+def _no_sql(text: str, position: int) -> str | None:
+    """What to do about a syntax error at what is a front end's and no SQL."""
+    unset = _UNSET.match(text, position)
+    if unset is not None:
+        name = unset[1]
+        return f"The variable {name} is not set: \\set {name} VALUE sets it, a parameter does, too."
+    if _MAGIC.match(text) is not None:
+        return "This is a SQL notebook: its cells are SQL without any %% magic."
+    return None
 
 
 def in_source(error: records.SqlError, cell: cells.ParsedCell) -> records.SqlError:

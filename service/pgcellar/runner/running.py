@@ -486,7 +486,7 @@ class _Run:
             message=error.message.replace(name, databases.NAME),
             detail=error.detail and error.detail.replace(name, databases.NAME),
         )
-        return places.in_cell(places.explained(error), step)
+        return places.in_cell(places.explained(error, step.statement.text), step)
 
     def _advance(self, step: cells.Step) -> None:
         """An effective statement ran."""
