@@ -193,6 +193,19 @@ CASES: dict[str, list[Case]] = {
               " declare x d; begin x := 1.6; return x; end $$", "select h()",
               "drop domain d; create domain d as numeric", "select h()"),
              pinned=REMEMBERS, fails="XX000"),
+        Case(("create function k(text) returns text language plpgsql as $$ declare r record;"
+              " begin execute $1 into r; return r.a + 1; end $$", "select k('select 1 as a')",
+              "select k('select 2.5 as a')"), pinned=REMEMBERS, fails="42804"),
+        *(Case((f"create table c (f1 int, f2 text); {function}", "select g(42)",
+                "alter table c drop column f1; alter table c add f1 float8", "select g(42)"),
+               pinned=REMEMBERS, fails="42804")
+          for function in (
+              "create function g(int) returns int language plpgsql as $$ declare r public.c;"
+              " begin r.f1 := $1; return r.f1 + 1; end $$",
+              "create function h(r c) returns int language plpgsql as $$ begin return r.f1 + 1;"
+              " end $$; create function g(int) returns int language sql as"
+              " 'select h(row($1, null)::c)'",
+          )),
         # Where nothing changes a setting below it, or nothing is called before, all is as ever.
         Case(("set datestyle = 'ISO, DMY'", MONTH, "select m()")),
         Case((MONTH, "set datestyle = 'ISO, DMY'; \\c", "select m()")),

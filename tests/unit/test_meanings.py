@@ -7,6 +7,7 @@ import pytest
 from pgcellar.notebook import cells, effects, meanings, statements
 
 DATE = "'01/02/2024'::date"
+RECORD = "language plpgsql as $$ declare r record; begin "
 
 
 def use(text: str) -> meanings.Use:
@@ -61,6 +62,23 @@ def test_literals_that_do_not(text: str) -> None:
         ("create function f() returns text language sql as $$ select 'not now' $$", False),
         ("create function f() returns date language sql as $$ select current_date $$", False),
         ("select 'today'::date", False),
+        (
+            f"create function f(text) returns int {RECORD}execute $1 into r; return r.a; end $$",
+            True,
+        ),
+        (f"create procedure f(text) {RECORD}for r in execute $1 loop x := R . a; end $$", True),
+        (
+            f"do $d$ begin create function f() {RECORD}execute 'x' into r; a := r.a; end $$ $d$",
+            True,
+        ),
+        (
+            f"create function f(text) returns int {RECORD}select 1 as a into r; return r.a; end $$",
+            False,
+        ),
+        (
+            f"create function f(text) returns record {RECORD}execute $1 into r; return r; end $$",
+            False,
+        ),
     ],
 )
 def test_clocks_that_stand_still(text: str, frozen: bool) -> None:

@@ -53,8 +53,15 @@ _BODIES = frozenset({"CreateFunctionStmt", "DoStmt"})
 _MAKES_FUNCTION = re.compile(r"\bcreate\s+(?:or\s+replace\s+)?(?:function|procedure)\b")
 #: A type that is looked up by the name of a column or table, or is that of whatever was read first.
 _OF_COLUMN = re.compile(r"%\s*(?:row)?type\b|\brecord\s*;", re.IGNORECASE)
+#: A record that EXECUTE fills goes on to have the types that it was filled with first.
+_RECORD = re.compile(r"\b(\w+)\s+record\b")
+_COLUMN = re.compile(r"\b(\w+)\s*\.\s*[\w\"]")
 #: What a trigger reads has the type that it had first.
-_OF_ROW = re.compile(r"\b(?:new|old)\s*\.\s*\"?(\w+)", re.IGNORECASE)
+_OF_ROW = re.compile(r"\b(?:new|old)\s*\.\s*\"?(\w+)")
+#: A variable whose type has the name of a table, say, has its columns.
+_DECLARED = re.compile(
+    r"\b\w+\s+(?:constant\s+)?(?:\"?\w+\"?\s*\.\s*)?\"?(\w+)\"?\s*(?:;|:=|=|default\b|not\b)"
+)
 _ALTERS = frozenset({"AT_AlterColumnType", "AT_DropColumn"})
 _WORD = re.compile(r"\w+")
 _SETS_PATH = re.compile(
@@ -86,7 +93,8 @@ class Use:
     """What a statement has to do with it.
 
     `literals`: it defines code with a literal whose meaning may hang on a setting, and `frozen`:
-    with one that is the clock, which then stands still for the session. `shifts`: it may change
+    with one that is the clock, which then stands still for the session, or with a record whose
+    types do. `shifts`: it may change
     such a setting, and `shifts_later`: so may what comes after it, when what it defines is called,
     or the transaction ends. `columns` are the words of code that takes types from columns or rows,
     and `types` those of any that may name a type; `changed` names columns and tables that mean
@@ -180,10 +188,13 @@ def of(tree: trees.Tree, text: str) -> Use:
     columns = types = _NONE
     if kind == "CreateFunctionStmt" and tree.node:
         bodies = list(_bodies(tree.node))
-        literals, frozen = any(map(_hangs, bodies)), any(map(_stands_still, bodies))
+        literals = any(map(_hangs, bodies))
+        frozen = any(_stands_still(body) or _fills_records(body) for body in bodies)
         columns, types = _named(bodies, lower)
+        if types:
+            columns = columns | _passed(tree.node)
     elif _MAKES_FUNCTION.search(lower):
-        literals, frozen = _hangs(text), clocks.says(text)
+        literals, frozen = _hangs(text), clocks.says(text) or _fills_records(text)
         columns, types = _named([text], lower)
     shifts = kind not in _LATER and _shifts(lower, runs=kind in _BODIES)
     changed, retyped = _changed(tree, lower)
@@ -211,7 +222,7 @@ def of_source(source: str) -> Use:
     return _use(
         Use(
             literals=defines,
-            frozen=defines and clocks.says(source),
+            frozen=defines and (clocks.says(source) or _fills_records(source)),
             shifts=shifts,
             shifts_later=shifts,
             columns=columns,
@@ -232,10 +243,24 @@ def _named(bodies: Iterable[str], lower: str) -> tuple[frozenset[str], frozenset
         return _NONE, _NONE
     words = {body: frozenset(_WORD.findall(body.lower())) for body in bodies}
     of_columns = (
-        found if _OF_COLUMN.search(body) else map(str.lower, _OF_ROW.findall(body))
+        found if _OF_COLUMN.search(body) else _of_rows(body.lower())
         for body, found in words.items()
     )
     return _NONE.union(*of_columns), _NONE.union(*words.values())
+
+
+def _of_rows(body: str) -> Iterator[str]:
+    """What a trigger reads, and the names of the types of variables."""
+    yield from _OF_ROW.findall(body)
+    for block in body.split("declare")[1:]:
+        yield from _DECLARED.findall(block.partition("begin")[0])
+
+
+def _passed(node: dict[str, Any]) -> frozenset[str]:
+    """The names of the types of what a function takes and gives."""
+    found = trees.nodes([node.get("parameters", []), node.get("returnType", {})])
+    names = (each["String"]["sval"] for each in found if "String" in each)
+    return frozenset(map(str.lower, names))
 
 
 def _changed(tree: trees.Tree, lower: str) -> tuple[frozenset[str], frozenset[str]]:
@@ -292,6 +317,14 @@ def _stands_still(body: str) -> bool:
     return any(
         _CLOCK.match(literal) or _SPELLED.search(literal) for literal in lexer.literals(body)
     )
+
+
+def _fills_records(body: str) -> bool:
+    """Whether a record is filled by EXECUTE, and its columns are used."""
+    lower = body.lower()
+    if _EXECUTES.search(lower) is None:
+        return False
+    return not set(_RECORD.findall(lower)).isdisjoint(_COLUMN.findall(lower))
 
 
 def _bodies(node: dict[str, Any]) -> Iterator[str]:
