@@ -21,6 +21,7 @@ _EXCUSES = tuple(
         (r"\b(ctid|xmin|xmax|cmin|cmax)\b", "row versions"),
         (r"\b(tx?id_\w+|pg_current_xact\w*|pg_current_snapshot|pg_snapshot\w*|age)\b", "xids"),
         (r"\b\w*_lsn\b|\bpg_wal\w*", "LSN"),
+        (r"\b(vacuum|analyze|cluster|reindex)\b[^;]*\bverbose\b", "row versions"),
         (r"\b(pg_backend_pid|pid)\b", "process"),
         (r"\bpg_(table|relation|total_relation|database|indexes|tablespace)_size\b", "sizes"),
         (r"\b(pg_relation_filepath|pg_relation_filenode|relfilenode)\b", "files"),

@@ -372,9 +372,9 @@ class Ways:
 
     def _twice(self, cells: Sequence[str], look: Callable[[str], T]) -> list[T]:
         """What two runs of psql leave behind; each is looked at before the next, which may take its
-        roles away.
+        roles away; one of before may not have them any more.
         """
-        texts = ([*cells], [*cells, "-- once more"])
+        texts = [[*cells, f"-- {next(_NUMBERS)}"] for _ in range(2)]
         directory = self._notebook.directory
         return [look(self._oracle.evaluate(text, directory).dbname) for text in texts]
 

@@ -105,6 +105,15 @@ def test_the_name_shown_is_the_name_typed(cellar: cellars.Cellar) -> None:
     assert "pgcellar" in (error.hint or "")
 
 
+def test_notices_call_it_by_its_name(cellar: cellars.Cellar) -> None:
+    noticed = "do $$ begin raise notice '%', current_database() using hint = 'h'; end $$"
+    ran = cellar.run(["create table t (a int)", f"vacuum (verbose) t;\n{noticed}"], notebook="told")
+    vacuumed, told = (result.notices for result in ran.results)
+    assert all(isinstance(one, records.Notice) for one in (*vacuumed, *told))
+    assert vacuumed[0].message == 'vacuuming "pgcellar.public.t"'
+    assert told[0].message == "pgcellar"
+
+
 @pytest.mark.parametrize(
     "cell",
     [

@@ -20,6 +20,7 @@ import psycopg
 from psycopg import pq
 
 from pgcellar.api import errors, records
+from pgcellar.notebook import databases
 from pgcellar.runner import connections, outputs
 
 Emit = Callable[[records.Event], Awaitable[None]]
@@ -403,11 +404,15 @@ class Session:
                     statement=0,
                     severity=diagnostic.severity or "NOTICE",
                     sqlstate=diagnostic.sqlstate or "00000",
-                    message=(diagnostic.message_primary or "")[:MAX_NOTICE],
-                    detail=(diagnostic.message_detail or "")[:MAX_NOTICE] or None,
-                    hint=(diagnostic.message_hint or "")[:MAX_NOTICE] or None,
+                    message=self._told(diagnostic.message_primary),
+                    detail=self._told(diagnostic.message_detail) or None,
+                    hint=self._told(diagnostic.message_hint) or None,
                 )
             )
+
+    def _told(self, text: str | None) -> str:
+        """A part of a notice, in which the database has the name that notebooks give it."""
+        return (text or "").replace(self._pg.db.decode(), databases.NAME)[:MAX_NOTICE]
 
     async def _send_notices(self, output: outputs.Output | None) -> None:
         notices, self._notices = self._notices, []
