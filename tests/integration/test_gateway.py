@@ -18,7 +18,7 @@ import pytest
 import tornado.httpclient
 import tornado.websocket
 from tests import certificates
-from tests.fixtures_gateway import jupyter_server
+from tests.fixtures_gateway import jupyter_server, operations
 from tests.fixtures_service import CommandLine, command_line
 
 from pgcellar_server import routes
@@ -274,8 +274,11 @@ def test_the_rate_is_limited(fresh_cli: CommandLine) -> None:
 
 
 def test_the_page_for_people(gateway: httpx.Client) -> None:
-    """Runs no script and loads nothing."""
+    """Names every route, runs no script and loads nothing."""
     page = gateway.get("/")
+    assert operations(page.text) == [
+        (route.method, f"/pgcellar/api/v1{route.path}", route.summary) for route in routes.ROUTES
+    ]
     assert "openapi.json" in page.text
     assert "<script" not in page.text
     assert "default-src 'none'" in page.headers["Content-Security-Policy"]
