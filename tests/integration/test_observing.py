@@ -125,23 +125,6 @@ def test_a_runs_numbers_are_counted(cellar: Cellar) -> None:
     assert value("pgcellar_run_seconds_count") == 3
 
 
-def written(cellar: Cellar, action: str, least: int = 1) -> list[chain.Entry]:
-    """The acts of a kind, oldest first, once there are so many: they are written a moment late."""
-    records = cellar.app._observing._records
-
-    async def look() -> list[chain.Entry]:
-        async with asyncio.timeout(30):
-            while True:
-                filters = audit_store.Filters(action=action)
-                found = await records.find(filters, limit=50, newest_first=False)
-                if len(found) >= least:
-                    return [record.entry for record in found]
-                await asyncio.sleep(0.02)
-
-    found: list[chain.Entry] = cellar.call(look())
-    return found
-
-
 def test_the_end_of_a_run_says_what_it_took(cellar: Cellar) -> None:
     cells = ["create table t (a int)", "insert into t values (1), (2), (3)"]
     runs = [cellar.run([*cells, head]) for head in ("select * from t", "select count(*) from t")]
@@ -149,7 +132,7 @@ def test_the_end_of_a_run_says_what_it_took(cellar: Cellar) -> None:
         ["replayed", "replayed", "head"],
         ["hit", "hit", "head"],
     ]
-    ends = [entry.resources for entry in written(cellar, "run.end", 2)]
+    ends = [entry.resources for entry in cellar.written("run.end", 2)]
     assert [(end["rows"], end["hits"], end["replayed"]) for end in ends] == [(3, 0, 2), (1, 2, 0)]
     for end, ran in zip(ends, runs, strict=True):
         assert end["ms"] == round(ran.done.totals.ms, 3) > 0
@@ -160,25 +143,25 @@ def test_sandboxes_begin_and_end_in_the_audit_log(cellar_home: pathlib.Path) -> 
     config = traitlets.config.Config({"ServiceApp": {"sandbox_idle_timeout": 0.5, "spares": 0}})
     with Cellar(cellar_home, config=config) as cellar:
         cellar.run(["select 1"])
-        (first,) = written(cellar, "environment.start")
-        (idle,) = written(cellar, "environment.stop")
+        (first,) = cellar.written("environment.start")
+        (idle,) = cellar.written("environment.stop")
     assert (first.subject, first.outcome, first.details) == (OWNER, "done", {"how": "new"})
     assert (idle.subject, idle.kind, idle.target) == ("pgcellar", "service", first.target)
     assert idle.details == {"owner": OWNER, "reason": "it was idle"}
     with Cellar(cellar_home, spares=0) as cellar:
         cellar.run(["select 1, 2"])
-        again = written(cellar, "environment.start", 2)[1]
+        again = cellar.written("environment.start", 2)[1]
         assert (again.target, again.details) == (first.target, {"how": "again"})
         cellar.kill_sandbox()
         cellar.run(["select 1, 2, 3"])
-        (replaced,) = written(cellar, "environment.replace")
+        (replaced,) = cellar.written("environment.replace")
         assert (replaced.subject, replaced.target) == ("pgcellar", first.target)
         assert replaced.details == {"owner": OWNER, "reason": "it did not end in order"}
-        new = written(cellar, "environment.start", 3)[2]
+        new = cellar.written("environment.start", 3)[2]
         assert new.details == {"how": "new"}
         assert new.target != first.target
     with Cellar(cellar_home) as cellar:
-        last = written(cellar, "environment.stop", 2)[1]
+        last = cellar.written("environment.stop", 2)[1]
         assert last.target == new.target
         assert last.details == {"owner": OWNER, "reason": "the service ends"}
 
@@ -196,7 +179,7 @@ def test_states_that_are_given_up_are_written_down(cellar_home: pathlib.Path) ->
     assert gone is not None
     assert gone >= 2
     with Cellar(cellar_home) as cellar:
-        told = written(cellar, "state.evict")
+        told = cellar.written("state.evict")
     assert {(each.subject, each.target, each.details["owner"]) for each in told} == {
         ("pgcellar", sandbox, OWNER)
     }
@@ -209,7 +192,7 @@ def test_a_cancelled_run_has_an_end(cellar: Cellar) -> None:
     while not cellar.runner._runs:
         pass
     future.cancel()
-    (end,) = written(cellar, "run.end")
+    (end,) = cellar.written("run.end")
     assert end.outcome == "failed"
     assert end.subject == OWNER
     assert end.details["error"]["sqlstate"] == "57014"
