@@ -19,6 +19,7 @@ from tests import contents
 
 from pgcellar import app
 from pgcellar.api import paths, records, rendering
+from pgcellar.audit import chain, store
 from pgcellar.runner import service, workspace
 
 OWNER = "tester"
@@ -155,6 +156,25 @@ class Cellar:
                     await asyncio.gather(held._task, return_exceptions=True)
 
         self.call(wait())
+
+    def written(self, action: str, least: int = 1) -> list[chain.Entry]:
+        """The acts of a kind in the audit log, oldest first, once there are so many.
+
+        They are written a moment late.
+        """
+
+        async def look() -> list[chain.Entry]:
+            filters = store.Filters(action=action)
+            async with asyncio.timeout(TIMEOUT):
+                while True:
+                    records = self.app._observing._records
+                    found = await records.find(filters, limit=50, newest_first=False)
+                    if len(found) >= least:
+                        return [record.entry for record in found]
+                    await asyncio.sleep(0.02)
+
+        found: list[chain.Entry] = self.call(look())
+        return found
 
     def fingerprint(self, state: str, notebook: str = "n") -> dict[str, list[str]] | Locked | None:
         """What the live instance at a state holds; None if none stands there.

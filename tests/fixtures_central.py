@@ -19,6 +19,8 @@ from tests.fixtures_service import CommandLine, command_line
 
 ADMINISTRATOR = "boss@example.org"
 PASSWORD = "correct horse battery staple"
+#: Whose pages may call the gateway of a module.
+ORIGIN = "https://pages.example.org"
 CONFIG = f"""\
 c = get_config()
 c.Identity.enabled = True
@@ -37,6 +39,11 @@ class Central:
     log: pathlib.Path
     process: _Process
     tls: ssl.SSLContext | bool = True
+
+    @property
+    def pid(self) -> int:
+        """The gateway's process id."""
+        return self.process.pid
 
     def kill(self) -> None:
         """Kill the gateway, and start another at the same place."""
@@ -99,6 +106,12 @@ class _Process:
         self._log = log
         self._process: subprocess.Popen[str] | None = None
 
+    @property
+    def pid(self) -> int:
+        """The id of the process that runs."""
+        assert self._process is not None
+        return self._process.pid
+
     def start(self, port: int) -> str:
         """Start it; where it serves."""
         with self._log.open("a") as file:
@@ -127,5 +140,6 @@ class _Process:
 @pytest.fixture(scope="module")
 def central(cellar_home_module: pathlib.Path) -> Iterator[Central]:
     """A central gateway for all tests of a module."""
-    with command_line(cellar_home_module) as cli, central_gateway(cli) as made:
+    option = f"--Gateway.allow_origins=['{ORIGIN}']"
+    with command_line(cellar_home_module) as cli, central_gateway(cli, option) as made:
         yield made

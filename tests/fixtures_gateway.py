@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import html
 import json
 import pathlib
+import re
 import secrets
 import socket
 import ssl
@@ -85,6 +87,12 @@ def gateway(gateway_cli: CommandLine) -> Iterator[httpx.Client]:
     """The gateway on a home for all tests of a module."""
     with jupyter_server(gateway_cli) as made:
         yield made
+
+
+def operations(page: str) -> list[tuple[str, str, str]]:
+    """Method, path and summary of every route that the page for people has."""
+    row = r"<tr><td><code>(.*?)</code></td><td><code>(.*?)</code></td><td>(.*?)</td>"
+    return [tuple(map(html.unescape, cells)) for cells in re.findall(row, page)]
 
 
 def _free_port() -> int:

@@ -117,10 +117,12 @@ class Handler(operating.Problems):
         """Pages of other origins get at it where the settings say so; nothing is sniffed."""
         self.set_header("X-Content-Type-Options", "nosniff")
         self.clear_header("Server")
-        origin = self.request.headers.get("Origin")
-        if origin is not None and origin in self.settings["pgcellar_origins"]:
-            self.set_header("Access-Control-Allow-Origin", origin)
+        origin, allowed = self.request.headers.get("Origin"), self.settings["pgcellar_origins"]
+        if allowed:
+            # Of those too that are not: a cache must not give one the answer for another.
             self.set_header("Vary", "Origin")
+        if origin is not None and origin in allowed:
+            self.set_header("Access-Control-Allow-Origin", origin)
             self.set_header("Access-Control-Expose-Headers", ", ".join(forwarding.RETURNED))
 
     def options(self, **_: str) -> None:

@@ -75,8 +75,8 @@ PROFILES: Mapping[str, Any] = {
     "Preferences": members(preferences=_ANYTHING),
     "Quota": {
         "type": "object",
-        "description": "A limit; of one over time, what is left of it, over how many seconds; of"
-        " one for what is held, how much is, where who teaches somebody asks.",
+        "description": "A limit, null for none; of one over time, what is left of it, over how many"
+        " seconds; of one for what is held, how much is used, where that is known.",
         "properties": {
             "limit": nullable(NUMBER),
             "left": NUMBER,

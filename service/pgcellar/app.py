@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import fcntl
+import functools
 import logging
 import os
 import signal
@@ -181,6 +182,7 @@ class ServiceApp(traitlets.config.Application):
             ),
             stopped=self._left,
             restraints=self._restraints if self._people.others else None,
+            told=self._observing.sandbox,
         )
         await self._environments.open()
         stack.push_async_callback(self._environments.close)
@@ -286,7 +288,7 @@ class ServiceApp(traitlets.config.Application):
                 bytes=int(min(self.snapshot_bytes, allowed)), count=self.snapshot_count
             ),
             extensions=tuple(self.extensions),
-            evicted=self._observing.metrics.evictions.inc,
+            evicted=functools.partial(self._observing.evicted, sandbox.row.owner, sandbox.name),
         )
         owner = sandbox.row.owner
         learned = knowledge.KnowledgeStore(self._db, owner)

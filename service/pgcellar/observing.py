@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import datetime
 import functools
 import logging
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any
 
 import tornado.httpserver
@@ -17,8 +18,18 @@ import tornado.web
 import traitlets
 import traitlets.config
 
-from pgcellar.api import auditing, client, errors, paths, records
-from pgcellar.audit import anchor, reading, runs, service, spool, statements, store, thinning
+from pgcellar.api import client, errors, paths, records
+from pgcellar.audit import (
+    anchor,
+    reading,
+    runs,
+    service,
+    spool,
+    statements,
+    store,
+    thinning,
+    upkeep,
+)
 from pgcellar.audit import handlers as audit_handlers
 from pgcellar.control import database
 from pgcellar.runner import requests
@@ -94,6 +105,7 @@ class Observing:
         #: The same for whoever may be refused again and again.
         self.acts: thinning.Thinned
         self._runs: runs.Runs
+        self._upkeep: upkeep.Upkeep
         self._records: store.AuditStore
 
     @contextlib.asynccontextmanager
@@ -126,6 +138,8 @@ class Observing:
             stack.push_async_callback(self.log.close)
             self.acts = thinning.Thinned(self.log)
             stack.push_async_callback(self.acts.close)
+            self._upkeep = upkeep.Upkeep(self.log)
+            stack.push_async_callback(self._upkeep.close)
             self._runs = runs.Runs(
                 self.log,
                 statements.Statements(policy=texts),
@@ -165,6 +179,19 @@ class Observing:
         """Somebody is about to do something that is written down. Raises AuditUnavailable."""
         who = _who(owner, calls.current.get())
         await self.log.write(who.act(action, target, details=details))
+
+    def sandbox(self, owner: str, action: str, name: str, /, **details: str) -> None:
+        """Somebody's sandbox was started, which is their act, or something else became of it."""
+        if action == "start":
+            act = _who(owner, calls.current.get()).act(f"environment.{action}", name)
+        else:
+            act = upkeep.SERVICE.act(f"environment.{action}", name, details={"owner": owner})
+        self._upkeep.note(dataclasses.replace(act, details={**act.details, **details}))
+
+    def evicted(self, owner: str, sandbox: str, states: Sequence[str]) -> None:
+        """States of somebody's were given up for the limits."""
+        self.metrics.evictions.inc(len(states))
+        self._upkeep.evicted(owner, sandbox, states)
 
     def mount(
         self, routed: tornado.web.Application, now: gauges.Gauges, touch: Callable[[], None]
@@ -236,7 +263,10 @@ class Observing:
             with contextlib.suppress(errors.PgcellarError):
                 for day, count in await records.expire(before):
                     logger.info("audit records of %s are given up: %d", day, count)
-                    await self.log.write(_expired(day, count))
+                    details = {"records": count}
+                    act = upkeep.SERVICE.act("audit.expire", day.isoformat(), details=details)
+                    # They are gone, whatever the log's database does now.
+                    await self.log.write(act, owed=True)
             await asyncio.sleep(_RETENTION_INTERVAL)
 
 
@@ -272,18 +302,6 @@ def _who(owner: str, call: calls.Call | None) -> runs.Who:
         kind=found.kind,
         address=call.address,
         token=found.token,
-    )
-
-
-def _expired(day: datetime.date, count: int) -> auditing.Act:
-    return auditing.Act(
-        subject="pgcellar",
-        name="pgcellar",
-        kind="service",
-        action="audit.expire",
-        target=day.isoformat(),
-        outcome="done",
-        details={"records": count},
     )
 
 

@@ -235,11 +235,12 @@ class _Everybody:
         from pgcellar.profiles import handlers as profiles
         from pgcellar.profiles import teaching_handlers as teachers
 
+        seen = classroom()
         return [
             *identity.routes(client.PREFIX, self._identity),
             *administration.routes(client.PREFIX, self._identity),
-            *profiles.routes(client.PREFIX, self._profiles),
-            *teachers.routes(client.PREFIX, self._profiles.teaching(classroom())),
+            *profiles.routes(client.PREFIX, self._profiles, seen.held),
+            *teachers.routes(client.PREFIX, self._profiles.teaching(seen)),
         ]
 
     async def limit(self, owner: str, limit: quotas.Limit) -> float:

@@ -801,6 +801,55 @@ def test_who_reads_nothing_holds_no_place_for_long(fresh_cli: CommandLine) -> No
         assert "Traceback" not in central.log.read_text()
 
 
+def test_who_reads_nothing_of_a_run_that_goes_on_holds_up_nobody(fresh_cli: CommandLine) -> None:
+    """Nor fills the gateway's memory; and who goes on reading misses nothing of it."""
+    rows, wide = 300, 100_000
+    go = "select pg_sleep(3600)"
+    wait = f"""do $$ begin loop
+        perform pg_stat_clear_snapshot();
+        exit when exists (
+            select from pg_stat_activity where query like '%{go}%' and pid <> pg_backend_pid());
+        perform pg_sleep(0.05);
+        end loop; end $$"""
+    source = f"{wait}; select repeat('x', {wide}) from generate_series(1, {rows})"
+    with central_gateway(fresh_cli) as central, central.anonymous() as ann:
+
+        def begin(notebook: str, source: str) -> str:
+            cells = [{"id": "a", "source": source}]
+            body = {"notebook": notebook, "cells": cells, "head": 0, "max_bytes": 32 << 20}
+            return str(ann.post("/runs", json=body).json()["id"])
+
+        run = begin("wide", source)
+        with socket.socket() as reader:
+            reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            reader.connect(("127.0.0.1", ann.base_url.port or 0))
+            reader.settimeout(cellar.TIMEOUT)
+            path = f"{ann.base_url.path.rstrip('/')}/runs/{run}/events"
+            shown = ann.headers["Authorization"]
+            head = f"GET {path} HTTP/1.0\r\nHost: x\r\nAuthorization: {shown}\r\n\r\n"
+            reader.sendall(head.encode())
+            assert reader.recv(12, socket.MSG_PEEK) == b"HTTP/1.1 200"
+            assert ann.get(f"/runs/{run}").json()["finished"] is None
+            before = peak(central.pid)
+            opener = begin("go", go)
+            deadline = time.monotonic() + cellar.TIMEOUT
+            while ann.get(f"/runs/{run}").json()["status"] != "done":
+                assert time.monotonic() < deadline
+                time.sleep(0.1)
+            assert ann.post(f"/runs/{opener}/cancel").status_code == 200
+            assert len(ann.get(f"/runs/{run}/result").json()["cells"][0]["results"]) == 2
+            read = b"".join(iter(lambda: reader.recv(1 << 20), b""))
+        assert peak(central.pid) - before < rows * wide // 4
+        assert read.count(b"x" * wide) == rows
+        assert json.loads(read.splitlines()[-1])["event"] == "done"
+
+
+def peak(pid: int) -> int:
+    """Bytes that a process had in memory at most."""
+    status = pathlib.Path(f"/proc/{pid}/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) << 10
+
+
 def test_connections_of_one_address_leave_room_for_others(fresh_cli: CommandLine) -> None:
     """Those that say nothing too."""
     options = ("--Gateway.connections=60", "--Gateway.connections_each=20")

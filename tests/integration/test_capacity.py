@@ -42,6 +42,10 @@ def test_idle_sandboxes_make_room(cellar_home: pathlib.Path) -> None:
                     assert "replayed" not in ran.sources
         assert len(services.runner._workspaces) <= 2
         assert len(services.app._caches) <= 2
+        # Each stands in the audit log, with whose it was.
+        stops = [entry.details for entry in services.written("environment.stop", 4)]
+        reason = "it made room for another"
+        assert stops == [{"owner": each, "reason": reason} for each in ("ann", "bob", "cid", "ann")]
 
 
 def test_what_a_killed_service_left_running_counts(fresh_cli: CommandLine) -> None:

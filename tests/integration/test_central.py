@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
+import re
 import signal
 import time
 from collections.abc import Iterator
@@ -12,9 +14,17 @@ from typing import Any
 import httpx
 import pytest
 from openapi_spec_validator import validate
-from tests.fixtures_central import ADMINISTRATOR, PASSWORD, Central, central_gateway
+from tests.fixtures_central import (
+    ADMINISTRATOR,
+    ORIGIN,
+    PASSWORD,
+    Central,
+    central_gateway,
+)
+from tests.fixtures_gateway import operations
 from tests.fixtures_service import CommandLine
 
+from pgcellar.api import records, remote
 from pgcellar.postgres import processes
 from pgcellar_server import people_routes
 
@@ -119,7 +129,6 @@ def test_quotas_are_kept(central: Central, administrator: httpx.Client) -> None:
         assert ann.patch(at, json={"runs_per_minute": 1000}).status_code == 403
         changed = {"runs_per_minute": 2, "statement_seconds": 1}
         assert administrator.patch(at, json=changed).status_code == 204
-        time.sleep(5.1)
         slow = {**RUN, "cells": [{"id": "a", "source": "select pg_sleep(30)"}], "head": 0}
         begin = time.monotonic()
         found = result(ann, ann.post("/runs", json=slow).json()["id"])
@@ -137,6 +146,131 @@ def test_quotas_are_kept(central: Central, administrator: httpx.Client) -> None:
         left = ann.get("/profiles/me/quotas").json()["quotas"]
         assert left["runs_per_minute"]["left"] == 0
         assert 0 < left["result_bytes"]["left"] < left["result_bytes"]["limit"]
+
+
+def test_who_has_had_their_results_gets_no_more_for_a_while(
+    central: Central, administrator: httpx.Client
+) -> None:
+    """What was left was given to its end; how much is left and for how long none is, is told."""
+    wide = {"id": "a", "source": "select repeat('x', 1000) from generate_series(1, 100)"}
+    with central.anonymous() as ann:
+        at = f"/profiles/subjects/{ann.get('/me').json()['subject']}/quotas"
+        assert administrator.patch(at, json={"result_bytes": 50_000}).status_code == 204
+        mine = "/profiles/me/quotas"
+        assert ann.get(mine).json()["quotas"]["result_bytes"]["left"] == 50_000
+        accepted = ann.post("/runs", json={**RUN, "cells": [wide], "head": 0})
+        assert accepted.status_code == 202
+        assert result(ann, accepted.json()["id"])["error"] is None
+        deadline = time.monotonic() + 60
+        # It is counted when the run is over.
+        while ann.get(mine).json()["quotas"]["result_bytes"]["left"]:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        # A plan gives no results.
+        assert ann.post("/plans", json=RUN).status_code == 200
+        for path in ("/runs", "/pages"):
+            refused = ann.post(path, json=RUN)
+            assert refused.status_code == 429, path
+            assert refused.headers["Content-Type"] == "application/problem+json"
+            assert re.search(
+                r"50000 bytes of results in a day, and it is reached; there is room again in \d+ s",
+                refused.json()["detail"],
+            ), refused.text
+            assert 80_000 < int(refused.headers["Retry-After"]) <= 86_400 * 61 / 60
+        # Others have theirs, and what was there already is there still.
+        assert result(ann, accepted.json()["id"])["error"] is None
+        with central.anonymous() as bob:
+            assert bob.post("/runs", json=RUN).status_code == 202
+
+
+def test_what_waiting_does_not_help_against_says_so(
+    central: Central, administrator: httpx.Client
+) -> None:
+    """Whom none is given has no sandbox; a teacher gives no more than a teacher may."""
+    with central.registered("teacher@example.org") as teacher:
+        subject = teacher.get("/me").json()["subject"]
+        at = f"/profiles/subjects/{subject}/quotas"
+        assert administrator.patch(at, json={"sandboxes": 0}).status_code == 204
+        refused = teacher.post("/runs", json=RUN)
+        assert (refused.status_code, refused.json()["code"]) == (429, "PC015")
+        assert "Your limit is 0 sandboxes at once" in refused.json()["detail"]
+        assert "waiting does not help" in refused.json()["detail"]
+        assert "administrator" in refused.json()["hint"]
+        assert "Retry-After" not in refused.headers
+        made = administrator.post(
+            "/profiles/classes", json={"name": "Databases 2", "teacher": subject}
+        ).json()
+        limits = f"/profiles/classes/{made['id']}/quotas"
+        assert teacher.patch(limits, json={"runs_per_minute": 300}).status_code == 204
+        for name, value, most in (
+            ("runs_per_minute", 301, "300 runs in a minute"),
+            ("result_bytes", 1 << 40, "50 GiB of results in a day"),
+            ("snapshot_bytes", 1 << 40, "50 GiB of snapshots"),
+            ("statement_seconds", 3600, "1800 s for a statement"),
+            ("memory_bytes", 1 << 40, "4 GiB of memory"),
+            ("cpu", 5, "4 processors"),
+            ("sandboxes", 5, "4 sandboxes at once"),
+        ):
+            refused = teacher.patch(limits, json={name: value})
+            assert refused.status_code == 403
+            assert f"may give {most} at most" in refused.json()["detail"]
+        assert teacher.get(limits).json() == {"quotas": {"runs_per_minute": 300}}
+
+
+def test_one_person_has_so_many_runs_that_are_not_over(central: Central) -> None:
+    """Whoever has fifty waits for one of them; and nobody else waits for any."""
+    slow = [{"id": "a", "source": "select pg_sleep(3600)"}]
+    with central.anonymous() as ann:
+        runs = [ann.post("/runs", json={**RUN, "cells": slow, "head": 0}) for _ in range(51)]
+        *taken, refused = runs
+        assert {each.status_code for each in taken} == {202}
+        assert (refused.status_code, refused.headers["Retry-After"]) == (429, "1")
+        assert "50 runs of yours are not over yet" in refused.json()["detail"]
+        with central.anonymous() as bob:
+            assert result(bob, bob.post("/runs", json=RUN).json()["id"])["error"] is None
+        statuses = [each["status"] for each in ann.get("/runs").json()["runs"]]
+        assert (statuses.count("running"), statuses.count("queued")) == (16, 34)
+        for run in taken:
+            assert ann.post(f"/runs/{run.json()['id']}/cancel").status_code == 200
+        assert result(ann, taken[0].json()["id"])["error"]["sqlstate"] == "57014"
+        assert ann.post("/runs", json=RUN).status_code == 202
+
+
+def test_ones_own_quotas_say_what_is_used(central: Central) -> None:
+    """Of what is held, too; in Python as over REST."""
+    with central.registered("used@example.org") as ann:
+        unused = ann.get("/profiles/me/quotas").json()["quotas"]
+        assert [unused[name]["used"] for name in HELD] == [0, 0, 0]
+        result(ann, ann.post("/runs", json=RUN).json()["id"])
+        slow = [{"id": "a", "source": "select pg_sleep(3600)"}]
+        run = ann.post("/runs", json={**RUN, "cells": slow, "head": 0}).json()["id"]
+        deadline = time.monotonic() + 60
+        while True:
+            found = ann.get("/profiles/me/quotas").json()["quotas"]
+            if found["statement_seconds"]["used"] > 0:
+                break
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        assert (found["sandboxes"], found["cpu"]) == ({"limit": 2, "used": 1}, {"limit": 2})
+        assert 1 << 20 < found["snapshot_bytes"]["used"] < found["snapshot_bytes"]["limit"]
+        assert found["runs_per_minute"] == {"limit": 120, "left": 118, "seconds": 60}
+        url, token = central.url.split("/pgcellar")[0], ann.headers["Authorization"].split()[1]
+        assert ann.post(f"/runs/{run}/cancel").status_code == 200
+        typed = asyncio.run(quotas(url, token))
+        assert typed["sandboxes"] == records.Quota(limit=2, used=1)
+        assert typed["runs_per_minute"] == records.Quota(limit=120, left=118, seconds=60)
+
+
+HELD = ("sandboxes", "snapshot_bytes", "statement_seconds")
+
+
+async def quotas(url: str, token: str) -> dict[str, records.Quota]:
+    """A person's limits, as the client has them."""
+    client = remote.Remote(url, token)
+    try:
+        return await client.quotas()
+    finally:
+        client.close()
 
 
 def test_a_statement_that_will_not_be_cancelled_loses_its_session(
@@ -193,10 +327,67 @@ def test_teachers_have_classes(central: Central, administrator: httpx.Client) ->
 def test_the_document_is_openapi_and_has_all_routes(central: Central) -> None:
     with central.client() as stranger:
         found = stranger.get("/openapi.json").json()
+        page = stranger.get("/")
     validate(found)
     assert {(each.method.lower(), each.path) for each in people_routes.ALL} == {
         (method, path) for path, made in found["paths"].items() for method in made
     }
+    assert page.headers["Content-Type"].startswith("text/html")
+    assert operations(page.text) == [
+        (each.method, f"/pgcellar/api/v1{each.path}", each.summary) for each in people_routes.ALL
+    ]
+
+
+#: What a page of another origin asks its browser for, and the browser the gateway.
+ASKED = {
+    "Access-Control-Request-Method": "POST",
+    "Access-Control-Request-Headers": "authorization,content-type,idempotency-key",
+}
+
+
+def leave(answer: httpx.Response) -> set[str]:
+    """The headers by which a page of another origin is let in."""
+    return {name for name in answer.headers if name.startswith("access-control-")}
+
+
+def test_pages_of_an_origin_that_is_named_call_the_api(central: Central) -> None:
+    """With a token, and what it answers is theirs to read; nothing comes of cookies."""
+    with central.anonymous() as ann, central.client() as stranger:
+        asked = stranger.options("/runs", headers={"Origin": ORIGIN, **ASKED})
+        assert (asked.status_code, asked.content) == (204, b"")
+        assert asked.headers["Access-Control-Allow-Origin"] == ORIGIN
+        assert "POST" in asked.headers["Access-Control-Allow-Methods"].split(", ")
+        wanted = set(ASKED["Access-Control-Request-Headers"].split(","))
+        assert wanted <= set(asked.headers["Access-Control-Allow-Headers"].lower().split(", "))
+        made = ann.post("/runs", json=RUN, headers={"Origin": ORIGIN})
+        run = made.json()["id"]
+        result(ann, run)
+        for answer in (
+            made,
+            ann.get("/me", headers={"Origin": ORIGIN}),
+            ann.get(f"/runs/{run}/events", headers={"Origin": ORIGIN}),
+            ann.get(f"/runs/{run}/result", headers={"Origin": ORIGIN}),
+            ann.get("/nowhere", headers={"Origin": ORIGIN}),
+            stranger.get("/me", headers={"Origin": ORIGIN}),
+        ):
+            assert answer.headers["Access-Control-Allow-Origin"] == ORIGIN, answer.url
+            assert "Origin" in answer.headers["Vary"]
+            exposed = answer.headers["Access-Control-Expose-Headers"].split(", ")
+            assert {"ETag", "Location", "Retry-After"} <= set(exposed)
+            assert "Access-Control-Allow-Credentials" not in answer.headers
+
+
+def test_pages_of_other_origins_do_not(central: Central) -> None:
+    """Whatever they call themselves; and no cache gives them what one that is named was given."""
+    with central.anonymous() as ann:
+        for origin in ("https://evil.example", f"{ORIGIN}.evil.example", ORIGIN.upper(), "null"):
+            for answer in (
+                ann.options("/runs", headers={"Origin": origin, **ASKED}),
+                ann.get("/me", headers={"Origin": origin}),
+            ):
+                assert leave(answer) == set(), (origin, answer.headers)
+        keys = ann.get("/identity/jwks")
+        assert (leave(keys), keys.headers["Vary"]) == (set(), "Origin")
 
 
 def test_the_owner_of_the_service_is_who_they_were(central: Central) -> None:

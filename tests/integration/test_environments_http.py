@@ -89,8 +89,8 @@ def test_its_life(gateway: httpx.Client, gateway_cli: CommandLine) -> None:
     assert only(gateway)["id"] != name
     assert not any(state["tags"] for state in gateway.get("/states").json()["states"])
     done = [record["action"] for record in gateway_cli.json("audit", "show")["records"]]
-    for action in ("environment.stop", "environment.restart", "environment.reset"):
-        assert action in done
+    for action in ("start", "stop", "restart", "reset"):
+        assert f"environment.{action}" in done
 
 
 @pytest.mark.parametrize("act", ["stop", "restart", "reset"])

@@ -18,7 +18,7 @@ import pytest
 import tornado.httpclient
 import tornado.websocket
 from tests import certificates
-from tests.fixtures_gateway import jupyter_server
+from tests.fixtures_gateway import jupyter_server, operations
 from tests.fixtures_service import CommandLine, command_line
 
 from pgcellar_server import routes
@@ -181,6 +181,22 @@ def test_pages_elsewhere_read_nothing(gateway: httpx.Client) -> None:
             assert "Access-Control-Allow-Credentials" not in answer.headers
 
 
+def test_pages_of_an_origin_that_jupyter_allows_read(fresh_cli: CommandLine) -> None:
+    """Jupyter's own setting holds for the routes, and for their problems; others' pages don't."""
+    origin = "https://pages.example.org"
+    with jupyter_server(fresh_cli, f"--ServerApp.allow_origin={origin}") as client:
+        for path, status in (("/openapi.json", 200), ("/runs/" + "0" * 32, 404)):
+            answer = client.get(path, headers={"Origin": origin})
+            assert answer.status_code == status
+            assert answer.headers["Access-Control-Allow-Origin"] == origin
+        asked = {"Origin": origin, "Access-Control-Request-Method": "POST"}
+        allowed = client.options("/runs", headers=asked)
+        assert allowed.headers["Access-Control-Allow-Origin"] == origin
+        assert "authorization" in allowed.headers["Access-Control-Allow-Headers"].lower()
+        evil = client.get("/openapi.json", headers={"Origin": "https://evil.example"})
+        assert evil.headers.get("Access-Control-Allow-Origin") in (None, origin)
+
+
 async def test_operations_are_told_to_those_who_listen(gateway: httpx.Client) -> None:
     """At Jupyter Server's event bus; with no statement in them, and reading is not told."""
     base = str(gateway.base_url).split("/pgcellar")[0].replace("http", "ws")
@@ -274,8 +290,11 @@ def test_the_rate_is_limited(fresh_cli: CommandLine) -> None:
 
 
 def test_the_page_for_people(gateway: httpx.Client) -> None:
-    """Runs no script and loads nothing."""
+    """Names every route, runs no script and loads nothing."""
     page = gateway.get("/")
+    assert operations(page.text) == [
+        (route.method, f"/pgcellar/api/v1{route.path}", route.summary) for route in routes.ROUTES
+    ]
     assert "openapi.json" in page.text
     assert "<script" not in page.text
     assert "default-src 'none'" in page.headers["Content-Security-Policy"]

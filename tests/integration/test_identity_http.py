@@ -18,7 +18,7 @@ import tornado.web
 from cryptography import fernet
 from tests.fixtures_identity import Acts
 
-from pgcellar.api import errors, identities
+from pgcellar.api import errors, identities, quotas
 from pgcellar.control import database
 from pgcellar.identity import composing, oidc, passwords, providers, sealing, throttle
 from pgcellar.identity import handlers as identity_handlers
@@ -31,6 +31,11 @@ NUMBERS = itertools.count(1)
 ROOT = identities.Identity(
     subject="root", name="root", kind="os", roles=(identities.ADMINISTRATOR,)
 )
+
+
+async def holding(subject: str) -> dict[quotas.Limit, float]:
+    """What everybody holds."""
+    return {"sandboxes": 1}
 
 
 class Served:
@@ -68,7 +73,7 @@ class Served:
         profiles = profile_handlers.compose(db, acts)
         self.routes = [
             *identity_handlers.routes(AT, self.parts),
-            *profile_handlers.routes(AT, profiles),
+            *profile_handlers.routes(AT, profiles, holding),
         ]
         app = tornado.web.Application(
             self.routes,
@@ -149,10 +154,10 @@ async def test_classes_over_http(served: Served, client: httpx.AsyncClient) -> N
     at = f"/profiles/classes/{made['id']}"
     assert (await client.patch(at, json={"name": "x"})).status_code == 403
     assert (await client.get("/profiles/classes/0123456789abcdef")).status_code == 404
-    quotas = await client.patch(f"{at}/quotas", json={"sandboxes": 3}, headers=admin)
-    assert quotas.status_code == 204
+    limited = await client.patch(f"{at}/quotas", json={"sandboxes": 3}, headers=admin)
+    assert limited.status_code == 204
     mine = (await client.get("/profiles/me/quotas")).json()["quotas"]
-    assert mine["sandboxes"] == {"limit": 3}
+    assert mine["sandboxes"] == {"limit": 3, "used": 1}
     member = f"{at}/members/{guest['subject']}"
     roled = await client.patch(member, json={"role": "teacher"}, headers=admin)
     assert roled.status_code == 204

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import csv
+import dataclasses
+import datetime
 import io
 import json
 import pathlib
@@ -19,9 +21,9 @@ from opentelemetry.sdk.trace.export import in_memory_span_exporter
 from tests.cellar import OWNER, Cellar
 from tests.fixtures_service import CommandLine
 
-from pgcellar.api import errors
+from pgcellar.api import auditing, errors
+from pgcellar.audit import chain, verifying
 from pgcellar.audit import store as audit_store
-from pgcellar.audit import verifying
 from pgcellar.telemetry import tracing
 
 SECRET = "hunter2xyzzy"
@@ -123,25 +125,77 @@ def test_a_runs_numbers_are_counted(cellar: Cellar) -> None:
     assert value("pgcellar_run_seconds_count") == 3
 
 
+def test_the_end_of_a_run_says_what_it_took(cellar: Cellar) -> None:
+    cells = ["create table t (a int)", "insert into t values (1), (2), (3)"]
+    runs = [cellar.run([*cells, head]) for head in ("select * from t", "select count(*) from t")]
+    assert [ran.sources for ran in runs] == [
+        ["replayed", "replayed", "head"],
+        ["hit", "hit", "head"],
+    ]
+    ends = [entry.resources for entry in cellar.written("run.end", 2)]
+    assert [(end["rows"], end["hits"], end["replayed"]) for end in ends] == [(3, 0, 2), (1, 2, 0)]
+    for end, ran in zip(ends, runs, strict=True):
+        assert end["ms"] == round(ran.done.totals.ms, 3) > 0
+
+
+def test_sandboxes_begin_and_end_in_the_audit_log(cellar_home: pathlib.Path) -> None:
+    """Begun by whoever came; stopped when idle, replaced and stopped at the end by the service."""
+    config = traitlets.config.Config({"ServiceApp": {"sandbox_idle_timeout": 0.5, "spares": 0}})
+    with Cellar(cellar_home, config=config) as cellar:
+        cellar.run(["select 1"])
+        (first,) = cellar.written("environment.start")
+        (idle,) = cellar.written("environment.stop")
+    assert (first.subject, first.outcome, first.details) == (OWNER, "done", {"how": "new"})
+    assert (idle.subject, idle.kind, idle.target) == ("pgcellar", "service", first.target)
+    assert idle.details == {"owner": OWNER, "reason": "it was idle"}
+    with Cellar(cellar_home, spares=0) as cellar:
+        cellar.run(["select 1, 2"])
+        again = cellar.written("environment.start", 2)[1]
+        assert (again.target, again.details) == (first.target, {"how": "again"})
+        cellar.kill_sandbox()
+        cellar.run(["select 1, 2, 3"])
+        (replaced,) = cellar.written("environment.replace")
+        assert (replaced.subject, replaced.target) == ("pgcellar", first.target)
+        assert replaced.details == {"owner": OWNER, "reason": "it did not end in order"}
+        new = cellar.written("environment.start", 3)[2]
+        assert new.details == {"how": "new"}
+        assert new.target != first.target
+    with Cellar(cellar_home) as cellar:
+        last = cellar.written("environment.stop", 2)[1]
+        assert last.target == new.target
+        assert last.details == {"owner": OWNER, "reason": "the service ends"}
+
+
+def test_states_that_are_given_up_are_written_down(cellar_home: pathlib.Path) -> None:
+    """By the service, with whose they were, each of them once."""
+    with Cellar(cellar_home, snapshot_count=2) as cellar:
+        cells = [f"create table t{n} as select generate_series(1, 100)" for n in range(4)]
+        for head in range(len(cells)):
+            cellar.run(cells, head)
+            cellar.quiet()
+        metrics = cellar.app._observing.metrics.registry
+        gone = metrics.get_sample_value("pgcellar_snapshot_evictions_total")
+        sandbox = cellar.call(cellar.sandbox()).name
+    assert gone is not None
+    assert gone >= 2
+    with Cellar(cellar_home) as cellar:
+        told = cellar.written("state.evict")
+    assert {(each.subject, each.target, each.details["owner"]) for each in told} == {
+        ("pgcellar", sandbox, OWNER)
+    }
+    states = [state for each in told for state in each.details["states"]]
+    assert len(states) == len(set(states)) == sum(each.details["count"] for each in told) == gone
+
+
 def test_a_cancelled_run_has_an_end(cellar: Cellar) -> None:
     future = cellar.start(["select pg_sleep(60)"])
     while not cellar.runner._runs:
         pass
     future.cancel()
-    store = cellar.app._observing._records
-
-    async def ends() -> list[Any]:
-        async with asyncio.timeout(20):
-            while not (  # noqa: ASYNC110 - nothing tells of it
-                found := await store.find(audit_store.Filters(action="run.end"), limit=5)
-            ):
-                await asyncio.sleep(0.01)
-        return found
-
-    (end,) = cellar.call(ends())
-    assert end.entry.outcome == "failed"
-    assert end.entry.subject == OWNER
-    assert end.entry.details["error"]["sqlstate"] == "57014"
+    (end,) = cellar.written("run.end")
+    assert end.outcome == "failed"
+    assert end.subject == OWNER
+    assert end.details["error"]["sqlstate"] == "57014"
 
 
 def test_spans_of_a_real_run(cellar: Cellar) -> None:
@@ -160,6 +214,51 @@ def test_spans_of_a_real_run(cellar: Cellar) -> None:
         assert span.end_time <= run.end_time + 1_000_000
     assert SECRET not in "".join(span.to_json() for span in spans)
     on.close()
+
+
+def test_old_days_are_given_up_and_that_is_written_down(cellar_home: pathlib.Path) -> None:
+    """By the service itself, as its settings say."""
+    today = datetime.datetime.now(datetime.UTC).date()
+    ages = (13, 12, 11, 9)
+    act = auditing.Act(
+        subject="ann", name="", kind="os", action="x.do", target="", outcome="done"
+    )  # fmt: skip
+
+    async def age(records: audit_store.AuditStore) -> None:
+        for days in ages:
+            day = today - datetime.timedelta(days=days)
+            at = datetime.datetime.combine(day, datetime.time(), datetime.UTC)
+            entry = chain.entry(dataclasses.replace(act, target=f"{days}"), at)
+            await records.append([entry], today=day)
+
+    async def kept(records: audit_store.AuditStore, targets: set[str]) -> list[chain.Entry]:
+        """The acts that are left, once those with some targets are among them."""
+        async with asyncio.timeout(30):
+            while True:
+                found = await records.find(audit_store.Filters(), limit=50, newest_first=False)
+                if targets <= {record.entry.target for record in found}:
+                    return [record.entry for record in found]
+                await asyncio.sleep(0.05)
+
+    with Cellar(cellar_home) as cellar:
+        cellar.call(age(cellar.app._observing._records))
+        found = cellar.call(kept(cellar.app._observing._records, {str(days) for days in ages}))
+        assert len(found) == len(ages), "none is given up where nothing is said"
+    old = [(today - datetime.timedelta(days=days)).isoformat() for days in (13, 12, 11)]
+    config = traitlets.config.Config({"Audit": {"keep_days": 10}})
+    with Cellar(cellar_home, config=config) as cellar:
+        records = cellar.app._observing._records
+        found = cellar.call(kept(records, set(old)))
+        assert [each.target for each in found if each.action == "x.do"] == ["9"]
+        expired = [each for each in found if each.action == "audit.expire"]
+        assert [(each.target, each.details) for each in expired] == [
+            (day, {"records": 1}) for day in old
+        ]
+        assert {(each.subject, each.kind, each.outcome) for each in expired} == {
+            ("pgcellar", "service", "done")
+        }
+        verdict = cellar.call(verifying.verify(records))
+        assert (verdict.findings, verdict.expired) == ((), len(old))
 
 
 class Down(audit_store.AuditStore):
@@ -192,12 +291,13 @@ def test_a_run_while_the_audit_logs_database_is_down(
         assert ran.done.error is None
         store.down = False
 
-        async def written() -> list[str]:
+        async def actions() -> list[str]:
             async with asyncio.timeout(30):
                 while observing.log.spooled[0] or observing._runs._writing:  # noqa: ASYNC110
                     await asyncio.sleep(0.01)
-            found = await store.find(audit_store.Filters(), limit=10, newest_first=False)
+            runs = audit_store.Filters(action="run.*")
+            found = await store.find(runs, limit=10, newest_first=False)
             assert (await verifying.verify(store)).findings == ()
             return [record.entry.action for record in found]
 
-        assert cellar.call(written()) == ["run.start", "run.end"]
+        assert cellar.call(actions()) == ["run.start", "run.end"]

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from tests.fixtures_identity import Acts
 
-from pgcellar.api import errors, identities
+from pgcellar.api import errors, identities, quotas
 from pgcellar.control import database, windows
 from pgcellar.profiles import handlers, limits
 
@@ -133,6 +133,11 @@ async def test_windows_that_passed_are_tidied(control: database.ControlDatabase)
 # --- quotas --------------------------------------------------------------------------------------
 
 
+async def holding(subject: str) -> dict[quotas.Limit, float]:
+    """What everybody holds."""
+    return {"sandboxes": 1}
+
+
 async def test_a_limit_is_named_with_its_value_and_when_it_resets(
     parts: handlers.Parts, acts: Acts
 ) -> None:
@@ -142,9 +147,10 @@ async def test_a_limit_is_named_with_its_value_and_when_it_resets(
     with pytest.raises(errors.LimitExceeded, match=r"60 runs in a minute, .* in \d+ s") as info:
         await parts.profiles.admit(who, "runs_per_minute")
     assert 0 < info.value.retry_after <= 62
-    found = await parts.profiles.remaining(who)
+    found = await parts.profiles.remaining(who, holding)
     assert found["runs_per_minute"] == {"limit": 60, "left": 0, "seconds": 60}
-    assert found["sandboxes"] == {"limit": 1}
+    assert found["sandboxes"] == {"limit": 1, "used": 1}
+    assert found["cpu"] == {"limit": 1}
     assert len(acts.named("quota.deny")) == 1
     # Somebody else has a limit of their own.
     await parts.profiles.admit(somebody("anonymous"), "runs_per_minute")
@@ -163,7 +169,9 @@ async def test_what_is_held_is_compared_with_the_limit(parts: handlers.Parts) ->
 async def test_the_operating_systems_user_has_no_limits(parts: handlers.Parts) -> None:
     for name in limits.NAMES:
         await parts.profiles.admit(ROOT, name, 1e18)
-    assert set(map(str, (await parts.profiles.remaining(ROOT)).values())) == {"{'limit': None}"}
+    found = await parts.profiles.remaining(ROOT, holding)
+    assert {name: each.pop("limit") for name, each in found.items()} == dict.fromkeys(limits.NAMES)
+    assert {name: each for name, each in found.items() if each} == {"sandboxes": {"used": 1}}
 
 
 async def test_the_most_specific_wins_and_of_classes_the_most_generous(

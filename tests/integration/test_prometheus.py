@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import pathlib
 import re
@@ -17,12 +18,14 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from tests import fixtures_central
+from tests.fixtures_central import Central, central_gateway
 from tests.fixtures_service import CommandLine, command_line
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 DEPLOY = ROOT / "deploy"
 DASHBOARDS = sorted((DEPLOY / "grafana").glob("*.json"))
+#: Runs of one person that run at a time: those beyond wait.
+RUNNING = 16
 #: Words of PromQL, and names that are labels or values.
 NAME = re.compile(r"\b((?:pgcellar|process)_[a-z_]+)\b")
 
@@ -54,21 +57,31 @@ def scraped(cellar_home_module: pathlib.Path) -> Iterator[tuple[CommandLine, int
     )
     with command_line(cellar_home_module) as cli:
         cells = [f"create table t{n} as select generate_series(1, 100)" for n in range(4)]
-        cli.run([*cells, "select * from t1"])
-        cli.run([*cells, "select * from t1"])
         cli.run(["select 1/0"])
+        cli.run([*cells, "select * from t1"])
+        # The empty state, and the last one.
+        wait_for(port, "pgcellar_snapshots", 2)
+        cli.run([*cells, "create table other as select * from t1", "select * from t1"])
         yield cli, port
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Behind:
+    """A central gateway, the port of its metrics, and the port of its service's."""
+
+    central: Central
+    port: int
+    service: int
+
+
 @pytest.fixture(scope="module")
-def gateway_port(cellar_home_module: pathlib.Path) -> Iterator[int]:
-    """The port of the metrics of a central gateway that has been asked for something."""
-    port, home = free_port(), cellar_home_module / "central"
+def behind(cellar_home_module: pathlib.Path) -> Iterator[Behind]:
+    """A central gateway that has been asked for something."""
+    port, service, home = free_port(), free_port(), cellar_home_module / "central"
     home.mkdir(mode=0o711)
-    with (
-        command_line(home) as cli,
-        fixtures_central.central_gateway(cli, f"--Gateway.metrics_port={port}") as central,
-    ):
+    config = f"c.Telemetry.metrics_port = {service}\n"
+    option = f"--Gateway.metrics_port={port}"
+    with command_line(home) as cli, central_gateway(cli, option, config=config) as central:
         with central.anonymous() as somebody:
             for _ in range(3):
                 assert somebody.get("/me").status_code == 200
@@ -78,7 +91,13 @@ def gateway_port(cellar_home_module: pathlib.Path) -> Iterator[int]:
         with central.client() as stranger:
             assert stranger.get("/me").status_code == 401
             assert stranger.options("/me").status_code == 204
-        yield port
+        yield Behind(central=central, port=port, service=service)
+
+
+@pytest.fixture(scope="module")
+def gateway_port(behind: Behind) -> int:
+    """The port of its metrics."""
+    return behind.port
 
 
 def metrics(port: int) -> str:
@@ -86,6 +105,20 @@ def metrics(port: int) -> str:
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
         body: bytes = answer.read()
     return body.decode()
+
+
+def counted(port: int, series: str) -> float:
+    """What a scrape says of a series; 0 where it has none."""
+    found = re.search(rf"^{re.escape(series)} (\S+)$", metrics(port), re.MULTILINE)
+    return float(found[1]) if found else 0.0
+
+
+def wait_for(port: int, series: str, value: float) -> None:
+    """Until a scrape says that."""
+    deadline = time.monotonic() + 60
+    while (found := counted(port, series)) != value:
+        assert time.monotonic() < deadline, found
+        time.sleep(0.05)
 
 
 def answers(port: int) -> bool:
@@ -123,6 +156,12 @@ def test_only_metrics_are_answered_at_the_port(scraped: tuple[CommandLine, int])
     assert 'route="/api/v1/runs",status="200"' in text
 
 
+def test_states_that_are_given_up_are_counted(scraped: tuple[CommandLine, int]) -> None:
+    """There is room for two: of what is kept, behind the runs' back, one is given up."""
+    wait_for(scraped[1], "pgcellar_snapshot_evictions_total", 1)
+    assert counted(scraped[1], "pgcellar_snapshots") == 2
+
+
 def test_the_gateway_counts_by_template(gateway_port: int) -> None:
     """Whatever paths and methods people think of."""
     text = metrics(gateway_port)
@@ -139,6 +178,48 @@ def test_the_gateway_counts_by_template(gateway_port: int) -> None:
     assert "BREW" not in text
     with pytest.raises(urllib.error.HTTPError, match="404"):
         urllib.request.urlopen(f"http://127.0.0.1:{gateway_port}/pgcellar/api/v1/me", timeout=10)
+
+
+def test_what_a_quota_refuses_is_counted(behind: Behind) -> None:
+    """At the service, which refuses it, and at the gateway, which says so."""
+    limits = 'denials_total{reason="limit"}'
+    before = counted(behind.service, f"pgcellar_{limits}")
+    at_gateway = counted(behind.port, f"pgcellar_gateway_{limits}")
+    with behind.central.anonymous() as somebody:
+        subject = somebody.get("/profiles/me").json()["subject"]
+        behind.central.cli("admin", "quotas", "set", subject, "runs_per_minute=0")
+        for _ in range(2):
+            refused = somebody.post("/runs", json=run("select 1"))
+            assert refused.status_code == 429, refused.text
+    assert counted(behind.service, f"pgcellar_{limits}") == before + 2
+    assert counted(behind.port, f"pgcellar_gateway_{limits}") == at_gateway + 2
+
+
+def test_runs_that_wait_for_their_turn_are_counted(behind: Behind) -> None:
+    """All beyond those that run at once, until one of these is over."""
+    queued = "pgcellar_runs_queued"
+    with behind.central.anonymous() as somebody:
+        # A notebook's runs go one after the other, and each has its place among those that run.
+        begun = [
+            somebody.post("/runs", json=run(f"select pg_sleep(3600), {number}"))
+            for number in range(RUNNING + 3)
+        ]
+        assert {answer.status_code for answer in begun} == {202}
+        runs = [answer.json()["id"] for answer in begun]
+        wait_for(behind.service, queued, 3)
+        statuses = [each["status"] for each in somebody.get("/runs").json()["runs"]]
+        assert (statuses.count("queued"), statuses.count("running")) == (3, RUNNING)
+        for ident in runs[:2]:
+            assert somebody.post(f"/runs/{ident}/cancel").status_code == 200
+        wait_for(behind.service, queued, 1)
+        for ident in runs[2:]:
+            somebody.post(f"/runs/{ident}/cancel")
+        wait_for(behind.service, queued, 0)
+
+
+def run(source: str) -> dict[str, Any]:
+    """A request to run a cell."""
+    return {"notebook": "n", "cells": [{"id": "a", "source": source}], "head": 0}
 
 
 def test_what_dashboards_and_alerts_name_exists(
@@ -266,11 +347,13 @@ def test_prometheus_scrapes_a_running_service(
         assert time.monotonic() < deadline
         time.sleep(0.2)
     assert value('sum(pgcellar_gateway_requests_total{route="/me",status="200"})') == 3
-    # Five heads, and again, and one.
-    assert value("sum(pgcellar_runs_total)") == 11
+    # One head, and five, and six.
+    assert value("sum(pgcellar_runs_total)") == 12
     assert value("pgcellar_control_up") == 1
     assert value('pgcellar_sandboxes{status="running"}') == 1
-    assert value("pgcellar_snapshot_evictions_total") is not None
+    while value("pgcellar_snapshot_evictions_total") != 1:
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
     assert (value('pgcellar_cells_total{place="tail",source="hit"}') or 0) > 0
     (group,) = ask(prometheus, "rules")["groups"]
     assert "err" not in {rule["health"] for rule in group["rules"]}

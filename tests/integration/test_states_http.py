@@ -107,12 +107,14 @@ def test_pins_and_tags(
     assert gateway.delete(f"/states/{before}/pin").status_code == 204
     assert gateway.delete(f"/states/{before}/pin").status_code == 204
     assert gateway.delete(f"/states/{after}/tags/exam-1").status_code == 204
+    assert gateway_cli("gc").returncode == 0
     written = gateway_cli.json("audit", "show", "--action", "state.*")["records"]
     assert {(r["action"], r["target"]) for r in written} >= {
         ("state.pin", before),
         ("state.unpin", before),
         ("state.tag", after),
         ("state.untag", after),
+        ("state.collect", "all"),
     }
 
 

@@ -401,6 +401,20 @@ class EnvironmentInfo:
     left_seconds: float | None = None
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Quota:
+    """A limit of a person's, None for no limit, and how much of it is used.
+
+    Of what is counted over time it has what is `left` of the last `seconds`, of what is held what
+    is `used`, where that is known.
+    """
+
+    limit: float | None
+    left: float | None = None
+    seconds: float | None = None
+    used: float | None = None
+
+
 RunStatus = Literal["queued", "running", "done", "failed", "cancelled"]
 
 

@@ -135,6 +135,11 @@ class Remote:
         """A request about accounts, classes, quotas or tokens, and its answer."""
         return await self._json(method, path, body)
 
+    async def quotas(self) -> dict[str, records.Quota]:
+        """The caller's limits by name, and how much of them is used; a central gateway has some."""
+        found = (await self._json("GET", "/profiles/me/quotas"))["quotas"]
+        return {name: records.from_json(records.Quota, each) for name, each in found.items()}
+
     async def state(self, state: str) -> catalogs.StateDetail:
         """The schema of a state that is kept. Raises NotFound."""
         return records.from_json(catalogs.StateDetail, await self._json("GET", f"/states/{state}"))

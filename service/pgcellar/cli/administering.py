@@ -160,7 +160,7 @@ def _limit(name: str, value: object) -> dict[str, Any]:
     if isinstance(value, dict):
         limit = value.get("limit")
         shown = "none" if limit is None else limit
-        return {"limit": name, "value": shown, "left": value.get("left")}
+        return {"limit": name, "value": shown, "left": value.get("left"), "used": value.get("used")}
     return {"limit": name, "value": value}
 
 

@@ -16,7 +16,7 @@ import logging
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from pgcellar.api import errors
 from pgcellar.environments import admission, spawner, store
@@ -29,6 +29,17 @@ WATCH_INTERVAL = 2.0
 _RESPITE = 5.0
 
 SpawnerFactory = Callable[[str, Mapping[str, Any]], spawner.Spawner]
+
+
+class Told(Protocol):
+    """Is told what became of an owner's sandbox, and why, where its owner has not asked for it."""
+
+    def __call__(self, owner: str, action: str, name: str, /, **details: str) -> None:
+        """`action` is `start`, `stop` or `replace`."""
+
+
+def _nobody(owner: str, action: str, name: str, /, **details: str) -> None:
+    """Nobody is told."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -119,8 +130,9 @@ class Environments:
     """See the module.
 
     `idle_timeout` is in seconds. `spares` sandboxes are kept running, besides the limit, for
-    whoever comes, or crashes, next. `stopped` is told whose idle sandbox was stopped. `restraints`
-    says what an owner's sessions may use; without it they are not restrained.
+    whoever comes, or crashes, next. `stopped` is told whose idle sandbox was stopped, and `told`
+    what is written down. `restraints` says what an owner's sessions may use; without it they are
+    not restrained.
     """
 
     def __init__(
@@ -134,8 +146,10 @@ class Environments:
         limits: Limits = Limits(),
         stopped: Callable[[str], None] = lambda owner: None,
         restraints: Callable[[str], Awaitable[spawner.Restraints]] | None = None,
+        told: Told = _nobody,
     ) -> None:
         self._store = sandboxes
+        self._told = told
         self._make = make
         self._kind = kind
         self._idle_timeout = idle_timeout
@@ -190,6 +204,8 @@ class Environments:
             self._watcher.cancel()
             await asyncio.gather(self._watcher, return_exceptions=True)
         await asyncio.gather(*(sandbox.stop() for sandbox in self._live.values()))
+        for owner, sandbox in self._live.items():
+            self._told(owner, "stop", sandbox.name, reason="the service ends")
         for spare in self._spare:
             await self._remove(spare.row)
         self._live.clear()
@@ -218,11 +234,14 @@ class Environments:
         # First, since what runs already must not be lost sight of where this fails.
         allowed = None if self._restraints is None else await self._restraints(owner)
         async with self._admission.enter():
-            found = await self._resume(owner) or await self._take_spare(owner)
+            how, found = "again", await self._resume(owner)
             if found is None:
-                found = await self._start(self._new_row(owner))
+                how, found = "spare", await self._take_spare(owner)
+            if found is None:
+                how, found = "new", await self._start(self._new_row(owner))
             self._live[owner] = found
             self._rows[owner] = found.row
+            self._told(owner, "start", found.name, how=how)
             if allowed is not None:
                 # To its end, though whoever asked may have left.
                 await asyncio.shield(found.restrain(allowed))
@@ -264,6 +283,7 @@ class Environments:
             self._resting.add(owner)
             live = self._live.get(owner)
             if live is not None:
+                # Who has it stopped says so.
                 await self._stop(owner, live)
 
     def rests(self, owner: str) -> bool:
@@ -317,13 +337,15 @@ class Environments:
         try:
             if row.kind == self._kind and self._make(row.name, row.state).trusted():
                 return await self._start(row)
-            logger.warning("sandbox %s did not end in order; it is replaced", row.name)
+            why = "did not end in order"
             await self._remove(row)
         except errors.PostgresFailed:
-            logger.warning("sandbox %s does not start again; it is replaced", row.name)
+            why = "does not start again"
         except BaseException:
             self._rows.pop(owner, None)
             raise
+        logger.warning("sandbox %s %s; it is replaced", row.name, why)
+        self._told(owner, "replace", row.name, reason=f"it {why}")
         self._rows.pop(owner, None)
         return None
 
@@ -386,7 +408,7 @@ class Environments:
                     continue
                 if sandbox.idle_seconds() > self._idle_timeout:
                     logger.info("sandbox %s is idle; stopping it", sandbox.name)
-                    await self._stop(owner, sandbox)
+                    await self._stop(owner, sandbox, "it was idle")
 
     async def _make_room(self) -> bool:
         """Stop the sandbox that nobody has used for longest; False if there is none to stop."""
@@ -397,11 +419,13 @@ class Environments:
             if not self._locks[owner].locked():
                 async with self._locks[owner]:
                     logger.info("sandbox %s makes room for another", sandbox.name)
-                    await self._stop(owner, sandbox)
+                    await self._stop(owner, sandbox, "it made room for another")
                     return True
         return False
 
-    async def _stop(self, owner: str, sandbox: Sandbox) -> None:
+    async def _stop(self, owner: str, sandbox: Sandbox, reason: str | None = None) -> None:
         del self._live[owner]
         await sandbox.stop()
+        if reason is not None:
+            self._told(owner, "stop", sandbox.name, reason=reason)
         self._stopped(owner)

@@ -44,8 +44,9 @@ def compose(
 class _ProfilesHandler(base.BaseHandler):
     scope = "profiles"
 
-    def initialize(self, parts: Parts) -> None:
+    def initialize(self, parts: Parts, held: service.Held) -> None:
         """See the routes in `pgcellar.people`."""
+        self.held = held
         self.profiles = parts.profiles
         self.classes = parts.classes
 
@@ -78,8 +79,8 @@ class MyQuotas(_ProfilesHandler):
     """`GET /profiles/me/quotas`."""
 
     async def get(self) -> None:
-        """One's limits, and what is left."""
-        self.answer({"quotas": await self.profiles.remaining(self.identity)})
+        """One's limits, and how much of them is used."""
+        self.answer({"quotas": await self.profiles.remaining(self.identity, self.held)})
 
 
 class Quotas(_ProfilesHandler):
@@ -89,7 +90,7 @@ class Quotas(_ProfilesHandler):
 
     async def get(self, subject: str) -> None:
         """Limits of somebody."""
-        self.answer(await self.profiles.quotas_of(self.identity, subject))
+        self.answer(await self.profiles.quotas_of(self.identity, subject, self.held))
 
     async def patch(self, subject: str) -> None:
         """Set limits of somebody."""
@@ -186,9 +187,9 @@ def _subject(member: Mapping[str, Any]) -> str:
     return str(member["subject"])
 
 
-def routes(at: str, parts: Parts) -> list[Any]:
-    """The profiles' routes under a prefix."""
-    given = {"parts": parts}
+def routes(at: str, parts: Parts, held: service.Held) -> list[Any]:
+    """The profiles' routes under a prefix; `held` says what somebody holds now."""
+    given = {"parts": parts, "held": held}
     which = f"{at}/profiles/classes/([0-9a-f]{{16}})"
     subject = authentication.SUBJECT
     return [

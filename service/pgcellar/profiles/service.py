@@ -6,7 +6,7 @@ import collections
 import datetime
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from pgcellar.api import auditing, errors, identities, quotas
@@ -17,6 +17,9 @@ from pgcellar.profiles import limits, store
 READ_SECONDS = 5.0
 _REMEMBERED = 4096
 MAX_CHANGES = 200
+
+#: What a subject holds now of what is limited: `api.teaching.Classroom.held`.
+Held = Callable[[str], Awaitable[Mapping[quotas.Limit, float]]]
 
 
 class Profiles:
@@ -114,21 +117,25 @@ class Profiles:
                 _key(who, limit), amount=amount, limit=limits.MOST, seconds=limits.WINDOWS[limit]
             )
 
-    async def remaining(self, who: identities.Identity) -> dict[str, dict[str, float | None]]:
-        """Every limit: its value, and of what is counted over time what is left. None: no limit."""
+    async def remaining(
+        self, who: identities.Identity, held: Held
+    ) -> dict[str, dict[str, float | None]]:
+        """Every limit: its value, None for no limit, and how much of it is used.
+
+        Of what is counted over time it says what is `left`, of what is held what is `used`.
+        """
         found: dict[str, dict[str, float | None]] = {}
         for name, value in (await self.limits(who)).items():
-            if math.isinf(value):
-                found[name] = {"limit": None}
-                continue
-            found[name] = {"limit": value}
-            if name in limits.WINDOWS:
+            found[name] = {"limit": None if math.isinf(value) else value}
+            if math.isfinite(value) and name in limits.WINDOWS:
                 left = await self.left(who, name)
                 found[name] |= {"left": left, "seconds": limits.WINDOWS[name]}
+        for name, used in (await held(who.subject)).items():
+            found[name]["used"] = used
         return found
 
-    async def quotas_of(self, who: identities.Identity, subject: str) -> dict[str, Any]:
-        """Somebody's limits and what is left, and what is `set` for them alone.
+    async def quotas_of(self, who: identities.Identity, subject: str, held: Held) -> dict[str, Any]:
+        """Somebody's limits and what is used of them, and what is `set` for them alone.
 
         For administrators. Raises Forbidden or NotFound.
         """
@@ -136,7 +143,7 @@ class Profiles:
             raise errors.Forbidden("Only an administrator may see others' limits.")
         found = await self._somebody(subject)
         own = await self._store.set_for("subject", subject)
-        return {"subject": subject, "set": own, "quotas": await self.remaining(found)}
+        return {"subject": subject, "set": own, "quotas": await self.remaining(found, held)}
 
     async def set_for_class(self, which: str) -> dict[quotas.Limit, float]:
         """The limits that are set for the members of a class."""

@@ -80,10 +80,7 @@ class Teaching:
         found = await self._registry.find(subject)
         if found is None:
             raise errors.NotFound("There is no such member.")
-        limits = await self._profiles.remaining(found)
-        for name, used in (await self._classroom.held(subject)).items():
-            limits[name]["used"] = used
-        return {"quotas": limits}
+        return {"quotas": await self._profiles.remaining(found, self._classroom.held)}
 
     async def stop(
         self, who: identities.Identity, which: str, subject: str, address: str = ""

@@ -14,6 +14,7 @@ import dataclasses
 import datetime
 import logging
 import secrets
+import weakref
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 
 from pgcellar.api import errors, gathering, records
@@ -48,8 +49,9 @@ class _Live:
 class Ledger:
     """See the module.
 
-    `running` runs run at a time; `queued` at most wait, and of one owner `queued_each`. `spend` is
-    told how many bytes a run gave its owner.
+    `running` runs run at a time, of one owner `running_each`, as those of one notebook may all wait
+    for the first; `queued` at most wait, and of one owner `queued_each`. `spend` is told how many
+    bytes a run gave its owner.
     """
 
     def __init__(
@@ -58,6 +60,7 @@ class Ledger:
         store: ledger_store.RunStore,
         *,
         running: int = 32,
+        running_each: int = 16,
         queued: int = 4_000,
         queued_each: int = 50,
         spend: Callable[[str, int], Awaitable[None]] | None = None,
@@ -65,6 +68,9 @@ class Ledger:
         self._runner = runner
         self._store = store
         self._slots = asyncio.Semaphore(running)
+        self._running_each = running_each
+        self._turns: weakref.WeakValueDictionary[str, asyncio.Semaphore]
+        self._turns = weakref.WeakValueDictionary()
         self._queued = queued
         self._queued_each = queued_each
         self._spend = spend
@@ -257,8 +263,9 @@ class Ledger:
     async def _run(self, live: _Live) -> None:
         run, recording = live.run, live.recording
         timer: asyncio.TimerHandle | None = None
+        own = self._turns.setdefault(run.owner, asyncio.Semaphore(self._running_each))
         try:
-            async with self._slots:
+            async with own, self._slots:
                 live.running = True
                 if run.deadline is not None:
                     loop = asyncio.get_running_loop()

@@ -119,6 +119,7 @@ class Collect(_CacheHandler):
     async def post(self) -> None:
         """Say what went and what is left."""
         cache = await self.cache()
+        await self.act(self.identity.subject, "state.collect", "all")
         strays = await cache.reconcile()
         evicted = await cache.evict()
         left = cache.all()

@@ -14,7 +14,7 @@ import datetime
 import logging
 import secrets
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from pgcellar.api import errors
@@ -37,7 +37,7 @@ _NEWEST = 0.3
 class SnapshotCache:
     """See the module. Not safe for two processes at once; a sandbox has one runner.
 
-    `evicted` is told how many snapshots went for the limits.
+    `evicted` is told which states went for the limits.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class SnapshotCache:
         *,
         limits: eviction.Limits,
         extensions: tuple[str, ...] = (),
-        evicted: Callable[[int], object] = lambda count: None,
+        evicted: Callable[[Sequence[str]], object] = lambda states: None,
     ) -> None:
         self._sandbox = sandbox
         self._driver = databases
@@ -210,7 +210,8 @@ class SnapshotCache:
         gone = eviction.victims(self._snapshots.values(), self._limits, _now(), spared)
         for snapshot in gone:
             await self.forget(snapshot.state)
-        self._evicted(len(gone))
+        if gone:
+            self._evicted([snapshot.state for snapshot in gone])
         return len(gone)
 
     async def pin(self, state: str) -> None:
