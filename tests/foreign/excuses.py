@@ -23,6 +23,7 @@ _EXCUSES = tuple(
         (r"\b\w*_lsn\b|\bpg_wal\w*", "LSN"),
         (r"\b(vacuum|analyze|cluster|reindex)\b[^;]*\bverbose\b", "row versions"),
         (r"\b(pg_backend_pid|pid)\b", "process"),
+        (r"(?m)^\\set\s*$", "variables of psql's own"),
         (r"\bpg_(table|relation|total_relation|database|indexes|tablespace)_size\b", "sizes"),
         (r"\b(pg_relation_filepath|pg_relation_filenode|relfilenode)\b", "files"),
         (r"\b(reltuples|relpages|relallvisible|pg_stats\w*|pg_statistic\w*)\b", "statistics"),

@@ -60,7 +60,7 @@ class Ledger:
         store: ledger_store.RunStore,
         *,
         running: int = 32,
-        running_each: int = 16,
+        running_each: int = 8,
         queued: int = 4_000,
         queued_each: int = 50,
         spend: Callable[[str, int], Awaitable[None]] | None = None,
