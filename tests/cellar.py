@@ -11,8 +11,8 @@ import pathlib
 import signal
 import threading
 import time
-from collections.abc import Coroutine, Sequence
-from typing import Any, Literal
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, Literal, Protocol, TypeVar
 
 import psycopg
 from tests import contents
@@ -24,6 +24,8 @@ from pgcellar.runner import service, workspace
 
 OWNER = "tester"
 TIMEOUT = 120.0
+
+T = TypeVar("T")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -47,6 +49,19 @@ class Ran:
 
 Locked = Literal["locked"]
 LOCKED: Locked = "locked"
+LOCK_TIMEOUT_MS = 300
+
+
+class Notebooks(Protocol):
+    """What tests against the oracle need: to run heads, and to see what they have left."""
+
+    def run(
+        self, cells: Sequence[str], head: int | None = None, *, notebook: str = "n", **more: Any
+    ) -> Ran:
+        """Run a head, the last cell by default."""
+
+    def fingerprint(self, state: str, notebook: str = "n") -> dict[str, list[str]] | Locked | None:
+        """What the live instance at a state holds; None if none stands there."""
 
 
 class Cellar:
@@ -181,22 +196,35 @@ class Cellar:
 
         LOCKED where the notebook's own open transaction keeps others from looking.
         """
-
-        async def look() -> dict[str, list[str]] | Locked | None:
-            space = await self.runner.space(OWNER)
-            held = space.notebook(notebook)
-            async with held.lock:
-                await held.quiet()
-                for instance in held.instances:
-                    if instance.mark.state == state:
-                        address = await self.address(instance.database)
-                        # Under the names that roles have in this state.
-                        async with space.switch.using(instance.roles, alone=True):
-                            return await asyncio.to_thread(_look, address)
-            return None
-
-        found: dict[str, list[str]] | Locked | None = self.call(look())
+        found: dict[str, list[str]] | Locked | None = self.call(self._at(state, notebook, look))
         return found
+
+    def dump(self, state: str, bindir: pathlib.Path, notebook: str = "n") -> str | Locked | None:
+        """The canonical dump of the same."""
+
+        def dumped(address: contents.Address) -> str | Locked:
+            try:
+                return contents.canonical_dump(address, bindir, lock_timeout_ms=LOCK_TIMEOUT_MS)
+            except contents.LockedError:
+                return LOCKED
+
+        found: str | Locked | None = self.call(self._at(state, notebook, dumped))
+        return found
+
+    async def _at(
+        self, state: str, notebook: str, looks: Callable[[contents.Address], T]
+    ) -> T | None:
+        space = await self.runner.space(OWNER)
+        held = space.notebook(notebook)
+        async with held.lock:
+            await held.quiet()
+            for instance in held.instances:
+                if instance.mark.state == state:
+                    address = await self.address(instance.database)
+                    # Under the names that roles have in this state.
+                    async with space.switch.using(instance.roles, alone=True):
+                        return await asyncio.to_thread(looks, address)
+        return None
 
     async def address(self, database: str) -> contents.Address:
         """Where a database of the sandbox is reached by its administrator."""
@@ -222,9 +250,10 @@ class Cellar:
             time.sleep(0.005)
 
 
-def _look(address: contents.Address) -> dict[str, list[str]] | Locked:
+def look(address: contents.Address) -> dict[str, list[str]] | Locked:
+    """The fingerprint of a database; LOCKED where it can't be had without waiting."""
     with address.connect() as connection:
-        connection.execute("set lock_timeout = '300ms'")
+        connection.execute(f"set lock_timeout = {LOCK_TIMEOUT_MS}")
         try:
             return contents.fingerprint(connection)
         except psycopg.errors.LockNotAvailable:

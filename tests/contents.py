@@ -7,6 +7,7 @@ physical order and object identifiers are part of neither.
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import os
 import pathlib
@@ -69,19 +70,32 @@ _NOISE = re.compile(
 )
 
 
-def canonical_dump(address: Address, bindir: pathlib.Path) -> str:
+#: Where what is said of another object begins.
+_PIECE = re.compile(r"^--\n(?=-- (?:Data for )?Name: )", re.MULTILINE)
+
+
+class LockedError(Exception):
+    """Somebody's open transaction keeps a table from being dumped."""
+
+
+def canonical_dump(
+    address: Address, bindir: pathlib.Path, *, lock_timeout_ms: int | None = None
+) -> str:
     """Schema, data and sequence states as pg_dump writes them, each table's rows sorted.
 
     The state of a sequence is its `setval` line. The user must be able to read everything: where
-    rows are hidden by policies, that is a superuser.
+    rows are hidden by policies, that is a superuser. Raises LockedError after `lock_timeout_ms`.
     """
+    patience = [] if lock_timeout_ms is None else [f"--lock-wait-timeout={lock_timeout_ms}"]
     done = subprocess.run(
-        [bindir / "pg_dump", "--no-sync"],
+        [bindir / "pg_dump", "--no-sync", *patience],
         env={"PATH": os.environ["PATH"], "PGCLIENTENCODING": "UTF8", **address.environment()},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         check=False,
     )
+    if b"due to lock timeout" in done.stderr:
+        raise LockedError
     if done.returncode != 0:
         raise RuntimeError(f"pg_dump failed: {done.stderr.decode(errors='replace')}")
     lines: list[str] = []
@@ -97,6 +111,15 @@ def canonical_dump(address: Address, bindir: pathlib.Path) -> str:
             lines.append(line)
             rows = [] if _COPY.fullmatch(line) else None
     return "\n".join(lines) + "\n"
+
+
+def pieces(dump: str) -> collections.Counter[str]:
+    """What a dump says of each object.
+
+    What hangs on nothing that comes later is dumped in the order of its numbers, which two
+    databases may have given in another one.
+    """
+    return collections.Counter(piece.strip() for piece in _PIECE.split(dump))
 
 
 # --- fingerprint -----------------------------------------------------------------------------

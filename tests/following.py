@@ -31,6 +31,7 @@ _STATE = """
 select state from pg_stat_activity
 where datname = current_database() and pid <> pg_backend_pid() and backend_type = 'client backend'
 """
+_LOCK_TIMEOUT_MS = 100
 #: Cells that failed, of notebooks that were run; they need not be tried again.
 _REMEMBERED = 1000
 
@@ -144,14 +145,31 @@ class Follower:
         """What the database holds after what was evaluated last, once psql has ended."""
         assert self._live is not None
         watcher = self._live.watcher
-        watcher.execute("set lock_timeout = '100ms'")
+        watcher.execute(f"set lock_timeout = {_LOCK_TIMEOUT_MS}")
+        with contextlib.suppress(psycopg.errors.LockNotAvailable):
+            return contents.fingerprint(watcher)
+        self._end()
+        return contents.fingerprint(watcher)
+
+    def dump(self) -> str:
+        """The canonical dump of the same."""
+        with contextlib.suppress(contents.LockedError):
+            return self._dump()
+        self._end()
+        return self._dump()
+
+    def _dump(self) -> str:
+        oracle = self._oracle
+        return contents.canonical_dump(
+            oracle.address(oracles.DATABASE), oracle.bindir, lock_timeout_ms=_LOCK_TIMEOUT_MS
+        )
+
+    def _end(self) -> None:
+        """Nobody else sees what an open transaction did, so this is only for its locks."""
+        assert self._live is not None
         if not self._ended:
-            # Nobody else sees what an open transaction did, so it need not end.
-            with contextlib.suppress(psycopg.errors.LockNotAvailable):
-                return contents.fingerprint(watcher)
             self._live.end()
             self._ended = True
-        return contents.fingerprint(watcher)
 
     def close(self) -> None:
         """End what runs."""

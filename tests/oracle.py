@@ -218,7 +218,7 @@ class Oracle:
     """
 
     def __init__(self, bindir: pathlib.Path) -> None:
-        self._bindir = bindir
+        self.bindir = bindir
         self._server = ThrowawayServer(bindir)
         self._numbers = itertools.count()
         self._runs: collections.OrderedDict[object, OracleRun] = collections.OrderedDict()
@@ -300,7 +300,7 @@ class Oracle:
         self.fresh()
         address = self._server.address(DATABASE, ROLE)
         with self.connect(DATABASE) as watcher:
-            opened = terminals.Terminals(self._bindir / "psql", address, watcher)
+            opened = terminals.Terminals(self.bindir / "psql", address, watcher)
             try:
                 yield opened
             finally:
@@ -309,7 +309,7 @@ class Oracle:
 
     def dump(self, dbname: str) -> str:
         """The canonical dump of a run's database."""
-        return contents.canonical_dump(self.address(dbname), self._bindir)
+        return contents.canonical_dump(self.address(dbname), self.bindir)
 
     def fingerprint(self, dbname: str) -> dict[str, list[str]]:
         """The fingerprint of a run's database."""
@@ -403,7 +403,7 @@ class Oracle:
     def psql(self, directory: str) -> subprocess.Popen[bytes]:
         """A psql that takes what it does from a pipe, on the database that `fresh` made."""
         return subprocess.Popen(
-            [self._bindir / "psql", *_PSQL_OPTIONS, "--file=-"],
+            [self.bindir / "psql", *_PSQL_OPTIONS, "--file=-"],
             env=_environment(self._server.address(DATABASE, ROLE).environment()),
             cwd=directory,
             stdin=subprocess.PIPE,
@@ -432,7 +432,7 @@ class Oracle:
             main = pathlib.Path(folder, "main.sql")
             main.write_text("\n".join(script) + "\n", encoding="utf-8")
             done = subprocess.run(
-                [self._bindir / "psql", *_PSQL_OPTIONS, f"--file={main}"],
+                [self.bindir / "psql", *_PSQL_OPTIONS, f"--file={main}"],
                 env=_environment(self._server.address(DATABASE, ROLE).environment()),
                 cwd=directory or folder,
                 stdin=subprocess.DEVNULL,

@@ -366,7 +366,7 @@ class Ways:
         # Dumps take a second; the ways that come after the first lead to the same cells.
         if verdict.kind != "same" or self._way != "top":
             return verdict
-        dump = contents.canonical_dump(address, self._oracle._bindir)
+        dump = contents.canonical_dump(address, self._oracle.bindir)
         dump = dump.replace(spawner.ADMIN_ROLE, oracles.ThrowawayServer.superuser)
         return compare.dumps(dump, *self._twice(cells, self._oracle.dump))
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pathlib
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from tests.fixtures_service import CommandLine, command_line, notebook_json
+
+from pgcellar.postgres import account, postmaster, processes
 
 
 def said(cli: CommandLine, *arguments: str) -> tuple[int, str]:
@@ -28,6 +31,49 @@ def refused(cli: CommandLine, cell: str) -> str:
     assert done["error"], cell
     assert cli.run(["select 1"])["error"] is None
     return f"{done['error']['message']} {done['error']['hint'] or ''}"
+
+
+def beyond(cli: CommandLine) -> list[str]:
+    """What there is on a home besides its service and servers that nobody uses.
+
+    That is a sandbox, a spare one, and the control database, if the service runs at all.
+    """
+    service = cli.json("service", "status").get("pid")
+    named = f"PGCELLAR_HOME={cli.environment['PGCELLAR_HOME']}\0".encode()
+    found = []
+    for entry in pathlib.Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if int(entry.name) != service and named in (entry / "environ").read_bytes():
+                found.append(" ".join(processes.command(int(entry.name))))
+    home = cli.home / "home"
+    folders = sorted(home.glob("sandboxes/*"))
+    found += map(str, folders[2:] if service is not None else folders)
+    # Templates of databases have this file, too.
+    data = {path.parent for path in home.rglob("PG_VERSION") if path.parts[-3] != "base"}
+    known = {folder / "data" for folder in (*folders, home / "control")}
+    found += map(str, data ^ known if service is not None else data)
+    for folder in data & known:
+        server = postmaster.running(folder, account.current())
+        if server is None:
+            found.append(f"{folder} without a server")
+            continue
+        titles = (" ".join(processes.command(one.pid)) for one in processes.children(server.pid))
+        found += [title for title in titles if "[local]" in title and " idle" not in title]
+    return found
+
+
+def until(true: Callable[[], bool], told: Callable[[], object] = lambda: None) -> None:
+    """Wait for a condition; `told` says what there is instead."""
+    deadline = time.monotonic() + 60
+    while not true():
+        assert time.monotonic() < deadline, told()
+        time.sleep(0.2)
+
+
+def leaves_nothing(cli: CommandLine) -> None:
+    """In a moment nobody works for what was given up; no database or folder of it is there."""
+    until(lambda: not beyond(cli), lambda: beyond(cli))
+    assert cli.json("gc")["strays_dropped"] == 0
 
 
 def test_an_empty_notebook_and_one_of_comments(cli: CommandLine) -> None:
@@ -91,7 +137,7 @@ def test_ctrl_c_cancels_at_the_server(cli: CommandLine) -> None:
     """And the next run need not wait."""
     cli.run(["select 1"])
     process = cli.popen("run", str(cli.notebook(["select pg_sleep(1000)"], name="sleep")))
-    time.sleep(2.0)
+    until(lambda: any("[local] SELECT" in one for one in beyond(cli)))
     begin = time.monotonic()
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=30)
@@ -99,14 +145,17 @@ def test_ctrl_c_cancels_at_the_server(cli: CommandLine) -> None:
     assert process.returncode == 130
     assert cli.json("run", str(cli.notebook(["select 1"], name="sleep")))["error"] is None
     assert time.monotonic() - begin < 15
+    leaves_nothing(cli)
 
 
 def test_no_postgresql(fresh_cli: CommandLine, tmp_path: pathlib.Path) -> None:
-    """The message says where was looked."""
+    """The message says where was looked; no service waits for one, and no folder was made."""
     done = fresh_cli("run", str(fresh_cli.notebook(["select 1"])), PGCELLAR_PG_BIN=str(tmp_path))
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
     assert str(tmp_path) in done.stderr
+    assert fresh_cli.json("service", "status")["status"] == "not running"
+    assert beyond(fresh_cli) == []
 
 
 @pytest.mark.parametrize(
@@ -251,10 +300,8 @@ def test_a_full_disk(small_disk: CommandLine) -> None:
     done = small_disk.run(["create table a (b int)", filling])
     assert done["error"] is not None
     assert "space" in json.dumps(done["error"]).lower() or "full" in done["error"]["message"]
-    deadline = time.monotonic() + 60
-    while small_disk.run(["create table a (b int)", "select count(*) from a"])["error"]:
-        assert time.monotonic() < deadline
-        time.sleep(1)
+    until(lambda: not small_disk.run(["create table a (b int)", "select count(*) from a"])["error"])
+    leaves_nothing(small_disk)
 
 
 @pytest.mark.parametrize(

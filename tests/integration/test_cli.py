@@ -8,9 +8,11 @@ import signal
 import time
 
 import nbformat
+import pytest
 from tests import following
 from tests.fixtures_service import CommandLine
 
+QUICKSTART = pathlib.Path(__file__).parents[2] / "notebooks" / "quickstart.ipynb"
 CELLS = [
     "create table t (a integer primary key, b text);\ninsert into t values (1, 'x'), (2, null)",
     "select a, b from t order by a",
@@ -263,6 +265,30 @@ def test_demo_compares_three_runs(cli: CommandLine) -> None:
     sources = [[cell["source"] for cell in made["cells"]] for made in rounds]
     assert sources[1] == ["hit", "hit", "hit"]
     assert sources[2] == ["hit", "head", "head"]
+
+
+@pytest.mark.skipif(not (QUICKSTART.parent / "data/flights.csv").exists(), reason="no flights here")
+def test_demo_of_the_quickstart(cli: CommandLine) -> None:
+    """The second run runs nothing again, the third what was edited and what stands on it."""
+    first, second, third = cli.json("demo", str(QUICKSTART))["rounds"]
+    assert len(first["cells"]) >= 10
+    assert all(cell["error"] is None for made in (first, second, third) for cell in made["cells"])
+    for before, now in zip(first["cells"], second["cells"], strict=True):
+        # What EXPLAIN shows is not kept.
+        assert now["source"] == "hit" or (now["source"], now["effect"]) == ("head", "read")
+        assert now["state"] == before["state"]
+        assert [one["rows"] for one in now["results"]] == [one["rows"] for one in before["results"]]
+    edited = int(third["title"].removeprefix("third run, cell ").split()[0]) - 1
+    assert 0 < edited < len(third["cells"]) - 1
+    # What stands on another state than before has run; what doesn't has not.
+    moved = [
+        now["state"] != then["state"]
+        for now, then in zip(third["cells"], second["cells"], strict=True)
+    ]
+    assert moved == [index >= edited for index in range(len(moved))]
+    sources = [cell["source"] for cell in third["cells"]]
+    assert sources == ["head" if ran else "hit" for ran in moved]
+    assert [made["totals"]["replayed"] for made in (second, third)] == [0, 0]
 
 
 def test_cells_that_take_no_part(cli: CommandLine, oracle: following.Oracle) -> None:

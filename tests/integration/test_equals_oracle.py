@@ -8,12 +8,13 @@ import itertools
 import os
 import pathlib
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import hypothesis
 import pytest
 from hypothesis import strategies as st
 from tests import cellar as cellars
-from tests import following, generators
+from tests import contents, following, generators
 from tests import oracle as oracles
 from tests.foreign import compare
 from tests.statements import scripts
@@ -79,6 +80,14 @@ def test_heads_equal_the_oracle(
         hypothesis.note(f"{happening}, {edit.kind}, {edit.head} of {edit.notebook.sources}")
         if edit.head is not None:
             check(cellar, oracle, key, edit.notebook.sources, edit.head, folder)
+    sources = session.edits[-1].notebook.sources
+    states = (
+        check(cellar, oracle, key, sources, head, folder)
+        for head in range(len(sources) - 1, -1, -1)
+    )
+    # Where the last cells fail, or leave a transaction open that locks others out, those above.
+    if (state := next(filter(None, states), None)) is not None:
+        check_dump(cellar, oracle, key, state)
     cellar.call(cellar.runner.forget(cellars.OWNER, key))
 
 
@@ -144,7 +153,7 @@ def check_pages(
 
 
 def check(
-    cellar: cellars.Cellar,
+    cellar: cellars.Notebooks,
     oracle: following.Oracle,
     key: str,
     sources: Sequence[str],
@@ -153,8 +162,11 @@ def check(
     run_as: Sequence[str] | None = None,
     above: Sequence[str] = (),
     parameters: Mapping[str, str] | None = None,
-) -> None:
+) -> str | None:
     """One head against the oracle: results, errors, and what the database holds.
+
+    The state it led to, if it led to one, and others may look at it. After a head that fails the
+    database holds what it did before.
 
     The oracle runs `run_as` in place of `sources`, if they are given, below the cells `above`,
     which the first of `sources` stands for.
@@ -171,12 +183,12 @@ def check(
         assert error is not None, expected.cells[stopped[0]]
         assert error.cell == "c0"
         check_code(error, expected.cells[stopped[0]].error)
-        return
+        return None
     if above and error is not None and error.cell == "c0":
         # A read above that was not certain to change nothing had to run, and failed.
         codes = [expected.cells[i].error for i in expected.failed if i < len(above)]
         if error.sqlstate in {each.sqlstate for each in codes if each is not None}:
-            return
+            return None
     expected = dataclasses.replace(expected, cells=expected.cells[len(above) :])
     failed = [index for index in expected.failed if index != head]
     if error is not None and error.cell != f"c{head}":
@@ -184,14 +196,16 @@ def check(
         assert culprit in failed, (error, expected.cells[culprit])
         assert all(cells.parse(sources[i]).reads_only for i in failed if i < culprit)
         check_code(error, expected.cells[culprit].error)
-        return
+        return None
     assert all(cells.parse(sources[i]).reads_only for i in failed), (error, failed)
     outcome = expected.cells[head]
     assert (error is None) == outcome.ok, (error, outcome)
     if error is not None:
         check_code(error, outcome.error)
         if not outcome.inside:
-            return
+            before = ran.done.cells[-2] if head else None
+            check_content(cellar, oracle, sources[:head], before, where, above)
+            return None
     # A translation comes with notices of its own; errors behind the first are shown as notices,
     # at the end as a result that is nothing else.
     ours = ran.results
@@ -200,22 +214,49 @@ def check(
         ours = [one for one in map(without_notices, ours) if one.command or one.notices]
     verdict = compare.results(ours, outcome)
     assert verdict.kind == "same", (verdict, ran.results, outcome)
-    held = cellar.fingerprint(ran.head.state, key)
+    return check_content(cellar, oracle, sources[: head + 1], ran.head, where, above)
+
+
+def check_content(
+    cellar: cellars.Notebooks,
+    oracle: following.Oracle,
+    sources: Sequence[str],
+    last: records.CellReport | None,
+    where: Mapping[str, Any],
+    above: Sequence[str],
+) -> str | None:
+    """What the database holds after these cells, as the report on the `last` of them has it."""
+    key = where["notebook"]
+    state = last.state if last is not None else None
+    held = cellar.fingerprint(state, key) if state is not None else None
     if held is None:
-        # A hit needs no instance; a read below it does, and finds one in the same state.
-        below = cellar.run([*sources[: head + 1], "select 1"], rerun=True, **where)
+        # A hit needs no instance, and one in which a head failed is of no more use; a read below
+        # it does, and finds one in the same state.
+        below = cellar.run([*sources, "select 1"], rerun=True, **where)
         # In an open transaction a read counts, but changes nothing; so does one by a role that may
         # not look whether sequences moved, or where settings may be made that nobody can list. What
         # was volatile above is rolled anew where its state is not kept; then nothing shows the
         # values.
-        same = below.head.state == ran.head.state
+        same = state in (None, below.head.state)
         rolled = any(cell.volatile for cell in below.done.cells)
-        texts = [*above, *sources[: head + 1]]
+        texts = [*above, *sources]
         counts = below.head.effect != "read" or "role" in "".join(texts)
-        assert same or rolled or counts, (below.done, ran.done)
-        held = cellar.fingerprint(below.head.state, key)
-    if held != cellars.LOCKED:
-        assert held == oracle.follower.fingerprint()
+        assert same or rolled or counts, (below.done, last)
+        state = below.head.state
+        assert state is not None, below.done
+        held = cellar.fingerprint(state, key)
+    if held == cellars.LOCKED:
+        return None
+    assert held == oracle.follower.fingerprint()
+    return state
+
+
+def check_dump(cellar: cellars.Cellar, oracle: following.Oracle, key: str, state: str) -> None:
+    """All that pg_dump finds in the state that was checked last; a fingerprint is quicker."""
+    ours = cellar.dump(state, oracle.bindir, key)
+    if ours != cellars.LOCKED:
+        assert ours is not None
+        assert contents.pieces(ours) == contents.pieces(oracle.follower.dump())
 
 
 def without_notices(result: rendering.Result) -> rendering.Result:

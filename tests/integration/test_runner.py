@@ -12,6 +12,7 @@ import pytest
 from tests import cellar as cellars
 
 from pgcellar.api import errors, records
+from pgcellar.notebook import cells as parsing
 from pgcellar.notebook import states
 from pgcellar.runner import executor, instances, probes, run
 
@@ -108,6 +109,74 @@ def test_a_result_with_a_value_that_was_cut_is_not_given_again(cellar: cellars.C
     cells = ["select repeat('y', 100)"]
     assert cellar.run(cells, notebook="cut", max_bytes=10).results[0].rows == (("y" * 10,),)
     assert cellar.run(cells, notebook="cut").results[0].rows == (("y" * 100,),)
+
+
+def request(cells: list[str], notebook: str) -> records.RunRequest:
+    """A run of the last of these cells."""
+    named = tuple(records.Cell(id=f"c{i}", source=text) for i, text in enumerate(cells))
+    return records.RunRequest(notebook=notebook, cells=named, head=len(cells) - 1)
+
+
+@pytest.mark.parametrize("notebook", ["planned", "planned, and never run"])
+def test_a_plan_runs_nothing(cellar: cellars.Cellar, notebook: str) -> None:
+    """However much there is to run, below what is there and without it."""
+    cells = ["create table planned (a int)", "insert into planned values (1)"]
+    state = cellar.run(cells, notebook="planned").head.state
+    assert state is not None
+    cellar.quiet("planned")
+
+    def everything() -> object:
+        space = cellar.space()
+        databases = cellar.call(space._control.databases())
+        return databases, space.snapshots.all(), cellar.fingerprint(state, "planned")
+
+    before = everything()
+    more = ["insert into planned select 2 from pg_sleep(60)", "drop table planned", "select 1"]
+    plan = cellar.call(cellar.runner.plan(cellars.OWNER, request([*cells, *more], notebook)))
+    assert [step.source for step in plan.steps] == [*["hit"] * 2, *["replayed"] * 2, "head"]
+    assert everything() == before
+
+
+class TestReads:
+    """PostgreSQL has the last word on what a read does."""
+
+    #: The message that PostgreSQL was sent.
+    SENT = "(select query from pg_stat_activity where pid = pg_backend_pid())"
+
+    def test_certain_ones_run_in_a_read_only_transaction(self, cellar: cellars.Cellar) -> None:
+        """And others in one of their own that may write."""
+        cells = ["create function f() returns int language sql as 'select 1'"]
+        (((sent,),),) = [cellar.run([f"select {self.SENT}"], notebook="r").results[0].rows]
+        assert sent is not None
+        assert sent.startswith("BEGIN READ ONLY")
+        ran = cellar.run([*cells, f"select f(), {self.SENT}"], notebook="r")
+        sent = ran.results[0].rows[0][1]
+        assert sent is not None
+        assert sent.startswith("BEGIN NOT DEFERRABLE")
+        assert ran.head.effect == "read"
+
+    @pytest.mark.parametrize(("locked", "effect"), [(2, "write"), (0, "read")])
+    def test_what_postgresql_refuses_there_runs_again(
+        self, cellar: cellars.Cellar, locked: int, effect: str
+    ) -> None:
+        """A view that locks the rows it shows names no function, and so is taken for certain."""
+        cells = [
+            f"create table t as select generate_series(1, {locked}) a",
+            "create view locking as select a from t for update",
+            f"select a, {self.SENT} from locking",
+        ]
+        before = cellar.run(cells[:2], notebook=f"refused {locked}").head.state
+        assert before is not None
+        cellar.quiet(f"refused {locked}")
+        facts = cellar.space().knowledge.facts(before)
+        assert facts is not None
+        assert facts.certain(parsing.parse(cells[2]).steps[0].effect)
+        ran = cellar.run(cells, notebook=f"refused {locked}")
+        assert ran.done.error is None
+        assert [row[0] for row in ran.results[0].rows] == [str(i + 1) for i in range(locked)]
+        assert all("BEGIN NOT DEFERRABLE" in str(row[1]) for row in ran.results[0].rows)
+        assert ran.head.effect == effect
+        assert (ran.head.state == before) == (effect == "read")
 
 
 class TestTransactions:

@@ -227,6 +227,32 @@ async def test_cancelling_reaches_postgresql(fresh_cli: CommandLine) -> None:
         assert time.monotonic() - cancelled < 5
 
 
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "select g, case when g > 1000 then pg_sleep(600) end from generate_series(1, 2000) g",
+        "select 1, null; select pg_sleep(600)",
+    ],
+)
+async def test_rows_come_while_the_cell_runs(cli: CommandLine, cell: str) -> None:
+    """What is shown first is there before the rest is; only then it is cancelled."""
+    rows, done = [], None
+    with contextlib.closing(client.Client(where(cli))) as service:
+        async with contextlib.aclosing(service.run(request(cell))) as events:
+            async for event in events:
+                if isinstance(event, records.Started):
+                    run = event.run
+                if isinstance(event, records.Rows):
+                    rows += event.rows
+                    await service.cancel(run)
+                if isinstance(event, records.Done):
+                    done = event
+    assert rows[0] == ("1", None)
+    assert done is not None
+    assert done.error is not None
+    assert done.error.sqlstate == "57014"
+
+
 def test_an_idle_service_ends_and_its_sandbox_before_it(fresh_cli: CommandLine) -> None:
     """By configuration; states are there for the next."""
     home = fresh_cli.home / "home"

@@ -376,7 +376,18 @@ def test_equal_contents_have_equal_fingerprints_and_dumps(oracle: oracles.Oracle
 )
 def test_a_dump_shows(oracle: oracles.Oracle, change: str) -> None:
     plain = oracle.dump(oracle.evaluate([SCHEMA]).dbname)
-    assert plain != oracle.dump(oracle.evaluate([SCHEMA, change]).dbname)
+    changed = oracle.dump(oracle.evaluate([SCHEMA, change]).dbname)
+    assert plain != changed
+    assert contents.pieces(plain) != contents.pieces(changed)
+
+
+def test_the_order_of_objects_in_a_dump_does_not_count(oracle: oracles.Oracle) -> None:
+    made = oracle.evaluate(["create table a (b int); create table c (d int); create sequence s"])
+    dump = oracle.dump(made.dbname)
+    begin, *pieces = dump.split("--\n-- Name: ")
+    turned = "--\n-- Name: ".join([begin, *reversed(pieces)])
+    assert turned != dump
+    assert contents.pieces(turned) == contents.pieces(dump)
 
 
 def test_a_fingerprint_changes_nothing(oracle: oracles.Oracle) -> None:

@@ -18,7 +18,7 @@ from pgcellar.postgres.restraints import Restraints as Restraints
 
 State = dict[str, Any]
 
-#: The role user SQL runs as; it is neither a superuser nor the owner of its database.
+#: The role user SQL runs as. It owns its databases (decision 0017), and is no superuser.
 USER_ROLE = "pgcellar"
 #: The role of the control sessions, which user SQL can't reach.
 ADMIN_ROLE = "pgcellar_admin"

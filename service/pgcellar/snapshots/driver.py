@@ -368,7 +368,7 @@ class DatabaseDriver:
 
 
 def shares_extents(folder: pathlib.Path) -> bool:
-    """Whether files of a folder can share their extents (XFS, Btrfs, APFS), by trying it."""
+    """Whether files of a folder can share their extents (XFS, Btrfs), by trying it."""
     try:
         with tempfile.TemporaryFile(dir=folder) as one, tempfile.TemporaryFile(dir=folder) as two:
             one.write(b"\0" * 65536)
