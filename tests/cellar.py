@@ -11,8 +11,8 @@ import pathlib
 import signal
 import threading
 import time
-from collections.abc import Coroutine, Sequence
-from typing import Any, Literal
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, Literal, TypeVar
 
 import psycopg
 from tests import contents
@@ -46,6 +46,7 @@ class Ran:
 
 Locked = Literal["locked"]
 LOCKED: Locked = "locked"
+Found = TypeVar("Found")
 
 
 class Cellar:
@@ -162,7 +163,16 @@ class Cellar:
         LOCKED where the notebook's own open transaction keeps others from looking.
         """
 
-        async def look() -> dict[str, list[str]] | Locked | None:
+        return self._looked(state, notebook, _look)
+
+    def dump(self, state: str, bindir: pathlib.Path, notebook: str = "n") -> str | None:
+        """The same, as pg_dump has it."""
+        return self._looked(state, notebook, lambda at: contents.canonical_dump(at, bindir))
+
+    def _looked(
+        self, state: str, notebook: str, look: Callable[[contents.Address], Found]
+    ) -> Found | None:
+        async def work() -> Found | None:
             space = await self.runner.space(OWNER)
             held = space.notebook(notebook)
             async with held.lock:
@@ -172,10 +182,10 @@ class Cellar:
                         address = await self.address(instance.database)
                         # Under the names that roles have in this state.
                         async with space.switch.using(instance.roles, alone=True):
-                            return await asyncio.to_thread(_look, address)
+                            return await asyncio.to_thread(look, address)
             return None
 
-        found: dict[str, list[str]] | Locked | None = self.call(look())
+        found: Found | None = self.call(work())
         return found
 
     async def address(self, database: str) -> contents.Address:
