@@ -71,7 +71,8 @@ soak: $(VENV)/ready-test
 	PGCELLAR_EXAMPLES=1000 $(BIN)/python -m pytest --timeout 0 \
 		tests/integration/test_equals_oracle.py tests/integration/test_sessions.py \
 		tests/integration/test_equals_oracle_in_files.py \
-		tests/integration/test_killed_against_oracle.py
+		tests/integration/test_killed_against_oracle.py \
+		tests/integration/test_no_write_is_taken_for_a_read.py
 
 check: $(VENV)/ready-test notebooks/data/flights.csv extension
 	$(BIN)/ruff check .

@@ -70,10 +70,12 @@ _FIELD = "\x1f"
 _RECORD = "\0"
 
 _TIME = re.compile(r"(?<![^\n\0])Time: [\d.]+ ms.*\n")
-#: What \\c says, and messages of NOTIFY, which notebooks don't show.
-ASIDES = re.compile(
-    r"^(?:You are now connected to .*|Asynchronous notification .* received from server .*)\n",
-    re.MULTILINE,
+#: What \\c says.
+ASIDES = re.compile(r"^You are now connected to .*\n", re.MULTILINE)
+#: A message of NOTIFY, up to the number of the process that sent it.
+_HEARD = re.compile(
+    r'(?<![^\n\0])(Asynchronous notification "[^\n]*?"(?: with payload "(?s:.*?)")?'
+    r" received from server process with PID )\d+\.\n"
 )
 _FOOTER = re.compile(r"\((\d+) rows?\)")
 _MESSAGE = re.compile(r"^psql:[^\n]*?:\d+: ([A-Za-z]+): +(?:(\w{5}): )?([^\n]*)", re.MULTILINE)
@@ -111,12 +113,14 @@ class CellOutcome:
     """One cell, run after all cells above it that did not fail.
 
     `results` of a failed cell are those of the statements before the one that failed. `notices`
-    are the first lines of what the server said, as `(severity, sqlstate, message)`. `inside`: all
-    errors came in an open transaction, so that psql went on and the cell left its trace.
+    are the first lines of what the server said, as `(severity, sqlstate, message)`, `heard` the
+    messages of NOTIFY. `inside`: all errors came in an open transaction, so that psql went on and
+    the cell left its trace.
     """
 
     results: tuple[StatementResult, ...]
     notices: tuple[tuple[str, str | None, str], ...] = ()
+    heard: tuple[str, ...] = ()
     error: CellError | None = None
     inside: bool = False
 
@@ -501,10 +505,26 @@ def outcome(shown: str, said: str) -> CellOutcome:
     messages = [match.groups() for match in _MESSAGE.finditer(said)]
     errors = [CellError(sqlstate=m[1], message=m[2]) for m in messages if m[0] in _FAILURES]
     return CellOutcome(
-        results=_results(shown),
+        results=_results(unheard(shown)),
+        heard=heard(shown),
         notices=tuple((m[0], m[1], m[2]) for m in messages if m[0] not in _FAILURES),
         error=errors[0] if errors else None,
     )
+
+
+def heard(shown: str) -> tuple[str, ...]:
+    """The messages of NOTIFY in a text, without the number of the process that sent them."""
+    return tuple(match[1] for match in _HEARD.finditer(shown))
+
+
+def unheard(shown: str) -> str:
+    """The text without messages of NOTIFY."""
+    return _HEARD.sub("", shown)
+
+
+def masked(shown: str) -> str:
+    """The text with messages of NOTIFY, but without the number of the process that sent them."""
+    return _HEARD.sub(r"\1?\n", shown)
 
 
 def _results(shown: str) -> tuple[StatementResult, ...]:

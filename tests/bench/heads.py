@@ -17,7 +17,9 @@ from pgcellar.api import client, records
 
 READS = "a read, by the runner and by psycopg"
 WRITES = "a write cell, by the runner and by psycopg"
+AGAIN = "a notebook that nobody changed, all of it in one request"
 LONG = 1_000
+_CELLS = 100
 _WARM_UP = 10
 #: Seconds in which idle work keeps a small state and has a clone ready, on a slow disk too.
 IDLE = 1.2
@@ -28,12 +30,21 @@ _FIRST = 4
 
 _READ_AIM = "below +2 ms"
 _WRITE_AIM = "below +5 ms"
+_AGAIN_AIM = "tens of ms"
 _SMALL = "create table small as select g as id, md5(g::text) as name from generate_series(1, 100) g"
 #: Reads are another each time: the answer to one that ran before is kept.
 _READ = "select {number}"
 _OVER_SMALL = "select * from small where id <> {number} order by id"
 _TABLE = "create table t (n integer)"
 _FILL = "insert into t select generate_series(1, 1000)"
+
+#: A table, its rows, and two reads of it.
+_KINDS = (
+    "create table v{table} as select {number} as a",
+    "insert into v{table} values ({number})",
+    "select * from v{table} where a > {number} order by a",
+    "select count(*), sum(a), {number} from v{table}",
+)
 
 #: Runs the cell at an index of a notebook of that name; ms until `Done`.
 RunHead = Callable[[str, Sequence[str], int], Awaitable[float]]
@@ -43,44 +54,47 @@ class HeadFailed(Exception):
     """A cell that was to be measured failed."""
 
 
-def request(notebook: str, cells: Sequence[str], head: int) -> records.RunRequest:
-    """A run as the kernel asks for it."""
+def request(
+    notebook: str, cells: Sequence[str], head: int, *, whole: bool = False
+) -> records.RunRequest:
+    """A run as the kernel asks for it, or of the whole notebook down to a cell."""
     return records.RunRequest(
         notebook=notebook,
         cells=tuple(records.Cell(id=f"c{i}", source=text) for i, text in enumerate(cells)),
         head=head,
+        first=0 if whole else None,
         brief=True,
     )
 
 
-def _check(event: records.Event | None) -> None:
+def _check(event: records.Event | None, source: records.Source) -> None:
     if not isinstance(event, records.Done):
         raise HeadFailed("The run did not come to its end.")
     if event.error is not None:
         raise HeadFailed(event.error.message)
-    if event.cells[-1].source != "head":
-        raise HeadFailed(f"The head did not run: {event.cells[-1].source}")
+    if event.cells[-1].source != source:
+        raise HeadFailed(f"The last cell is no {source}: {event.cells[-1].source}")
 
 
-def over_http(service: client.Client) -> RunHead:
-    """Heads in the service process."""
+def over_http(service: client.Client, *, again: bool = False) -> RunHead:
+    """Heads in the service process; or a whole notebook `again`, whose cells need not run."""
 
     async def run(notebook: str, cells: Sequence[str], head: int) -> float:
-        wanted = request(notebook, cells, head)
+        wanted = request(notebook, cells, head, whole=again)
         event: records.Event | None = None
         begin = time.perf_counter()
         async with contextlib.aclosing(service.run(wanted)) as events:
             async for event in events:  # noqa: B007 - the last is `Done`
                 pass
         took = (time.perf_counter() - begin) * 1000
-        _check(event)
+        _check(event, "hit" if again else "head")
         return took
 
     return run
 
 
-def in_process(services: cellar.Cellar) -> RunHead:
-    """Heads in this process; timed on the services' own loop, without the way there, until `Done`.
+def in_process(services: cellar.Cellar, *, again: bool = False) -> RunHead:
+    """The same in this process; timed until `Done` on the services' loop, without the way there.
 
     What the runner does behind the answer's back is in no figure.
     """
@@ -95,11 +109,11 @@ def in_process(services: cellar.Cellar) -> RunHead:
 
         begin = time.perf_counter()
         await services.runner.run(cellar.OWNER, wanted, emit)
-        _check(last)
+        _check(last, "hit" if again else "head")
         return took
 
     async def run(notebook: str, cells: Sequence[str], head: int) -> float:
-        took: float = services.call(timed(request(notebook, cells, head)))
+        took: float = services.call(timed(request(notebook, cells, head, whole=again)))
         return took
 
     return run
@@ -157,6 +171,21 @@ class Heads:
             took[1].append(await self._inside(what, cells, head))
             took[2].append(await self._http(what, cells, head))
         self._report(READS, what, [some[_WARM_UP:] for some in took], _READ_AIM)
+
+    async def again(self, http: RunHead, inside: RunHead, rounds: int) -> None:
+        """A hundred cells, half of which write, when they have run and their states are kept."""
+        cells = [
+            _KINDS[n % len(_KINDS)].format(table=n // len(_KINDS), number=n) for n in range(_CELLS)
+        ]
+        for name, first, run in (
+            ("in process", self._inside, inside),
+            ("over HTTP", self._http, http),
+        ):
+            for head in range(_CELLS):
+                await first("again", cells, head)
+            await asyncio.sleep(IDLE)
+            took = [await run("again", cells, _CELLS - 1) for _ in range(rounds)]
+            self._table.add(AGAIN, f"{_CELLS} cells: {name}", took, aim=_AGAIN_AIM)
 
     # --- writes ------------------------------------------------------------------------------
 

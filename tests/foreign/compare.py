@@ -83,15 +83,19 @@ def results(
     if said != expected:
         more, fewer = list((said - expected).items())[:2], list((expected - said).items())[:2]
         return _differs("notices", f"only here: {more}; only psql: {fewer}")
+    heard = [text for result in every for text in oracles.heard(_texts(result))]
+    if heard != list(outcome.heard):
+        return _differs("notices", f"heard {heard}; psql: {outcome.heard}")
     return SAME
 
 
+def _texts(result: rendering.Result) -> str:
+    return "".join(notice.text for notice in result.notices if isinstance(notice, records.Text))
+
+
 def _notices_only(result: rendering.Result) -> bool:
-    """No result: a warning of `\\gset`, or what `\\c` says, which the oracle drops."""
-    said = any(
-        isinstance(notice, records.Text) and not oracles.ASIDES.fullmatch(notice.text)
-        for notice in result.notices
-    )
+    """No result: a warning of `\\gset`, a message, or what `\\c` says, which the oracle drops."""
+    said = oracles.ASIDES.sub("", oracles.unheard(_texts(result)))
     return not (result.command or result.tabular or said) and bool(result.notices)
 
 
@@ -106,7 +110,7 @@ def differing(
 def one(mine: rendering.Result, other: oracles.StatementResult) -> str | None:
     """What differs between two results of a statement."""
     # Of COPY TO STDOUT psql shows what it gives, and no tag; \\echo has none.
-    given = "".join(n.text for n in mine.notices if isinstance(n, records.Text)).strip()
+    given = oracles.unheard(_texts(mine)).strip()
     untagged = mine.command.startswith("COPY") or not mine.command
     shown = given if untagged and given else mine.command
     if other.command is not None and shown != other.command:

@@ -760,6 +760,17 @@ CASES = [
         "notify a",
         "select pg_listening_channels()",
     ],
+    # What is sent is heard at the end of its transaction, once, by those who listen.
+    [
+        'create table t (a int); listen a; listen "B c"',
+        "begin; notify a, 'one'; notify a, 'one'; notify \"B c\", E'two\\nlines'; select 1",
+        "notify a; select pg_notify('a', 'three')",
+        "commit",
+        "do $$ begin for i in 1..3 loop perform pg_notify('a', i::text); end loop; end $$; select 2",
+        "insert into t values (1) returning pg_notify('B c', a::text)",
+        "begin; notify a, 'never'; rollback",
+        "unlisten a; notify a, 'nobody'; notify \"B c\"",
+    ],
     [
         "create table t(a xml, j jsonb, r int4range, p point); insert into t values ('<a/>', '{\"b\":1}', '[1,3)', '(1,2)')",
         "select * from t",

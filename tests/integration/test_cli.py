@@ -198,6 +198,46 @@ def test_plan_foresees_the_run_and_names_what_changed(cli: CommandLine) -> None:
         assert step["state"] in (None, cell["state"])
 
 
+def test_plan_takes_the_options_of_the_run(cli: CommandLine) -> None:
+    """Parameters and rolls: same states, same sources, and what is volatile is marked."""
+    cells = [
+        "\\set n 1",
+        "create table o1 as select random() as a, :n as n",
+        "create table o2 (a double precision default random())",
+        "insert into o2 default values",
+        "select o1.a, n, o2.a from o1, o2",
+    ]
+    path = cli.notebook(cells)
+    content = json.loads(path.read_text())
+    content["cells"][0]["metadata"]["tags"] = ["parameters"]
+    path.write_text(json.dumps(content))
+    cli.json("run", str(path))
+    volatile = [False, True, True, True, False]
+    for options, sources in (
+        (("-P", "n=2"), ["skipped", "replayed", "replayed", "replayed", "head"]),
+        (("-P", "n=2"), ["skipped", "hit", "hit", "hit", "head"]),
+        (("-P", "n=2", "--reroll", "c3"), ["skipped", "hit", "replayed", "replayed", "head"]),
+        ((), ["skipped", "hit", "hit", "hit", "head"]),
+    ):
+        plan = cli.json("plan", str(path), "--head", "5", *options)["steps"]
+        ran = cli.json("run", str(path), "--head", "5", *options)["cells"]
+        assert [step["source"] for step in plan] == sources
+        assert [cell["source"] for cell in ran] == sources
+        assert [step["volatile"] for step in plan] == volatile
+        assert [cell["volatile"] for cell in ran] == volatile
+        known = sources.index("replayed") if "replayed" in sources else 5
+        assert [step["state"] for step in plan[:known]] == [cell["state"] for cell in ran[:known]]
+        assert [step["state"] for step in plan[known:]] == [None] * (5 - known)
+    (again,) = cli.json("plan", str(path), "--head", "2")["steps"][1:]
+    assert (again["source"], again["state"]) == ("head", None)
+    shown = cli("plan", str(path), "--reroll", "2").stdout
+    assert [line.split()[2] for line in shown.splitlines()[:5]] == [
+        "none", "write*", "write*", "write*", "read",
+    ]  # fmt: skip
+    assert "* volatile" in shown
+    assert cli("plan", str(path), "--reroll", "9").returncode == 2
+
+
 def test_plan_shows_the_graph_without_a_service(cli: CommandLine) -> None:
     """As text, Mermaid and JSON."""
     cli("service", "stop")

@@ -7,6 +7,7 @@ behind the caller's back, and texts mangled character by character.
 
 from __future__ import annotations
 
+import itertools
 import os
 import pathlib
 from collections.abc import Iterator
@@ -17,12 +18,15 @@ import pytest
 from hypothesis import strategies as st
 from tests import cellar as cellars
 from tests import oracle as oracles
+from tests.integration import test_equals_oracle
 
 from pgcellar.api import errors
 
 #: Many notebooks, each run several times; a machine may be slow.
-pytestmark = pytest.mark.timeout(900)
+pytestmark = pytest.mark.timeout(test_equals_oracle.SECONDS)
 EXAMPLES = int(os.environ.get("PGCELLAR_EXAMPLES", "150"))
+#: Of so many reads one is held against pg_dump, too, which takes longer than all else.
+SAMPLE = 20
 SCHEMA = """
 create table t (a int primary key, b text default 'x'); insert into t values (1, 'one'), (2, null);
 create sequence s;
@@ -150,22 +154,27 @@ def texts(draw: st.DrawFn, functions: list[tuple[str, list[str], str]]) -> str:
     return text
 
 
-def test_fuzz(cellar: cellars.Cellar, functions: list[tuple[str, list[str], str]]) -> None:
+def test_fuzz(
+    cellar: cellars.Cellar, functions: list[tuple[str, list[str], str]], bindir: pathlib.Path
+) -> None:
     """No exception escapes, and no write is taken for a read."""
     made = cellar.run([SCHEMA])
     assert made.done.error is None, made.done.error
     tail = [SCHEMA, "set statement_timeout = '5s'"]
 
-    def held() -> Any:
+    def held(*, dumped: bool) -> Any:
         """All that the database and the session hold, where the tail has led."""
         ran = cellar.run([*tail, LOOK])
         assert ran.done.error is None, ran.done.error
         assert ran.head.state is not None
         cellar.quiet()
-        return cellar.fingerprint(ran.head.state), ran.results[0].rows
+        dump = cellar.dump(ran.head.state, bindir) if dumped else None
+        return cellar.fingerprint(ran.head.state), ran.results[0].rows, dump
 
-    before = held()
+    before, dump = held(dumped=False), held(dumped=True)
     assert before[0] is not None
+    assert "CREATE TABLE public.t" in dump[2]
+    reads = itertools.count(1)
 
     @hypothesis.settings(max_examples=EXAMPLES, deadline=None)
     @hypothesis.given(texts(functions))
@@ -175,6 +184,7 @@ def test_fuzz(cellar: cellars.Cellar, functions: list[tuple[str, list[str], str]
         assert error is None or error.sqlstate != errors.PgcellarError.code, error
         hypothesis.event(f"{ran.head.effect}{'' if error is None else ', failed'}")
         if error is None and ran.head.effect in ("none", "read"):
-            assert held() == before
+            dumped = next(reads) % SAMPLE == 0
+            assert held(dumped=dumped) == (dump if dumped else before)
 
     fuzz()

@@ -285,6 +285,68 @@ def look(cellar: cellars.Cellar, oracle: following.Oracle, key: str, case: Case)
     return ran.done.totals.replayed
 
 
+#: By why the first cells pin a state, the cells below that end it.
+FREED: dict[str, list[tuple[tuple[str, ...], str]]] = {
+    "temporary objects": [
+        (("create temp table p (a int)",), "drop table p"),
+        (("create temp table p (a int)",), "discard temp"),
+        (("create function pg_temp.f() returns int return 1",), "drop function pg_temp.f()"),
+    ],
+    "open cursors": [(("declare c cursor with hold for select a from t",), "close c")],
+    "advisory locks": [
+        (("select pg_advisory_lock(5)",), "select pg_advisory_unlock(5)"),
+        (("select pg_advisory_lock_shared(5)",),
+         "do $$ begin perform pg_advisory_unlock_all(); end $$"),
+    ],
+    "an open transaction": [
+        (("begin; insert into t values (3)",), "commit"),
+        (("begin; savepoint s; insert into t values (3)",), "rollback"),
+    ],
+    "sequences with CACHE": [
+        (("create sequence s cache 10; select nextval('s')",), "alter sequence s cache 1"),
+        (("create sequence s cache 10",), "drop sequence s"),
+    ],
+    "prepared statements": [
+        (("begin; set local datestyle = 'ISO, DMY'; prepare p as"
+          " select extract(month from '01/02/2024'::date)", "rollback"), "deallocate p"),
+    ],
+    REMEMBERS: [((MONTH, "select m()", "set datestyle = 'ISO, DMY'"), "\\c\nselect 1")],
+    "temporary objects, open cursors, advisory locks": [
+        (("create temp table p (a int); select pg_advisory_lock(5);"
+          " declare c cursor with hold for select a from t",), "discard all"),
+    ],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("why", "above", "end"), [(why, *case) for why, cases in FREED.items() for case in cases]
+)
+def test_what_pinned_a_state_frees_it(
+    cellar: cellars.Cellar, oracle: following.Oracle, why: str, above: tuple[str, ...], end: str
+) -> None:
+    """When it ends: the next state is kept, and is what psql has."""
+    cells = [TABLE, *above, end, "select count(*) from t"]
+    key = f"{why} {end}"
+    freed = len(cells) - 2
+    for head in range(freed):
+        # A hit would need no instance.
+        state = cellar.run(cells, head, notebook=key, rerun=True).head.state
+        cellar.quiet(key)
+    held = cellar.space()
+    (pinned,) = [one for one in held.notebook(key).instances if one.mark.state == state]
+    assert pinned.pinned == why
+    assert held.snapshots.find(state) is None
+    ran = cellar.run(cells, freed, notebook=key, rerun=True)
+    assert ran.head.pinned is None
+    cellar.quiet(key)
+    assert pinned.mark.state == ran.head.state != state
+    assert pinned.pinned is None
+    assert held.snapshots.find(ran.head.state) is not None
+    cellar.call(cellar.runner.forget(cellars.OWNER, key))
+    assert cellar.run(cells, notebook=key, rerun=True).done.totals.replayed == 0
+    test_equals_oracle.check(cellar, oracle, key, cells, len(cells) - 1)
+
+
 def test_numbers_of_the_server_are_others(cellar: cellars.Cellar) -> None:
     """Of processes, transactions and places in the log; what a write keeps of them is volatile."""
     cells = [TABLE, "create table x as select pg_current_xact_id()::text as x"]

@@ -14,7 +14,7 @@ from tests import cellar as cellars
 from pgcellar.api import errors, records
 from pgcellar.notebook import cells as parsing
 from pgcellar.notebook import states
-from pgcellar.runner import executor, instances, probes, run
+from pgcellar.runner import executor, instances, probes, run, store
 
 
 @pytest.fixture(scope="module")
@@ -418,6 +418,51 @@ class TestResultCache:
         assert (len(whole.results[0].rows), whole.head.source) == (50, "head")
         assert cellar.run([query], notebook="page", max_rows=100).head.source == "hit"
         assert cellar.run([query], notebook="page", max_rows=10).results[0].truncated
+
+    def test_an_unchanged_notebook_is_given_again(self, cellar: cellars.Cellar) -> None:
+        """A hundred cells, in the notebook that ran them and in another: none of them runs."""
+        kinds = (
+            "create table many{t} as select {n} as a",
+            "insert into many{t} values ({n}) returning a",
+            "select a + {n} from many{t} order by a",
+            "\\set n {n}\nselect :n + count(*) from many{t}",
+        )
+        cells = [kinds[n % 4].format(n=n, t=n // 4) for n in range(100)]
+        first = cellar.run(cells, notebook="many", first=0)
+        for notebook in ("many", "as many"):
+            ran = cellar.run(cells, notebook=notebook, first=0)
+            done = [event for event in ran.events if isinstance(event, records.Done)]
+            assert [one.cells[-1].source for one in done] == ["hit"] * 100
+            assert {one.totals.replayed for one in done} == {0}
+            assert self.rows(ran) == self.rows(first)
+            assert done[-1].cells[-1].state == first.head.state
+
+    def rows(self, ran: cellars.Ran) -> list[records.Rows]:
+        """All rows of all results."""
+        return [event for event in ran.events if isinstance(event, records.Rows)]
+
+    def test_it_is_bounded(self, cellar: cellars.Cellar, monkeypatch: pytest.MonkeyPatch) -> None:
+        """What is too long is not kept, and what was asked for longest ago gives way."""
+        most = store.MAX_OUTCOME_BYTES
+        long = "select repeat('x', {}) as x"
+        assert self.again(cellar, long.format(most)) == "hit"
+        assert self.again(cellar, long.format(most + 1)) == "head"
+        write = f"create table long (x text); {long.format(most + 1)}"
+        assert self.again(cellar, write) == "head"
+        # Of what is not to be compressed: three of them, and no four.
+        monkeypatch.setattr(store, "_KEPT_OUTCOME_BYTES", 35_000)
+        noise = [
+            f"select string_agg(md5(({n} * 1000 + g)::text), '') from generate_series(1, 600) g"
+            for n in range(4)
+        ]
+        kept = cellar.space().knowledge
+        for query in (*noise[:3], noise[0], noise[3]):
+            assert self.again(cellar, query) == "hit"
+            cellar.call(kept._write())
+        assert [cellar.run([noise[n]]).head.source for n in (0, 3, 1)] == ["hit", "hit", "head"]
+        cellar.call(kept._write())
+        (row,) = cellar.call(kept._db.fetch("select sum(bytes) as bytes from outcomes"))
+        assert 20_000 < row["bytes"] <= 35_000
 
     def test_all_cells_in_one_request(self, cellar: cellars.Cellar) -> None:
         cells = [TABLE, FILL, COUNT, "select 1/0", "select 2"]

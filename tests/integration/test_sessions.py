@@ -12,6 +12,7 @@ import pytest
 from hypothesis import strategies as st
 from tests import cellar as cellars
 from tests import following
+from tests import oracle as oracles
 from tests.integration import test_equals_oracle
 
 from pgcellar.api import records
@@ -41,20 +42,23 @@ def source(cell: Cell) -> str:
 
 def said(events: Sequence[records.Event], name: str, shown: dict[str, str]) -> None:
     """Add what a run gave to what each session said, in psql's words."""
-    tabular = False
+    tabular, heard = False, ""
     for event in events:
         match event:
             case records.Text(text=text) if text.endswith(" goes on:\n"):
                 name = text.removeprefix("Session ").removesuffix(" goes on:\n")
+            case records.Text(text=text) if oracles.heard(text):
+                # psql shows it below what the statement gave.
+                heard += oracles.masked(text)
             case records.Columns():
                 tabular = True
             case records.Rows(rows=rows):
                 lines = ["|".join(value or "" for value in row) + "\n" for row in rows]
                 shown[name] = shown.get(name, "") + "".join(lines)
             case records.Completed(command=command):
-                if not tabular or not command.startswith("SELECT"):
-                    shown[name] = shown.get(name, "") + f"{command}\n"
-                tabular = False
+                tag = "" if tabular and command.startswith("SELECT") else f"{command}\n"
+                shown[name] = shown.get(name, "") + tag + heard
+                tabular, heard = False, ""
             case records.Notice(severity=severity, sqlstate=sqlstate):
                 shown[name] = shown.get(name, "") + f"{severity}:  {sqlstate}\n"
 
@@ -83,7 +87,7 @@ def check(
             oracle.compared += 1
             if ran.done.error is not None:
                 ours[cell[0]] = ours.get(cell[0], "") + f"ERROR:  {ran.done.error.sqlstate}\n"
-            theirs = terminals.shown()
+            theirs = {name: oracles.masked(text) for name, text in terminals.shown().items()}
             assert ours == {name: text for name, text in theirs.items() if text}, texts
             if ran.head.state is None:
                 return
@@ -91,7 +95,7 @@ def check(
             return
         typed.append((MAIN, LOOK))
         terminals.run(MAIN, LOOK)
-        wanted = "".join(terminals.shown()[MAIN].removeprefix(ours[MAIN]))
+        wanted = oracles.masked(terminals.shown()[MAIN]).removeprefix(ours[MAIN])
     last = cellar.run([source(one) for one in typed], notebook=f"{key} alone")
     oracle.compared += 1
     alone: dict[str, str] = {}
@@ -174,6 +178,19 @@ NOTEBOOKS: list[list[Cell]] = [
         (MAIN, "create table own (a int); select count(*) from own"),
         ("b", "select count(*) from own"),
         (MAIN, "select current_setting('search_path')"),
+    ],
+    # Who is idle hears with the next statement what another has sent.
+    [
+        (MAIN, "listen ch"),
+        ("b", "listen ch; notify ch, 'x'"),
+        (MAIN, "select 1"),
+        ("b", "begin; select pg_notify('ch', 'y')"),
+        (MAIN, "select 2"),
+        ("b", "commit; select 3"),
+        (MAIN, "begin; select 4"),
+        ("b", "select pg_notify('ch', 'z')"),
+        (MAIN, "select 5"),
+        (MAIN, "commit; select 6"),
     ],
     # Each remembers what a literal meant when it first called the function.
     [

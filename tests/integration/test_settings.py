@@ -278,6 +278,32 @@ OTHERWISE = [
 ]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "select set_config('client_encoding', 'LATIN1', false)",
+        "do $$ begin set client_encoding = 'LATIN1'; end $$",
+        "select encodes()",
+        "begin; select set_config('client_encoding', 'LATIN1', true)",
+    ],
+)
+def test_texts_are_utf8(cellar: cellars.Cellar, oracle: following.Oracle, text: str) -> None:
+    """Whatever a cell does, which fails then and leaves no trace."""
+    cells = [
+        'create sequence "表"; create function encodes() returns int language plpgsql as $$ begin'
+        " perform set_config('client_encoding', 'LATIN1', false); return 1; end $$",
+        text,
+        "select set_config('client_encoding', 'utf8', false), '表', nextval('\"表\"')",
+    ]
+    key = f"encoding {text}"
+    for head in (1, 2):
+        error = cellar.run(cells, head, notebook=key).done.error
+        assert error is not None
+        assert (error.cell, error.sqlstate) == ("c1", "PC008")
+        assert "UTF-8" in error.message
+    test_equals_oracle.check(cellar, oracle, key, [cells[0], cells[2]], 1)
+
+
 @pytest.mark.parametrize("text", OTHERWISE)
 def test_what_literals_make_otherwise_is_refused(
     cellar: cellars.Cellar, oracle: following.Oracle, text: str

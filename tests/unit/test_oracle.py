@@ -323,6 +323,16 @@ def test_notices_are_kept_by_cell(oracle: oracles.Oracle) -> None:
     assert run.cells[1].notices == ()
 
 
+def test_what_notify_sends_is_heard(oracle: oracles.Oracle) -> None:
+    """By cell, whichever process sent it, and it is no part of a result."""
+    run = oracle.evaluate(
+        ['listen "a ""b"""', "select 1 as x;\nselect pg_notify('a \"b\"', E'x\ny');", "select 2"]
+    )
+    said = 'Asynchronous notification "a "b"" with payload "x\ny" received from server process with'
+    assert [cell.heard for cell in run.cells] == [(), (f"{said} PID ",), ()]
+    assert [result.rows for result in run.cells[1].results] == [(("1",),), (("",),)]
+
+
 def test_files_are_read_from_the_notebooks_folder(
     oracle: oracles.Oracle, tmp_path: pathlib.Path
 ) -> None:

@@ -15,6 +15,7 @@ from pgcellar.runner import bases, files
 def graph(arguments: Any) -> int:
     """Print the graph of the cells, or of those up to the head."""
     notebook = notebooks.read(pathlib.Path(arguments.notebook))
+    notebook = notebooks.given(notebook, dict(arguments.parameters))
     head = len(notebook.cells) if arguments.head is None else notebook.head(arguments.head) + 1
     names = [cell.id for cell in notebook.cells[:head]]
     base, sources = _expanded(notebook, head)

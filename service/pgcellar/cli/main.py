@@ -42,13 +42,7 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("notebook")
     run.add_argument("--head", metavar="ID|N", help="run only this cell, as if all above had run")
     _take_parameters(run)
-    run.add_argument(
-        "--reroll",
-        metavar="ID|N",
-        action="append",
-        default=[],
-        help="evaluate the volatile functions of this cell anew",
-    )
+    _take_rerolls(run)
     run.add_argument("--json", action="store_true", help="print one JSON object")
     run.add_argument("--max-rows", type=_count, default=100, metavar="N", help="rows per result")
     run.add_argument(
@@ -60,6 +54,8 @@ def parser() -> argparse.ArgumentParser:
     plan = commands.add_parser("plan", help="say what a run would do, and why")
     plan.add_argument("notebook")
     plan.add_argument("--head", metavar="ID|N", help="the cell to run; the last by default")
+    _take_parameters(plan)
+    _take_rerolls(plan)
     plan.add_argument(
         "--graph",
         nargs="?",
@@ -174,6 +170,16 @@ def _take_parameters(command: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         help="set a parameter of the notebook, :NAME in its cells",
+    )
+
+
+def _take_rerolls(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--reroll",
+        metavar="ID|N",
+        action="append",
+        default=[],
+        help="evaluate the volatile functions of this cell anew",
     )
 
 

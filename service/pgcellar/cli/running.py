@@ -104,7 +104,7 @@ async def run(arguments: Any) -> int:
             heads,
             max_rows=arguments.max_rows,
             rerun=single,
-            reroll=tuple(notebook.cells[notebook.head(name)].id for name in arguments.reroll),
+            reroll=_rolled(notebook, arguments),
         )
     finally:
         service.close()
@@ -115,6 +115,11 @@ async def run(arguments: Any) -> int:
     else:
         _print(notebook, done)
     return EXIT_OK if done.error is None else EXIT_SQL
+
+
+def _rolled(notebook: notebooks.NotebookFile, arguments: Any) -> tuple[str, ...]:
+    """The ids of the cells that are rolled again."""
+    return tuple(notebook.cells[notebook.head(name)].id for name in arguments.reroll)
 
 
 def _print(notebook: notebooks.NotebookFile, done: gathering.NotebookRun) -> None:
@@ -164,6 +169,8 @@ def _write(notebook: notebooks.NotebookFile, heads: range, done: gathering.Noteb
 async def plan(arguments: Any) -> int:
     """`pgcellar plan`."""
     notebook = notebooks.read(pathlib.Path(arguments.notebook))
+    notebook = notebooks.given(notebook, dict(arguments.parameters))
+    reroll = _rolled(notebook, arguments)
     if not notebook.cells:
         print(
             json.dumps({"steps": [], "first_miss": None, "planning_ms": 0.0})
@@ -180,6 +187,9 @@ async def plan(arguments: Any) -> int:
                 cells=notebook.cells,
                 head=head,
                 directory=str(notebook.path.resolve().parent),
+                rerun=arguments.head is not None,
+                reroll=reroll,
+                parameters=notebook.parameters,
             )
         )
     finally:

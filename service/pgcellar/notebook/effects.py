@@ -33,6 +33,10 @@ Binding = Literal["free", "base", "pinned"]
 
 Plans = Literal["makes", "keeps", "spoils"]
 
+#: Why `client_encoding` stays as it is.
+NOT_UTF8 = "The text of a notebook is UTF-8, so client_encoding must be."
+NOT_UTF8_HINT = "convert_to(text, 'LATIN1') gives the bytes of a text in another encoding."
+
 _NAME_BYTES = 63
 _WORD = re.compile(r"[^\W\d]\w*")
 _CURRENT_VALUE = re.compile(r"\b(?:currval|lastval)\b|\bu&\"", re.IGNORECASE)
@@ -237,8 +241,8 @@ def predict(statement: statements.Statement) -> Effect:
     if kind == "VariableSetStmt" and node.get("name") == "client_encoding" and not _is_utf8(text):
         return effect(
             name="write",
-            refusal="The text of a notebook is UTF-8, so client_encoding must be.",
-            hint="convert_to(text, 'LATIN1') gives the bytes of a text in another encoding.",
+            refusal=NOT_UTF8,
+            hint=NOT_UTF8_HINT,
         )
     name = _name(tree, words)
     return effect(

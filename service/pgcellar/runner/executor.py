@@ -132,6 +132,11 @@ class Session:
         return self._pg.parameter_status(b"standard_conforming_strings") == b"off"
 
     @property
+    def is_utf8(self) -> bool:
+        """Whether texts go to the server, and come from it, as UTF-8."""
+        return self._pg.parameter_status(b"client_encoding") in (None, b"UTF8")
+
+    @property
     def meanings(self) -> tuple[bytes | None, ...]:
         """What the server says of the settings that say what a literal means."""
         return tuple(map(self._pg.parameter_status, _MEANINGS))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from pgcellar.api import errors, records
 from pgcellar.notebook import binding, cells, meanings, states
@@ -23,6 +23,7 @@ from pgcellar.runner import (
 
 #: Steps of a plan that are told of before others have their turn: it may have thousands.
 _AT_ONCE = 100
+_CHANGES_NOTHING = ("none", "read")
 
 
 class Planner:
@@ -53,12 +54,15 @@ class Planner:
         begin = time.perf_counter()
         context = await self.context()
         links, start = self.walk(context)
+        told = _told(links[-1].before, self._parsed[len(links) - 1 :], context.digests)
+        # Of the first of them more is known than its text says.
+        next(told)
         steps = []
         for index, cell in enumerate(self._cells):
             if index % _AT_ONCE == 0:
                 await asyncio.sleep(0)
             link = links[index] if index < len(links) else None
-            effect = link.effect if link is not None else predicted(self._parsed[index])
+            effect, volatile = next(told) if link is None else (link.effect, link.volatile)
             source, reason = self._foresee(index, link, start.index)
             steps.append(
                 records.PlanStep(
@@ -67,7 +71,7 @@ class Planner:
                     effect=effect,
                     source=source,
                     reason=reason,
-                    volatile=link is not None and link.volatile,
+                    volatile=volatile,
                     input=None
                     if link is None
                     else self._space.outcome_key(link, self._parsed[index], context.include),
@@ -82,6 +86,9 @@ class Planner:
             steps[-1] = dataclasses.replace(
                 steps[-1], source="hit", reason="it ran in this state before"
             )
+        elif self._request.rerun and steps[-1].volatile:
+            # It is rolled again.
+            steps[-1] = dataclasses.replace(steps[-1], state=None)
         missed = next((i for i, step in enumerate(steps[:-1]) if step.source == "replayed"), None)
         return records.Plan(
             steps=tuple(steps),
@@ -257,6 +264,26 @@ class Planner:
     def _clone_ms(self, state: str) -> float | None:
         snapshot = self._space.snapshots.find(state)
         return None if snapshot is None else self._space.snapshots.clone_ms(snapshot.bytes)
+
+
+def _told(
+    mark: states.Mark, notebook: Sequence[cells.ParsedCell], digests: Mapping[str, str]
+) -> Iterator[tuple[records.EffectName, bool]]:
+    """What cells from a mark on do, and whether it is volatile, as far as texts tell."""
+    for cell in notebook:
+        if mark.concerns_sessions(cell):
+            mark = dataclasses.replace(mark, sessions=True)
+            yield "pinning", False
+            continue
+        volatile = False
+        for step in cell.steps:
+            digest = digests.get(step.statement.text, "")
+            volatile = volatile or mark.volatile(step, digest)
+            if step.effect.name not in _CHANGES_NOTHING:
+                # For what it says of those below: it is no state's, since no roll is drawn.
+                mark = states.advance(mark, step, digest)
+        effect = predicted(cell)
+        yield effect, volatile and effect not in _CHANGES_NOTHING
 
 
 def predicted(parsed: cells.ParsedCell) -> records.EffectName:

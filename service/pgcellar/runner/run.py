@@ -427,6 +427,10 @@ class Run:
             self._space.chain.forget()
         report.ms, report.rows, report.effect = done.ms, done.rows, done.effect
         report.state = done.mark.state
+        if done.mark != before and instance.pinned and not done.mark.sessions:
+            # It may have ended what pinned the state.
+            with contextlib.suppress(errors.PgcellarError):
+                await self._space.look(instance, context)
         report.pinned = instance.pinned
         instance.used = time.monotonic()
         if done.mark != before:

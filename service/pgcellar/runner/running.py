@@ -167,13 +167,18 @@ def _read_as_before(step: cells.Step) -> cells.Step:
     text = step.statement.text
     if not lexer.ambiguous(text) or lexer.one_statement_of_old(text):
         return step
-    effect = dataclasses.replace(
-        step.effect,
-        refusal="With standard_conforming_strings off this text has its literals, and so its"
-        " statements, end elsewhere.",
-        hint="Write E'…' where backslashes escape, or set standard_conforming_strings to on.",
+    return _refused(
+        step,
+        "With standard_conforming_strings off this text has its literals, and so its statements,"
+        " end elsewhere.",
+        "Write E'…' where backslashes escape, or set standard_conforming_strings to on.",
     )
-    return dataclasses.replace(step, effect=effect)
+
+
+def _refused(step: cells.Step, why: str, hint: str) -> cells.Step:
+    return dataclasses.replace(
+        step, effect=dataclasses.replace(step.effect, refusal=why, hint=hint)
+    )
 
 
 class _Run:
@@ -255,6 +260,7 @@ class _Run:
             raise results.CellFailed(
                 places.in_cell(exc.record(), step), unharmed=not self._harmed
             ) from exc
+        self._check_encoding(step)
         if step.gset is not None:
             if self.values is not None:
                 self._gsets.append((before, step.statement.canonical, self.values))
@@ -274,6 +280,12 @@ class _Run:
                     await self._target.emit(records.Text(statement=index, text=text))
         if reads_follow:
             await know_facts(self._session, self.mark, self._context)
+
+    def _check_encoding(self, step: cells.Step) -> None:
+        """Fail where a statement has set one that its text does not show, as a function may."""
+        if not self._session.is_utf8:
+            error = places.refusal(_refused(step, effects.NOT_UTF8, effects.NOT_UTF8_HINT))
+            raise results.CellFailed(error, unharmed=False)
 
     async def _fail_inside(self, index: int, step: cells.Step, error: records.SqlError) -> None:
         """The user's transaction is aborted, and the script goes on, as in psql."""
@@ -533,6 +545,7 @@ class _Run:
             done = await self._session.run(begin + step.statement.text, output, wrapped=True)
         except connections.StatementFailed as exc:
             raise connections.StatementFailed(places.shift(exc.error, len(begin))) from exc
+        self._check_encoding(step)
         wrote = await probes.assigned_transaction(self._session)
         await self._session.run("COMMIT", output, wrapped=True)
         wrote = wrote or before is None or await probes.sequences(self._session) != before

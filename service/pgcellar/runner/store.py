@@ -226,6 +226,7 @@ class KnowledgeStore:
         """A cell with effects, or of pure reads, ran as head, up to `state`."""
         self._keep(key, outcome)
         body = outcome.body or b""
+        self._dirty.pop(("evicted", key), None)
         self._dirty["outcomes", key] = (key, state, body, outcome.bytes, outcome.ms)
 
     def _keep(self, key: str, outcome: CellOutcome) -> None:
@@ -234,8 +235,10 @@ class KnowledgeStore:
         self._outcomes[key] = outcome
         self._outcome_bytes += outcome.bytes - (former.bytes if former else 0)
         while self._outcome_bytes > _KEPT_OUTCOME_BYTES:
-            _, dropped = self._outcomes.popitem(last=False)
+            oldest, dropped = self._outcomes.popitem(last=False)
             self._outcome_bytes -= dropped.bytes
+            self._dirty.pop(("outcomes", oldest), None)
+            self._dirty["evicted", oldest] = (oldest,)
 
     def chain(self, notebook: str) -> tuple[str, ...]:
         """The digests of a notebook's cells as they last ran."""
@@ -262,8 +265,8 @@ class KnowledgeStore:
         while self._dirty:
             taken = dict(list(self._dirty.items())[:500])
             async with self._db.connection() as conn, conn.transaction():
-                for table, statement in _INSERTS.items():
-                    rows = [row for (name, _), row in taken.items() if name == table]
+                for kind, statement in _WRITES.items():
+                    rows = [row for (name, _), row in taken.items() if name == kind]
                     if rows:
                         owned = [(self.owner, *row) for row in rows]
                         await conn.cursor().executemany(statement, owned)
@@ -278,9 +281,20 @@ class KnowledgeStore:
                 f" from {table} where owner = %(owner)s order by used desc limit %(limit)s)",
                 {"limit": _KEPT_ROWS, "owner": self.owner},
             )
+        # Of what was written by a service that was killed before it had dropped what gave way.
+        await self._db.execute(
+            """
+            delete from outcomes where owner = %(owner)s and key in (
+              select key from (
+                select key, sum(bytes) over (order by used desc, key) as total
+                from outcomes where owner = %(owner)s) as newest
+              where total > %(bytes)s)
+            """,
+            {"bytes": _KEPT_OUTCOME_BYTES, "owner": self.owner},
+        )
 
 
-_INSERTS = {
+_WRITES = {
     "facts": "insert into facts (owner, state, body) values (%s, %s, %s) on conflict do nothing",
     "learned": "insert into learned (owner, state, statement, effect) values (%s, %s, %s, %s)"
     " on conflict (owner, state, statement) do update set effect = excluded.effect, used = now()",
@@ -292,6 +306,7 @@ _INSERTS = {
     " values (%s, %s, %s, %s, %s, %s)"
     " on conflict (owner, key) do update set body = excluded.body, bytes = excluded.bytes,"
     " ms = excluded.ms, used = now()",
+    "evicted": "delete from outcomes where owner = %s and key = %s",
     "chains": "insert into chains (owner, notebook, body) values (%s, %s, %s)"
     " on conflict (owner, notebook) do update set body = excluded.body, used = now()",
 }

@@ -473,18 +473,23 @@ class Workspace:
             if not session.in_transaction:
                 with contextlib.suppress(connections.StatementFailed):
                     await probes.analyze(session, relation)
-        instance.held = await self._look(session, instance, context)
-        if not instance.held.prepared and not session.in_transaction:
-            instance.plans = "none"
+        await self.look(instance, context)
         await running.know_facts(session, instance.mark, context)
 
-    async def _look(
+    async def look(self, instance: instances.Instance, context: running.Context) -> None:
+        """Find out what the session of an instance holds now. Raises PgcellarError."""
+        session = await self.maker.connect(instance)
+        instance.held = await self._held(session, instance, context)
+        if not instance.held.prepared and not session.in_transaction:
+            instance.plans = "none"
+
+    async def _held(
         self,
         session: executor.Session,
         instance: instances.Instance,
         context: running.Context,
     ) -> probes.SessionState:
-        """What the session holds; the facts are found out by the way, where they are missing."""
+        """What it holds; the facts are found out by the way, where they are missing."""
         state = instance.mark.state
         if not session.in_transaction and context.knowledge.facts(state) is None:
             # What fails here, by a timeout of the user's, may do with less.

@@ -168,9 +168,14 @@ class DatabaseDriver:
                 sql.SQL("ALTER SCHEMA public OWNER TO {}").format(sql.Identifier(_USER_ROLE))
             )
             for extension in extensions:
-                await conn.execute(
-                    sql.SQL("CREATE EXTENSION {} CASCADE").format(sql.Identifier(extension))
-                )
+                statement = sql.SQL("CREATE EXTENSION IF NOT EXISTS {} CASCADE")
+                try:
+                    await conn.execute(statement.format(sql.Identifier(extension)))
+                except psycopg.Error as exc:
+                    raise errors.PgcellarError(
+                        f"The extension {extension} can't be put into the base: {exc}",
+                        hint="Whoever operates pgcellar lists it in `c.ServiceApp.extensions`.",
+                    ) from exc
         await self._execute(
             sql.SQL("ALTER DATABASE {} RENAME TO {}").format(
                 sql.Identifier(work), sql.Identifier(database)
