@@ -76,6 +76,23 @@ def test_a_mark_says_how_long_the_run_took_and_which_state_it_is(front: Front, l
     expect(front.cell(4)).to_be_focused()
 
 
+def test_what_chance_makes_stale_again_is_run_too(front: Front, lab: Lab) -> None:
+    """The stale cell that runs draws anew, so one below is stale that was up to date until then."""
+    drawn = ["create table t (a int)", "insert into t select random() * 1000", "select a from t"]
+    front.open(lab.notebook("drawn.ipynb", drawn))
+    run_all(front, 3)
+    front.type(1, "create table t (a bigint)")
+    front.wait_status(3, "stale")
+    front.run(3)
+    front.wait_ran(3)
+    assert [front.status(number) for number in (1, 2)] == ["stale", "stale"]
+    executed = front.executed(3)
+    front.command("pgcellar:run-stale")
+    expect(front.cell(3).locator(".jp-InputPrompt")).not_to_have_text(executed)
+    for number in (1, 2, 3):
+        front.wait_ran(number)
+
+
 def test_an_output_that_is_not_there_is_not_up_to_date(front: Front, lab: Lab) -> None:
     front.open(lab.notebook("cleared.ipynb", CELLS))
     run_all(front)

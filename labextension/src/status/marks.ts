@@ -81,7 +81,7 @@ export function describe(state: CellState, trans: TranslationBundle): string {
       lines.push(trans.__('Its state is tied to the live connection: %1.', report.pinned));
     }
     if (report.volatile) {
-      lines.push(trans.__('What it wrote came from a clock or from chance, and is frozen.'));
+      lines.push(trans.__('What it wrote may come from a clock or from chance, and is frozen.'));
     }
   }
   const id = report?.state ?? step?.state;
