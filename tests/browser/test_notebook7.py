@@ -26,6 +26,10 @@ def test_it_works_there_too(front: Front, lab: Lab) -> None:
     grid.press("ArrowDown")
     grid.shows("46")
     front.picture("notebook7")
+    # There is no status bar, which it opens from.
+    has = "id => window.jupyterapp.commands.hasCommand(id)"
+    assert front.page.evaluate(has, "pgcellar:show-states")
+    assert not front.page.evaluate(has, "pgcellar:show-sandbox")
 
     front.type(8, "select t. from t")
     for _ in range(len(" from t")):
