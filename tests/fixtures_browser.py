@@ -41,6 +41,8 @@ _SETTINGS = {
 }
 #: It asks for all that nbconvert exports to, which takes seconds: see `_end`.
 _DISABLED = ("@jupyterlab/notebook-extension:export",)
+#: What `make bench` installs beside ours: it has every cell highlighted as Python.
+_OTHERS = ("jupysql-plugin",)
 _EXTENSIONS = ("pgcellar_server", "jupyterlab", "notebook")
 #: For a JupyterLab that starts, or that stops its kernels, on a machine that does much else.
 START_SECONDS = 90.0
@@ -235,6 +237,10 @@ class Front:
         found: str = self.page.evaluate(_TEXT, number - 1)
         return found
 
+    def executed(self, number: int) -> str:
+        """The number that a cell's last execution has."""
+        return self.cell(number).locator(".jp-InputPrompt").inner_text()
+
     def run(self, number: int) -> None:
         """Run a cell, and stay on it."""
         self.select(number)
@@ -305,7 +311,7 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture(scope="module")
 def lab(browser: Browser, kernel_home: CommandLine) -> Iterator[Lab]:
     """A JupyterLab for the tests of a module, on the home of the kernels."""
-    with jupyter_lab(kernel_home) as made:
+    with jupyter_lab(kernel_home, disabled=_OTHERS) as made:
         yield made
 
 

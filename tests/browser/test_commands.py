@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 from playwright.sync_api import WebSocket, expect
-from tests.fixtures_browser import Front, Lab
+from tests.fixtures_browser import ROOT, Front, Lab
 
+NOTEBOOKS = ROOT / "notebooks"
 CELLS = ["create table t as select 1 as a", "select * from t"]
 #: Bindings of the same keys, one of them ours, at one place: (keys, selector, commands).
 _CLASHES = """() => {
@@ -165,6 +167,69 @@ def test_a_tour_for_who_is_here_for_the_first_time(front: Front, lab: Lab) -> No
     assert front.rows(4) == before
 
 
+def test_the_tour_of_the_quickstart(front: Front, lab: Lab) -> None:
+    """Its steps, one by one, on its data."""
+    shutil.copy(NOTEBOOKS / "quickstart.ipynb", lab.folder)
+    shutil.copytree(NOTEBOOKS / "data", lab.folder / "data")
+    # So tall that all cells are there at once.
+    front.page.set_viewport_size({"width": 1400, "height": 9000})
+    front.open(lab.address("/tree/quickstart.ipynb"))
+    text = front.page.locator(".jp-MarkdownCell").nth(1)
+    steps = ["Run all cells", "change 200 to 100", "Run any cell", "Shift Tab", "plan", "Undo"]
+    for number, step in enumerate(steps):
+        expect(text.locator("li").nth(number)).to_contain_text(step)
+
+    # 1
+    front.command("notebook:run-all-cells")
+    codes = [4, 6, 7, 8, 10, 12, 14, 16, 17, 19, 21, 23, 25, 27]
+    for number in codes:
+        assert front.wait_ran(number) != "failed"
+    before = front.rows(23)
+    # 2
+    mended = front.text(14)
+    assert mended.startswith("delete from flights")
+    front.type(14, mended.replace("200", "100"))
+    for number in codes:
+        front.wait_status(number, *(["stale"] if number >= 14 else ["current", "cached"]))
+    # 3
+    front.run(23)
+    front.wait_ran(23)
+    assert front.status(21) == "stale"
+    front.page.keyboard.press("Control+Shift+Enter")
+    for number in codes:
+        assert front.wait_ran(number) != "failed"
+    # 4
+    front.cell(10).locator(".cm-line", has_text="from flights").click()
+    front.page.keyboard.press("Shift+Tab")
+    expect(front.page.locator(".jp-Tooltip")).to_contain_text("dep_delay")
+    front.page.keyboard.press("Escape")
+    front.select(27)
+    front.page.keyboard.press("b")
+    front.type(28, "select f. from flights f")
+    for _ in range(len(" from flights f")):
+        front.page.keyboard.press("ArrowLeft")
+    front.page.keyboard.press("Tab")
+    expect(front.page.locator(".jp-Completer:not(.lm-mod-hidden)")).to_contain_text("dep_delay")
+    front.page.keyboard.press("Escape")
+    # 5
+    front.select(19)
+    front.cell(19).locator(".jp-cell-toolbar [data-command='pgcellar:explain']").click()
+    expect(front.page.locator(".pgc-PlanView")).to_contain_text("Aggregate")
+    front.page.locator(".jp-SideBar [data-id=pgcellar-states]").click()
+    expect(front.page.locator("#pgcellar-states")).to_contain_text("kept ·")
+    front.page.locator(".jp-SideBar [data-id=pgcellar-schema]").click()
+    schema = front.page.locator("#pgcellar-schema")
+    expect(schema.locator(".pgc-Tree-label:text-is('flights')")).to_be_visible()
+    # 6
+    front.type(14, mended)
+    for number in (14, 16, 17):
+        front.run(number)
+        assert front.wait_ran(number) == "cached"
+    front.run(23)
+    front.wait_ran(23)
+    assert front.rows(23) == before
+
+
 def test_the_menu_of_a_sql_cell(front: Front, lab: Lab) -> None:
     front.open(lab.notebook("menu.ipynb", CELLS))
     front.command("notebook:run-all-cells")
@@ -179,6 +244,15 @@ def test_the_menu_of_a_sql_cell(front: Front, lab: Lab) -> None:
     for number in (1, 2):
         front.wait_ran(number)
     assert front.rows(2) == [["2"]]
+    front.cell(1).locator(".jp-InputArea-editor").click(button="right")
+    front.page.locator(".lm-Menu-item[data-command='pgcellar:what-changed']").click()
+    view = front.page.locator(".pgc-Difference:visible")
+    replay = view.get_by_role("button", name="Replay the cells and compare")
+    rows = view.locator("[data-pgcellar-table=t]")
+    expect(replay.or_(rows)).to_be_visible()
+    if replay.is_visible():
+        replay.click()
+    expect(rows).to_contain_text("1 inserted")
 
 
 def test_shortcuts_are_nobody_elses(front: Front, lab: Lab) -> None:

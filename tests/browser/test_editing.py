@@ -104,6 +104,7 @@ def test_an_error_above_is_underlined_where_it_is(front: Front, lab: Lab) -> Non
 
 def test_meta_commands_and_variables_are_marked(front: Front, lab: Lab) -> None:
     front.open(lab.notebook("mark.ipynb", ["\\set n 5\nselect :n, ':no', a::text from t"]))
+    expect(front.cell(1).locator(".cm-content")).to_have_attribute("data-language", "sql")
     expect(front.cell(1).locator(".pgc-MetaCommand")).to_have_text("\\set")
     expect(front.cell(1).locator(".pgc-Variable")).to_have_text(":n")
 
@@ -115,11 +116,14 @@ def test_plans_are_shown_and_compared(front: Front, lab: Lab) -> None:
     front.command("notebook:change-cell-to-markdown")
     expect(front.page.locator(".jp-MarkdownCell")).to_be_visible()
     front.select(4)
-    front.page.keyboard.press("Alt+Shift+E")
+    front.cell(4).locator(".jp-cell-toolbar [data-command='pgcellar:explain']").click()
     view = front.page.locator(".pgc-PlanView")
     expect(view).to_contain_text("city")
     front.page.get_by_role("button", name="Compare").click()
     expect(view).to_contain_text("There is no earlier plan yet")
+    front.select(4)
+    front.page.keyboard.press("Alt+Shift+E")
+    expect(view).not_to_contain_text("There is no earlier plan yet")
     front.page.get_by_role("button", name="Analyze").click()
     expect(view).to_contain_text("Execution")
     front.picture("plan")

@@ -25,7 +25,15 @@ HOSTILE = """
 select '<img src=x onerror="window.hacked = 1">' as "<b onmouseover=alert(1)>name</b>",
   repeat('very long ', 20000) as long, 'two\nlines\tand a tab' as lines,
   'abc\u202edef' as rtl, 'שלום עולם' as hebrew, '😀' as astral"""
-
+#: Keeps the texts that are painted from now on, each with how it looks: fonts and colours.
+_WATCH = """() => {
+  const paint = CanvasRenderingContext2D.prototype.fillText;
+  window.painted = {};
+  CanvasRenderingContext2D.prototype.fillText = function (text, ...rest) {
+    (window.painted[text] ??= []).push(`${this.font} ${this.fillStyle}`);
+    return paint.call(this, text, ...rest);
+  };
+}"""
 
 #: Where a column ends, within its grid.
 _RIGHT = """([cell, column]) => {
@@ -149,12 +157,13 @@ def test_a_million_rows(front: Front, lab: Lab) -> None:
     grid.shows(md5(number))
 
 
-def test_the_server_sorts_and_filters(front: Front, lab: Lab) -> None:
+def test_the_server_sorts_and_filters(granted: Front, lab: Lab) -> None:
     """By clicks and by keys; the same as SQL."""
+    front = granted
     cells = [
         MIXED,
         "select * from mixed",
-        "select string_agg(id::text, ',' order by n desc nulls last, id desc) from mixed"
+        "select string_agg(id::text, ',' order by n desc, id desc) from mixed"
         " where note like 'row%'",
     ]
     front.open(lab.notebook("sorted.ipynb", cells))
@@ -180,6 +189,16 @@ def test_the_server_sorts_and_filters(front: Front, lab: Lab) -> None:
     box.get_by_role("button", name="Apply").click()
     expect(grid.footer).to_contain_text("12 of 30 rows match")
     front.picture("grid-filtered")
+    # By two columns, with the keys.
+    for direction in ("ascending", "descending"):
+        grid.press("ArrowDown", "ArrowRight", "s")
+        expect(headers.nth(1)).to_have_attribute("aria-sort", direction)
+    for direction in ("ascending", "descending"):
+        grid.press("ArrowDown", "Shift+S")
+        expect(headers.nth(0)).to_have_attribute("aria-sort", direction)
+    grid.press("ArrowDown", "Control+Space", "Control+c")
+    expect(grid.footer).to_contain_text("12 rows copied")
+    assert clipboard(front).splitlines() == ["id", *str(front.rows(3)[0][0]).split(",")]
     # What can't be compared says so, and the rows stay.
     grid.press("ArrowDown", "f")
     front.page.get_by_role("dialog", name="Filter id").get_by_label("Comparison").select_option("=")
@@ -190,6 +209,39 @@ def test_the_server_sorts_and_filters(front: Front, lab: Lab) -> None:
     front.picture("grid-filter-wrong")
     grid.footer.get_by_role("button", name="Remove filters and order").click()
     expect(grid.footer).to_contain_text("30 rows")
+
+
+def test_types_and_null_are_seen(front: Front, lab: Lab) -> None:
+    """Types below the names; NULL is dimmed and italic, the text NULL is not."""
+    cells = [MIXED, "select id, note, list, at from mixed"]
+    front.open(lab.notebook("types.ipynb", cells))
+    front.page.evaluate(_WATCH)
+    front.command("notebook:run-all-cells")
+    front.wait_ran(2)
+    grid = Grid(front, 2)
+    types = {
+        "id": "integer",
+        "note": "text",
+        "list": "text[]",
+        "at": "timestamp without time zone",
+    }
+    headers = grid.node.get_by_role("columnheader")
+    expect(headers).to_have_text([f"{name} ({type_})" for name, type_ in types.items()])
+    painted = front.page.evaluate("window.painted")
+    assert {*types, *types.values()} <= {*painted}
+    (plain,) = {*painted["row 3"]}
+    (null,) = {*painted["NULL"]} - {plain}
+    assert plain in painted["NULL"]
+    assert null.startswith("italic ")
+    assert null.split()[-1] != plain.split()[-1]
+    # And heard: the first row has the text, the fifth has none.
+    grid.press("ArrowDown", "ArrowRight")
+    grid.shows("NULL")
+    cell = grid.node.get_by_role("gridcell")
+    assert cell.get_attribute("aria-description") is None
+    grid.press(*["ArrowDown"] * 4)
+    expect(cell).to_have_attribute("aria-description", "no value")
+    grid.shows("NULL")
 
 
 def test_what_is_copied(granted: Front, lab: Lab) -> None:
@@ -262,8 +314,15 @@ def test_geometry_is_text_and_a_column_is_resized(front: Front, lab: Lab) -> Non
     front.page.mouse.down()
     front.page.mouse.move(box["x"] + before + 59, box["y"] + 16, steps=5)
     front.page.mouse.up()
-    assert abs(front.page.evaluate(_RIGHT, [0, 0]) - before - 60) <= 2
+    after, second = (front.page.evaluate(_RIGHT, [0, column]) for column in (0, 1))
+    assert abs(after - before - 60) <= 2
     front.picture("grid-resized")
+    # By the keys, too: the column of the cursor.
+    grid.press("ArrowRight", ">", ">", "ArrowLeft", "<")
+    assert front.page.evaluate(_RIGHT, [0, 0]) == after - 20
+    assert front.page.evaluate(_RIGHT, [0, 1]) == second - 20 + 40
+    grid.press(*["<"] * 50)
+    assert 0 < front.page.evaluate(_RIGHT, [0, 0]) < 100
 
 
 def test_downloads(front: Front, lab: Lab) -> None:

@@ -46,9 +46,51 @@ def test_the_error_of_a_cell_above_is_no_result(front: Front, lab: Lab) -> None:
     front.wait_status(2, "current", "cached")
     front.wait_status(3, "current", "cached")
     assert front.status(4) == "stale"
-    front.command("pgcellar:run-stale")
+    executed = [front.executed(number) for number in (1, 2, 3)]
+    front.page.locator(".jp-NotebookPanel-toolbar [data-command='pgcellar:run-stale']").click()
     front.wait_ran(4)
     assert front.rows(4) == [["13"]]
+    assert [front.executed(number) for number in (1, 2, 3)] == executed
+
+
+def test_a_mark_says_how_long_the_run_took_and_which_state_it_is(front: Front, lab: Lab) -> None:
+    """As a tooltip; and by the keyboard, to who goes from cell to cell, or asks."""
+    front.open(lab.notebook("said.ipynb", [*CELLS[:3], "select sum(a) as took from t"]))
+    run_all(front)
+    said = re.compile(r"^Up to date\nIt took [\d.]+ m?s\.\nState [0-9a-f]{10}$")
+    expect(front.cell(4).locator(".pgc-CellMark")).to_have_attribute("title", said)
+    expect(front.cell(4)).to_have_attribute("aria-description", said)
+    front.select(4)
+    expect(front.cell(4)).to_be_focused()
+    front.page.keyboard.press("Control+Shift+C")
+    front.page.wait_for_selector(".lm-CommandPalette-input:visible")
+    front.page.keyboard.type("Show Cell Status")
+    item = front.page.locator(".lm-CommandPalette-item[data-command='pgcellar:show-status']")
+    expect(item).to_be_visible()
+    front.page.keyboard.press("Enter")
+    dialog = front.page.locator(".jp-Dialog")
+    assert said.match(dialog.locator(".pgc-CellStatus").inner_text())
+    front.picture("marks-said")
+    front.page.keyboard.press("Escape")
+    expect(dialog).to_have_count(0)
+    expect(front.cell(4)).to_be_focused()
+
+
+def test_what_chance_makes_stale_again_is_run_too(front: Front, lab: Lab) -> None:
+    """The stale cell that runs draws anew, so one below is stale that was up to date until then."""
+    drawn = ["create table t (a int)", "insert into t select random() * 1000", "select a from t"]
+    front.open(lab.notebook("drawn.ipynb", drawn))
+    run_all(front, 3)
+    front.type(1, "create table t (a bigint)")
+    front.wait_status(3, "stale")
+    front.run(3)
+    front.wait_ran(3)
+    assert [front.status(number) for number in (1, 2)] == ["stale", "stale"]
+    executed = front.executed(3)
+    front.command("pgcellar:run-stale")
+    expect(front.cell(3).locator(".jp-InputPrompt")).not_to_have_text(executed)
+    for number in (1, 2, 3):
+        front.wait_ran(number)
 
 
 def test_an_output_that_is_not_there_is_not_up_to_date(front: Front, lab: Lab) -> None:

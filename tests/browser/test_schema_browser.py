@@ -23,7 +23,7 @@ CELLS = [
     "create view late as select * from flights where delay > 15;\n"
     "create function twice(a int) returns int language sql immutable as 'select a * 2';\n"
     "create type mood as enum ('good', 'bad'); create sequence numbers",
-    "insert into airports values ('AMS', 'Schiphol'), ('SFO', 'San Francisco')",
+    "insert into airports values ('AMS', 'Schiphol'), ('SFO', 'San Francisco');\nanalyze airports",
     "",
 ]
 
@@ -134,6 +134,30 @@ def test_the_tree_by_keyboard(front: Front, lab: Lab) -> None:
     front.picture("schema-search")
     panel.get_by_role("searchbox").fill("nothing is called so")
     expect(panel.locator(".pgc-Tree")).to_contain_text("No name has")
+
+
+def test_the_parts_of_a_table_and_how_large_it_is(front: Front, lab: Lab) -> None:
+    """Keys, checks and indexes below it, each with what it is; the estimate, and its size."""
+    panel = _opened(front, lab, "parts.ipynb")
+    about = panel.locator(".pgc-About")
+    _line(panel, "airports").click()
+    for fact in ("Key\ncode", "Rows\nabout 2", "Size\n"):
+        assert fact in about.locator("dl").inner_text()
+    expect(about).to_contain_text(re.compile(r"Size\s*[\d.]+ KiB"))
+    expect(_line(panel, "airports")).to_contain_text("~2 rows")
+    _line(panel, "flights").locator(".pgc-Tree-caret").click()
+    _line(panel, "Keys, indexes, triggers").locator(".pgc-Tree-caret").click()
+    parts = {
+        "flights_pkey": ("primary key", "(id)"),
+        "flights_origin_fkey": ("foreign key", "REFERENCES public.airports(code)"),
+        "flights_delay_check": ("check", "-100"),
+        "flights_origin_target_idx": ("index", "(origin, target)"),
+    }
+    for name, (kind, definition) in parts.items():
+        _line(panel, name).click()
+        expect(_line(panel, name).locator(".pgc-Tree-note")).to_have_text(kind)
+        expect(about).to_contain_text(definition)
+    front.picture("schema-parts")
 
 
 def test_definitions_are_shown(front: Front, lab: Lab) -> None:

@@ -281,6 +281,39 @@ def test_a_cell_id_that_comes_again_replaces_its_text(kernel: Kernel) -> None:
     assert "\n     0\n" in kernel.run("select count(*) from r", cellId="three").texts[0]
 
 
+def test_what_vs_code_sends_is_understood(kernel: Kernel) -> None:
+    """Requests as microsoft/vscode-jupyter makes them, in src/kernels/execution/cellExecution.ts:
+
+    a cell is known by the address of its document, and what its metadata hold stands beside that.
+    """
+
+    def run(cell: int, code: str, **metadata: Any) -> Reply:
+        address = f"vscode-notebook-cell:/home/ann/flights.ipynb#W{cell}sZmlsZQ%3D%3D"
+        content = {
+            "code": code, "silent": False, "store_history": True, "user_expressions": {},
+            "allow_stdin": True, "stop_on_error": False,
+        }  # fmt: skip
+        sent = {"cellId": address, "vscode": {"languageId": "sql"}, **metadata}
+        message = kernel.client.session.msg("execute_request", content, metadata=sent)
+        kernel.client.shell_channel.send(message)
+        return kernel.receive(message["header"]["msg_id"])
+
+    assert run(0, "\\set least 1", tags=["parameters"]).status == "ok"
+    assert run(1, "create table v (a int)").status == "ok"
+    assert run(2, "insert into v values (1)").status == "ok"
+    (shown,) = run(3, "select count(*) from v where a >= :least").of("display_data")
+    assert set(shown["data"]) >= {"text/plain", "text/html"}
+    assert "\n     1\n" in shown["data"]["text/plain"]
+    # Edited and run again, a cell keeps its place; one that failed has no part.
+    assert run(2, "insert into v values (1), (2)").status == "ok"
+    assert "\n     2\n" in run(3, "select count(*) from v").texts[0]
+    failed = run(4, "insert into nope values (1)")
+    assert failed.of("error")[0]["ename"] == "42P01"
+    assert run(4, "insert into v values (3)").status == "ok"
+    assert "\n     3\n" in run(5, "select count(*) from v").texts[0]
+    assert run(6, "select 1/0", tags=["skip"]).texts == []
+
+
 def test_a_failing_cell_above_is_named(kernel: Kernel) -> None:
     """And the cell itself does not run."""
     failing = {"id": "x", "source": "insert into nope values (1)"}

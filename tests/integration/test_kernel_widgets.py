@@ -186,16 +186,20 @@ def test_a_cell_that_failed_is_mended_by_its_widget(widgets: Widgets) -> None:
 def test_a_front_end_that_knows_the_notebook_changes_the_text(
     kernel: Kernel, widgets: Widgets
 ) -> None:
-    """So that the cells below, and a run from the top, have the value that is shown."""
-    cells = {"a": FLIGHTS, "b": SLIDER, "c": "select :month as below"}
+    """So that the cells below, and a run from the top, have the value that is shown.
+
+    What stands above ran once: a move runs the head alone.
+    """
+    above = FLIGHTS.replace("120", "240")
+    cells = {"a": above, "b": SLIDER, "c": "select :month as below"}
     page = Page(kernel, cells)
     page.tell(send="b", source=SLIDER)
-    widgets.run(SLIDER, cellId="b")
+    page._note(widgets.run(SLIDER, cellId="b").messages)
     widgets.move("month", value=8)
     messages: list[dict[str, Any]] = []
 
     def holds() -> bool:
-        return "| 8" in widgets.texts[-1] and bool(page.of("edit"))
+        return "| 8" in widgets.texts[-1] and len(page.of("ran")) == 2
 
     while not holds():
         messages.append(kernel.client.get_iopub_msg(timeout=60))
@@ -205,6 +209,9 @@ def test_a_front_end_that_knows_the_notebook_changes_the_text(
     (edit,) = page.of("edit")
     ((was, now),) = edit["edits"]
     assert (was, now) == (f"{SLIDER.splitlines()[0]}", "-- @param month: slider(1, 12) = 8")
+    # Of a cell that did not run nothing is told.
+    ran = [[(each["id"], each["source"]) for each in told["cells"]] for told in page.of("ran")]
+    assert ran == [[("a", "replayed"), ("b", "head")], [("b", "head")]]
     # The front end tells the change, as any other.
     page.change(b=SLIDER.replace(was, now))
     assert page.run("c", cells["c"]) == [" below \n-------\n     8\n(1 row)"]

@@ -9,11 +9,14 @@ import { FUNNEL } from './look';
 const EDGE = { left: 5, right: 6 };
 /** Milliseconds that a turn of the wheel goes on where it began. */
 const TURN = 250;
+/** Pixels that a key makes a column wider or narrower by. */
+const STEP = 20;
 
 /** What can be done to what is shown. */
 export interface Acts {
   sort(column: number, more: boolean): void;
   filter(column: number): void;
+  widen(column: number, by: number): void;
   open(row: number, column: number): void;
   copy(): void;
   leave(): void;
@@ -140,6 +143,8 @@ export class Keys extends BasicKeyHandler {
       this._acts.sort(column, event.shiftKey);
     } else if (key === 'f' && !accel && !event.altKey) {
       this._acts.filter(column);
+    } else if ((key === '<' || key === '>') && !accel && !event.altKey) {
+      this._acts.widen(column, key === '>' ? STEP : -STEP);
     } else if (key === 'Home') {
       go(accel ? 0 : row, 0);
     } else if (key === 'End') {

@@ -37,6 +37,8 @@ const PAUSE = 40;
 /** Rows that are copied at most; there is the download for more. */
 const MAX_COPIED = 100_000;
 const SCROLLBAR = 17;
+/** Pixels that a column is made no narrower than. */
+const NARROWEST = 30;
 
 export type FileForm = 'csv' | 'arrow' | 'parquet';
 
@@ -70,7 +72,7 @@ export class ResultGrid extends Panel {
       },
       minimumSizes: {
         rowHeight: ROW_HEIGHT,
-        columnWidth: 30,
+        columnWidth: NARROWEST,
         rowHeaderWidth: 24,
         columnHeaderHeight: HEADER_HEIGHT
       }
@@ -296,6 +298,10 @@ export class ResultGrid extends Panel {
           void this._show(filterBy(this._rows.wanted, column, filter));
         }
       });
+    },
+    widen: (column, by) => {
+      const width = this._grid.columnSize('body', column) + by;
+      this._grid.resizeColumn('body', column, Math.max(NARROWEST, width));
     },
     open: (row, column) => void this._open(row, column),
     copy: () => void this.copy('tsv'),

@@ -60,6 +60,12 @@ export class Speaking {
     this._cell.setAttribute('aria-colindex', String(model.cursorColumn + 1));
     this._cell.setAttribute('aria-selected', 'true');
     this._cell.setAttribute('aria-busy', String(value === undefined));
+    if (value === null) {
+      // Not the text NULL.
+      this._cell.setAttribute('aria-description', this._trans.__('no value'));
+    } else {
+      this._cell.removeAttribute('aria-description');
+    }
     const text = value === undefined ? this._trans.__('loading') : (value ?? 'NULL');
     this._cell.textContent = visible(text.slice(0, SPOKEN));
     node.setAttribute('aria-activedescendant', this._cell.id);

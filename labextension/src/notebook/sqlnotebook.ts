@@ -114,14 +114,23 @@ export class SqlNotebook implements ISqlNotebook {
   }
 
   async runStale(): Promise<boolean> {
-    await this._replan();
-    const stale = this.panel.content.widgets.filter(
-      (cell: Cell) => this.stateOf(cell.model.id).status === 'stale'
-    );
-    if (stale.length === 0) {
-      return true;
+    const { content, sessionContext } = this.panel;
+    // What is frozen anew makes cells below it stale that were up to date, and none above.
+    let above = -1;
+    for (;;) {
+      await this._replan();
+      const stale = content.widgets.filter(
+        (cell: Cell, index) => index > above && this.stateOf(cell.model.id).status === 'stale'
+      );
+      const [first] = stale;
+      if (!first) {
+        return true;
+      }
+      above = content.widgets.indexOf(first);
+      if (!(await NotebookActions.runCells(content, stale, sessionContext))) {
+        return false;
+      }
     }
-    return NotebookActions.runCells(this.panel.content, stale, this.panel.sessionContext);
   }
 
   dispose(): void {

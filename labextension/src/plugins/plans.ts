@@ -7,7 +7,7 @@ import { ITranslator, nullTranslator } from '@jupyterlab/translation';
 import { treeViewIcon } from '@jupyterlab/ui-components';
 import { CommandRegistry } from '@lumino/commands';
 
-import { addBeside } from '../beside';
+import { addBeside, reveal } from '../beside';
 import { type PlanBundle, PlanView } from '../plans/view';
 import { AskError, type ISqlNotebook, ISqlNotebooks } from '../tokens';
 
@@ -104,7 +104,7 @@ const plugin: JupyterFrontEndPlugin<void> = {
       } catch (reason) {
         report(view)(reason);
       }
-      app.shell.activateById(opened.id);
+      reveal(app.shell, opened);
     }
 
     function active(analyze: boolean): Promise<void> | undefined {

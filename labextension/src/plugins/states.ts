@@ -8,7 +8,7 @@ import {
 import { ICommandPalette, MainAreaWidget } from '@jupyterlab/apputils';
 import { ITranslator, nullTranslator } from '@jupyterlab/translation';
 
-import { addBeside } from '../beside';
+import { addBeside, reveal } from '../beside';
 import { Comparison, type End } from '../states/comparing';
 import { DifferenceView } from '../states/difference';
 import { deltaIcon, statesIcon } from '../states/icons';
@@ -50,7 +50,7 @@ const plugin: JupyterFrontEndPlugin<KeptStates> = {
       widget.title.icon = deltaIcon;
       widget.disposed.connect(() => comparison.dispose());
       addBeside(shell, widget, notebooks.current?.panel.id);
-      shell.activateById(widget.id);
+      reveal(shell, widget);
     };
 
     const model = new StatesModel(notebooks, kept, showDifference, trans);

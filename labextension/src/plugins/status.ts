@@ -1,17 +1,19 @@
 // Shows beside every SQL cell how it stands, and runs what is out of date.
 
 import type { JupyterFrontEnd, JupyterFrontEndPlugin } from '@jupyterlab/application';
-import { ICommandPalette } from '@jupyterlab/apputils';
+import { Dialog, ICommandPalette, showDialog } from '@jupyterlab/apputils';
 import { INotebookTracker, type NotebookPanel } from '@jupyterlab/notebook';
 import { ISettingRegistry } from '@jupyterlab/settingregistry';
 import { ITranslator, nullTranslator, type TranslationBundle } from '@jupyterlab/translation';
 import { redoIcon } from '@jupyterlab/ui-components';
+import { Widget } from '@lumino/widgets';
 
 import * as settings from '../settings';
-import { mark } from '../status/marks';
+import { describe, mark } from '../status/marks';
 import { type ISqlNotebook, ISqlNotebooks } from '../tokens';
 
 export const RUN_STALE = 'pgcellar:run-stale';
+const SHOW_STATUS = 'pgcellar:show-status';
 /** The class of a page where outputs that are out of date are not dimmed. */
 const UNDIMMED = 'pgc-mod-undimmed';
 
@@ -19,6 +21,27 @@ function show(notebook: ISqlNotebook, trans: TranslationBundle): void {
   for (const cell of notebook.panel.content.widgets) {
     mark(cell, notebook.stateOf(cell.model.id), trans);
   }
+}
+
+/** Say of the active cell what its mark has as a tooltip, to who has no mouse. */
+async function say(notebook: ISqlNotebook, trans: TranslationBundle): Promise<void> {
+  const cell = notebook.panel.content.activeCell;
+  if (!cell) {
+    return;
+  }
+  const body = new Widget();
+  body.addClass('pgc-CellStatus');
+  const state = notebook.stateOf(cell.model.id);
+  body.node.textContent =
+    state.status === 'none'
+      ? trans.__('It shows nothing that could be out of date.')
+      : describe(state, trans);
+  await showDialog({
+    title: trans.__('Cell Status'),
+    body,
+    buttons: [Dialog.okButton({ label: trans.__('Close') })]
+  });
+  notebook.panel.activate();
 }
 
 const plugin: JupyterFrontEndPlugin<void> = {
@@ -60,8 +83,17 @@ const plugin: JupyterFrontEndPlugin<void> = {
       isVisible: () => notebooks.current !== null,
       execute: async () => notebooks.current?.runStale()
     });
-    notebooks.currentChanged.connect(() => app.commands.notifyCommandChanged(RUN_STALE));
-    palette?.addItem({ command: RUN_STALE, category: trans.__('SQL Notebook') });
+    app.commands.addCommand(SHOW_STATUS, {
+      label: trans.__('Show Cell Status'),
+      caption: trans.__('Say how the active cell stands, why, and what its state is'),
+      isEnabled: () => notebooks.current !== null,
+      isVisible: () => notebooks.current !== null,
+      execute: async () => notebooks.current && say(notebooks.current, trans)
+    });
+    for (const command of [RUN_STALE, SHOW_STATUS]) {
+      notebooks.currentChanged.connect(() => app.commands.notifyCommandChanged(command));
+      palette?.addItem({ command, category: trans.__('SQL Notebook') });
+    }
   }
 };
 

@@ -11,6 +11,7 @@ import { PageConfig } from '@jupyterlab/coreutils';
 import { ILauncher } from '@jupyterlab/launcher';
 import { ITranslator, nullTranslator, type TranslationBundle } from '@jupyterlab/translation';
 
+import { addMain, reveal } from '../beside';
 import { classIcon } from '../icons';
 import { request } from '../request';
 import { TeachingPage } from '../teaching/page';
@@ -66,9 +67,9 @@ const plugin: JupyterFrontEndPlugin<void> = {
           void tracker.add(widget);
         }
         if (!widget.isAttached) {
-          shell.add(widget, 'main');
+          addMain(shell, widget);
         }
-        shell.activateById(widget.id);
+        reveal(shell, widget);
         return widget;
       }
     });

@@ -6,6 +6,7 @@ import { NotebookActions } from '@jupyterlab/notebook';
 import type { TranslationBundle } from '@jupyterlab/translation';
 import { Widget } from '@lumino/widgets';
 
+import { addMain, reveal } from '../beside';
 import { visible } from '../grid/text';
 import { diagramIcon } from '../states/icons';
 import { ofFunction, ofObject, ofRelation, topRows } from './ddl';
@@ -95,8 +96,8 @@ export class Actions {
       place?.cell == null
         ? this._trans.__('Tables before the first cell')
         : this._trans.__('Tables after cell %1', place.number);
-    this._shell.add(widget, 'main');
-    this._shell.activateById(widget.id);
+    addMain(this._shell, widget);
+    reveal(this._shell, widget);
   }
 
   private _insert(text: string): void {

@@ -32,6 +32,7 @@ export function mark(cell: Cell, state: CellState, trans: TranslationBundle): vo
   const kind = kindOf(state);
   if (kind === 'none') {
     delete node.dataset.pgcellarStatus;
+    node.removeAttribute('aria-description');
     node.querySelector(`:scope > .${CLASS}`)?.remove();
     return;
   }
@@ -47,6 +48,8 @@ export function mark(cell: Cell, state: CellState, trans: TranslationBundle): vo
   if (shown.title !== text) {
     shown.title = text;
     shown.setAttribute('aria-label', text);
+    // The cell has the focus when one goes from cell to cell; the mark never has it.
+    node.setAttribute('aria-description', text);
   }
 }
 
@@ -61,7 +64,8 @@ function kindOf({ status, report }: CellState): string {
   return status;
 }
 
-function describe(state: CellState, trans: TranslationBundle): string {
+/** How a cell stands, in lines. */
+export function describe(state: CellState, trans: TranslationBundle): string {
   const { report, step, reason } = state;
   const lines = [headline(state, trans)];
   if (reason) {
@@ -77,7 +81,7 @@ function describe(state: CellState, trans: TranslationBundle): string {
       lines.push(trans.__('Its state is tied to the live connection: %1.', report.pinned));
     }
     if (report.volatile) {
-      lines.push(trans.__('What it wrote came from a clock or from chance, and is frozen.'));
+      lines.push(trans.__('What it wrote may come from a clock or from chance, and is frozen.'));
     }
   }
   const id = report?.state ?? step?.state;
