@@ -253,9 +253,10 @@ _CATALOG: Mapping[str, str] = {
     "roles": r"""
         select row(rolname, rolcanlogin, rolcreaterole, rolinherit, rolconnlimit, rolconfig,
                    shobj_description(r.oid, 'pg_authid'),
-                   (select array_agg(row(roleid::regrole, admin_option, inherit_option,
-                                         set_option)::text order by roleid::regrole::text)
-                    from pg_auth_members where member = r.oid
+                   (select array_agg(row(roleid::regrole, to_jsonb(m)
+                                         - '{oid,roleid,member,grantor}'::text[])::text
+                                     order by roleid::regrole::text)
+                    from pg_auth_members m where member = r.oid
                       and roleid::regrole::text !~ '^(pgcellar_parked_|stale)'))
         from pg_roles r
         where oid >= 16384 and not rolsuper and rolname !~ '^(pgcellar_parked_|stale)'""",

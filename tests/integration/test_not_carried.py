@@ -196,6 +196,11 @@ CASES: dict[str, list[Case]] = {
         Case(("create function k(text) returns text language plpgsql as $$ declare r record;"
               " begin execute $1 into r; return r.a + 1; end $$", "select k('select 1 as a')",
               "select k('select 2.5 as a')"), pinned=REMEMBERS, fails="42804"),
+        Case(("create schema a; create domain a.d as int; create schema b;"
+              " create domain b.d as numeric; set search_path = a, public;"
+              " create function public.h() returns text language plpgsql as $$ declare x d;"
+              " begin x := 1.6; return x; end $$", "select h()",
+              "set search_path = b, public", "select h()"), pinned=REMEMBERS),
         *(Case((f"create table c (f1 int, f2 text); {function}", "select g(42)",
                 "alter table c drop column f1; alter table c add f1 float8", "select g(42)"),
                pinned=REMEMBERS, fails="42804")

@@ -25,7 +25,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 DEPLOY = ROOT / "deploy"
 DASHBOARDS = sorted((DEPLOY / "grafana").glob("*.json"))
 #: Runs of one person that run at a time: those beyond wait.
-RUNNING = 16
+RUNNING = 8
 #: Words of PromQL, and names that are labels or values.
 NAME = re.compile(r"\b((?:pgcellar|process)_[a-z_]+)\b")
 

@@ -209,9 +209,9 @@ TYPED = (plpgsql("declare x t.a%type; begin return x; end"), plpgsql("declare x 
         ("drop schema s cascade", (True, True)),
         ("drop extension citext", (True, True)),
         ("do $$ begin drop table if exists u; end $$", (True, True)),
-        ("set search_path = s", (True, False)),
-        ("select set_config('search_path', 's', false)", (True, False)),
-        ("discard all", (True, False)),
+        ("set search_path = s", (True, True)),
+        ("select set_config('search_path', 's', false)", (True, True)),
+        ("discard all", (True, True)),
         ("alter table t add column b int", (False, False)),
         ("alter table u alter column b type numeric", (False, False)),
         ("drop table u", (False, False)),
@@ -232,6 +232,9 @@ def test_types_that_are_looked_up_once(change: str, differ: tuple[bool, bool]) -
     assert not meanings.NOTHING.after(used).after(use(TYPED[0])).differs
     many = use(plpgsql(" ".join(f"w{i}" for i in range(600)) + " x t.a%type"))
     assert meanings.NOTHING.after(many).after(used).differs is (used is not meanings.NONE)
+    # Those of PostgreSQL's own are found wherever one looks.
+    own = plpgsql("declare n int; s text := 'a'; at timestamp with time zone; begin end")
+    assert not meanings.NOTHING.after(use(own)).after(use("set search_path = s")).differs
     # SQL takes no types by name.
     sql = "create function f() returns int language sql as $$ select 1 as t, 2 as d $$"
     assert not meanings.NOTHING.after(use(sql)).after(used).differs

@@ -62,6 +62,17 @@ _OF_ROW = re.compile(r"\b(?:new|old)\s*\.\s*\"?(\w+)")
 _DECLARED = re.compile(
     r"\b\w+\s+(?:constant\s+)?(?:\"?\w+\"?\s*\.\s*)?\"?(\w+)\"?\s*(?:;|:=|=|default\b|not\b)"
 )
+#: Types that are found whatever the search path is, and have no columns; "zone" ends those of time.
+_BUILT_IN = frozenset(
+    {
+        "bigint", "bigserial", "bool", "boolean", "bpchar", "bytea", "char", "character",
+        "cursor", "date", "decimal", "float", "float4", "float8", "inet", "int", "int2", "int4",
+        "int8", "integer", "interval", "json", "jsonb", "money", "name", "numeric", "oid",
+        "precision", "real", "record", "refcursor", "regclass", "smallint", "text", "time",
+        "timestamp", "timestamptz", "timetz", "trigger", "uuid", "varchar", "varying", "void",
+        "xml", "zone",
+    }
+)  # fmt: skip
 _ALTERS = frozenset({"AT_AlterColumnType", "AT_DropColumn"})
 _WORD = re.compile(r"\w+")
 _SETS_PATH = re.compile(
@@ -192,7 +203,7 @@ def of(tree: trees.Tree, text: str) -> Use:
         frozen = any(_stands_still(body) or _fills_records(body) for body in bodies)
         columns, types = _named(bodies, lower)
         if types:
-            columns = columns | _passed(tree.node)
+            columns = columns.union(_passed(tree.node))
     elif _MAKES_FUNCTION.search(lower):
         literals, frozen = _hangs(text), clocks.says(text) or _fills_records(text)
         columns, types = _named([text], lower)
@@ -253,14 +264,17 @@ def _of_rows(body: str) -> Iterator[str]:
     """What a trigger reads, and the names of the types of variables."""
     yield from _OF_ROW.findall(body)
     for block in body.split("declare")[1:]:
-        yield from _DECLARED.findall(block.partition("begin")[0])
+        for name in _DECLARED.findall(block.partition("begin")[0]):
+            if name not in _BUILT_IN:
+                yield name
 
 
-def _passed(node: dict[str, Any]) -> frozenset[str]:
+def _passed(node: dict[str, Any]) -> Iterator[str]:
     """The names of the types of what a function takes and gives."""
-    found = trees.nodes([node.get("parameters", []), node.get("returnType", {})])
-    names = (each["String"]["sval"] for each in found if "String" in each)
-    return frozenset(map(str.lower, names))
+    for found in trees.nodes([node.get("parameters", []), node.get("returnType", {})]):
+        parts = [part["String"]["sval"].lower() for part in found.get("names", [])]
+        if parts and parts[0] != "pg_catalog" and parts[-1] not in _BUILT_IN:
+            yield parts[-1]
 
 
 def _changed(tree: trees.Tree, lower: str) -> tuple[frozenset[str], frozenset[str]]:
