@@ -231,7 +231,9 @@ class Oracle:
     def __enter__(self) -> Self:
         self._server.start()
         self._admin = self.connect("postgres")
-        self._execute("create role {role} login createrole")
+        # Before 16 a user's role may make none, as CREATEROLE reached all others.
+        makes_roles = self._admin.info.server_version >= 160000
+        self._execute(f"create role {{role}} login {'' if makes_roles else 'no'}createrole")
         self._execute("create database {template}")
         with self.connect(TEMPLATE) as connection:
             owner = sql.SQL("alter schema public owner to {}").format(sql.Identifier(ROLE))

@@ -57,7 +57,8 @@ def said(events: Sequence[records.Event], name: str, shown: dict[str, str]) -> N
                 shown[name] = shown.get(name, "") + "".join(lines)
             case records.Completed(command=command):
                 tag = "" if tabular and command.startswith("SELECT") else f"{command}\n"
-                shown[name] = shown.get(name, "") + tag + heard
+                if tag or heard:
+                    shown[name] = shown.get(name, "") + tag + heard
                 tabular, heard = False, ""
             case records.Notice(severity=severity, sqlstate=sqlstate):
                 shown[name] = shown.get(name, "") + f"{severity}:  {sqlstate}\n"
