@@ -10,10 +10,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
-import datetime
 import logging
 from collections.abc import Sequence
-from typing import Protocol
 
 from pgcellar.api import auditing, errors
 from pgcellar.audit import runs
@@ -25,20 +23,6 @@ SERVICE = runs.Who(subject="pgcellar", name="pgcellar", kind="service")
 #: Seconds in which states that are given up are gathered, and how many are named in one act.
 LATER = 10.0
 _NAMED = 100
-
-
-class Log(Protocol):
-    """What is needed of `service.Log`."""
-
-    async def write(
-        self,
-        act: auditing.Act,
-        *,
-        at: datetime.datetime | None = None,
-        owed: bool = False,
-        urgent: bool = True,
-    ) -> None:
-        """See there."""
 
 
 @dataclasses.dataclass(kw_only=True, slots=True)
@@ -53,7 +37,7 @@ class _Evicted:
 class Upkeep:
     """See the module."""
 
-    def __init__(self, log: Log, *, later: float = LATER) -> None:
+    def __init__(self, log: runs.Log, *, later: float = LATER) -> None:
         self._log = log
         self._later = later
         self._evicted: dict[str, _Evicted] = {}
