@@ -267,7 +267,10 @@ class Front:
 
     def wait_ran(self, number: int, timeout: float = 60.0) -> str:
         """Wait until a cell has run and it is known how it stands."""
-        return self.wait_status(number, "current", "cached", "pinned", "failed", timeout=timeout)
+        found = self.wait_status(number, "current", "cached", "pinned", "failed", timeout=timeout)
+        # How it stands may be known before all that it shows has come.
+        expect(self.cell(number).locator(".jp-InputPrompt")).not_to_have_text("[*]:")
+        return found
 
     def command(self, identity: str, **arguments: object) -> None:
         """Execute a command of JupyterLab's."""

@@ -173,6 +173,7 @@ def test_cells_that_are_split_merged_and_pasted_are_followed(front: Front, lab: 
     assert front.rows(2) == [["1"]]
     front.page.keyboard.press("z")
     expect(front.cell(3)).to_be_visible()
+    front.wait_status(3, "stale")
     front.run(3)
     front.wait_ran(3)
     assert front.rows(3) == [["11"]]
