@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import dataclasses
 import os
 import pathlib
@@ -235,6 +236,27 @@ async def test_a_crashed_server_leaves_no_shared_memory(make: Make) -> None:
     assert present()
     one.destroy()
     assert not present()
+
+
+@LINUX
+async def test_shared_memory_that_is_still_used_is_waited_for(make: Make) -> None:
+    """As is that of a process that has ended, while another process looks into its memory."""
+    one = await started(make())
+    assert one.pid is not None
+    words = (one.data / "postmaster.pid").read_text().splitlines()[6].split()
+    library = ctypes.CDLL(None)
+    library.shmat.restype = ctypes.c_void_p
+    place = library.shmat(int(words[1]), None, 0)
+    assert place not in (None, ctypes.c_void_p(-1).value)
+    os.kill(one.pid, signal.SIGKILL)
+    await until(lambda: not one.alive())
+    ending = asyncio.create_task(make().kill())
+    assert not await memory.unused(one.data, 0.2)
+    assert not ending.done()
+    assert library.shmdt(ctypes.c_void_p(place)) == 0
+    await ending
+    assert await memory.unused(one.data, 0)
+    one.destroy()
 
 
 @LINUX

@@ -7,13 +7,15 @@ import pathlib
 import signal
 
 from pgcellar.postgres import account as accounts
-from pgcellar.postgres import processes
+from pgcellar.postgres import memory, processes
 
 #: Lines of postmaster.pid, from 0. The last is written when the status first changes.
 _PID, _SOCKETS, _STATUS = 0, 4, 7
 _PROGRAM = "postgres"
 #: How PostgreSQL titles the processes of a server other than the postmaster.
 _CHILD_TITLE = "postgres:"
+#: Seconds for the kernel to take back the memory of processes that have ended.
+_RELEASE_TIMEOUT = 1.0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,3 +79,4 @@ async def end(data: pathlib.Path, process: processes.Process | None, seconds: fl
     for other in {*doomed, *stragglers(data)}:
         other.signal(signal.SIGKILL)
         await other.ended(seconds)
+    await memory.unused(data, _RELEASE_TIMEOUT)
