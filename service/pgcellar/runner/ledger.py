@@ -14,11 +14,10 @@ import dataclasses
 import datetime
 import logging
 import secrets
-import weakref
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 
 from pgcellar.api import errors, gathering, records
-from pgcellar.runner import ledger_store, recordings, requests, service
+from pgcellar.runner import ledger_store, recordings, requests, service, turns
 
 logger = logging.getLogger(__name__)
 
@@ -50,8 +49,8 @@ class Ledger:
     """See the module.
 
     `running` runs run at a time, of one owner `running_each`, as those of one notebook may all wait
-    for the first; `queued` at most wait, and of one owner `queued_each`. `spend` is told how many
-    bytes a run gave its owner.
+    for the first, and fewer where others run as many; `queued` at most wait, and of one owner
+    `queued_each`. `spend` is told how many bytes a run gave its owner.
     """
 
     def __init__(
@@ -67,10 +66,7 @@ class Ledger:
     ) -> None:
         self._runner = runner
         self._store = store
-        self._slots = asyncio.Semaphore(running)
-        self._running_each = running_each
-        self._turns: weakref.WeakValueDictionary[str, asyncio.Semaphore]
-        self._turns = weakref.WeakValueDictionary()
+        self._turns = turns.Turns(running, running_each)
         self._queued = queued
         self._queued_each = queued_each
         self._spend = spend
@@ -263,9 +259,8 @@ class Ledger:
     async def _run(self, live: _Live) -> None:
         run, recording = live.run, live.recording
         timer: asyncio.TimerHandle | None = None
-        own = self._turns.setdefault(run.owner, asyncio.Semaphore(self._running_each))
         try:
-            async with own, self._slots:
+            async with self._turns.take(run.owner):
                 live.running = True
                 if run.deadline is not None:
                     loop = asyncio.get_running_loop()
