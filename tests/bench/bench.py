@@ -1,8 +1,9 @@
 """`make bench`: what pgcellar costs and saves, side by side with its neighbours, in one run.
 
-Kernels against ipykernel and JupySQL, the runner and its pages against psycopg, a notebook that
-nobody changed, an edit against running from the top, planning by length, and the edit once more
-where files share extents. Prints one table; asserts nothing about time.
+Kernels against ipykernel and JupySQL, cancelling, the runner and its pages against psycopg, a
+notebook that nobody changed, `jupyter execute` twice, an edit against running from the top,
+planning by length, and the edit once more where files share extents. Prints one table; asserts
+nothing about time.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import datetime
 import json
 import pathlib
 import signal
@@ -24,9 +26,21 @@ sys.path.pop(0)
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))
 
 from tests import cellar
-from tests.bench import gateway, heads, kernels, measure, paging, places, planning, rerun
+from tests.bench import (
+    cancelling,
+    executing,
+    gateway,
+    heads,
+    kernels,
+    measure,
+    paging,
+    places,
+    planning,
+    rerun,
+)
 
-PARTS = ("kernels", "reads", "writes", "pages", "reruns", "planning", "gateway", "xfs")
+SMALL = ("kernels", "cancels", "reads", "writes", "pages")
+PARTS = (*SMALL, "executes", "reruns", "planning", "gateway", "xfs")
 _HERE = "an edit below a load of seconds, on this file system"
 _XFS = "an edit below a load of seconds, on XFS with reflinks"
 
@@ -44,8 +58,11 @@ class Bench:
     def run(self) -> None:
         """Measure everything that is wanted."""
         with kernels.prepared(self._home / "jupyter"):
-            if self._parts & {"kernels", "reads", "writes", "pages"}:
+            if self._parts & set(SMALL):
                 asyncio.run(self._small())
+            if self._wants("executes", "jupyter execute"):
+                home = self._home / "executes"
+                asyncio.run(executing.twice(self.table, home, self._sockets, self._n(3, 1)))
             if self._wants("reruns", "a few loads of seconds"):
                 home = self._home / "here"
                 asyncio.run(rerun.rerun(self.table, _HERE, home, self._sockets, self._n(4, 2)))
@@ -68,6 +85,8 @@ class Bench:
             if self._wants("kernels", "kernels"):
                 kernels.round_trips(self.table, server, self._n(100, 20))
                 kernels.starts(self.table, server, self._n(10, 3))
+            if self._wants("cancels", "cancelling"):
+                await cancelling.cancels(self.table, service, server, self._n(20, 5))
             if self._wants("pages", "pages of a million rows"):
                 conn = await stack.enter_async_context(await server.connect())
                 await paging.pages(self.table, service, conn, self._n(40, 10))
@@ -109,6 +128,19 @@ def main() -> None:
         rows = [row.record() for row in bench.table.rows]
         saved = {"facts": facts, "rows": rows, "skipped": bench.table.skipped}
         options.json.write_text(json.dumps(saved, indent=1) + "\n")
+    if options.markdown is not None:
+        options.markdown.write_text(_page(facts, bench.table))
+
+
+def _page(facts: dict[str, str], table: measure.Table) -> str:
+    """The figures as a page of the documentation."""
+    told = "\n".join(f"* {name}: {fact}" for name, fact in facts.items())
+    today = datetime.date.today().isoformat()
+    return (
+        f"# Figures\n\nOf {today}, all of one run of `tests/bench/bench.py --markdown`, where it"
+        " stands what is run, and how. Compared is with the row that is named: by its ratio (×), or"
+        f" by how many ms it is more (+).\n\n{told}\n\n{table.markdown()}\n"
+    )
 
 
 def _options() -> argparse.Namespace:
@@ -116,6 +148,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="fewer rounds")
     parser.add_argument("--only", nargs="+", choices=PARTS, help="some parts")
     parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="save the figures")
+    parser.add_argument("--markdown", type=pathlib.Path, metavar="FILE", help="save them as a page")
     return parser.parse_args()
 
 

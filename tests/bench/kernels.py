@@ -54,6 +54,29 @@ class Kernel:
         Raises RuntimeError if the cell failed, or nothing came for two minutes.
         """
         begin = time.perf_counter()
+        reply = self._wait(self._request(code, metadata))
+        took = (time.perf_counter() - begin) * 1000
+        if reply["status"] != "ok":
+            raise RuntimeError(f"{code!r} failed: {reply.get('ename')}: {reply.get('evalue')}")
+        return took
+
+    def interrupted(self, code: str, after: float) -> float:
+        """Interrupt a cell after so many seconds; ms from then until it has ended.
+
+        Raises RuntimeError if it did not fail, or nothing came for two minutes.
+        """
+        request = self._request(code)
+        time.sleep(after)
+        begin = time.perf_counter()
+        self._client.control_channel.send(self._client.session.msg("interrupt_request", {}))
+        reply = self._wait(request)
+        took = (time.perf_counter() - begin) * 1000
+        if reply["status"] == "ok":
+            raise RuntimeError(f"{code!r} was interrupted, and ended all the same.")
+        return took
+
+    def _request(self, code: str, metadata: dict[str, Any] | None = None) -> str:
+        """Send an execute request; its id."""
         content = {
             "code": code,
             "silent": False,
@@ -64,11 +87,8 @@ class Kernel:
         }
         message = self._client.session.msg("execute_request", content, metadata=metadata or {})
         self._client.shell_channel.send(message)
-        reply = self._wait(message["header"]["msg_id"])
-        took = (time.perf_counter() - begin) * 1000
-        if reply["status"] != "ok":
-            raise RuntimeError(f"{code!r} failed: {reply.get('ename')}: {reply.get('evalue')}")
-        return took
+        found: str = message["header"]["msg_id"]
+        return found
 
     def cell(self, cells: Sequence[str], head: int) -> float:
         """Run a cell of a notebook whose order pgcellar's kernel is told, as JupyterLab will."""

@@ -105,6 +105,18 @@ class Table:
             out.append(_aligned(line, widths))
         return "\n".join([*out, rule, *self.skipped])
 
+    def markdown(self) -> str:
+        """The table for a page, a section each."""
+        out: list[str] = []
+        section = ""
+        for row in self.rows:
+            if row.section != section:
+                section = row.section
+                head = (section, *_HEAD[1:])
+                out += ["", _cells(head), _cells(["---", *["---:"] * 3, "---", "---"])]
+            out.append(_cells(_line(row)))
+        return "\n".join([*out, *(f"\n{skipped}." for skipped in self.skipped)]).strip()
+
 
 _HEAD = ("", "median ms", "90 % below", "n", "compared", "aim")
 
@@ -124,6 +136,11 @@ def _line(row: Row) -> tuple[str, ...]:
         compared,
         row.aim,
     )
+
+
+def _cells(line: Sequence[str]) -> str:
+    inside = (cell.strip().replace("|", "\\|") for cell in line)
+    return f"| {' | '.join(inside)} |"
 
 
 def _digits(number: float) -> str:
