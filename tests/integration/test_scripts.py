@@ -51,6 +51,21 @@ CASES = [
         "select count(*) from t",
     ],
     [
+        "create table t(a int); create function bump() returns int language sql"
+        " as 'insert into t values (1) returning a'",
+        "\\copy (select bump()) to 'out.csv'",
+        "select count(*) from t",
+        "\\copy (insert into t values (5) returning a) to 'out.csv' csv",
+        "\\copy (select set_config('my.own', 'x', false)) to 'out.csv'\nselect sum(a) from t",
+        "show my.own",
+        "begin; insert into t values (7)",
+        "\\copy (select bump()) to 'out.csv'",
+        "select count(*) from t",
+        "\\copy (select 1 / 0) to 'out.csv'",
+        "select count(*) from t",
+        "rollback; select count(*), sum(a) from t",
+    ],
+    [
         "create table t(a int)",
         "\\copy t from 'numbers.csv'",
         "\\i more.sql",
@@ -222,6 +237,42 @@ def test_what_is_shown(cellar: cellars.Cellar, tmp_path: pathlib.Path) -> None:
     cell = "\\copy (select 1, 'x') to 'out.csv' csv"
     cellar.run([cell], directory=str(tmp_path))
     assert (tmp_path / "out.csv").read_text() == "1,x\n"
+
+
+def test_a_saved_file_is_the_heads(cellar: cellars.Cellar, tmp_path: pathlib.Path) -> None:
+    """Whatever its query does: it is written whenever its cell is run, and by no cell below."""
+    file = tmp_path / "out.csv"
+    cells = [
+        "create table t(a int)",
+        "\\copy (insert into t values (1) returning a) to 'out.csv'",
+        "select count(*) from t",
+    ]
+
+    def run(head: int) -> cellars.Ran:
+        return cellar.run(cells[: head + 1], directory=str(tmp_path), notebook="saved")
+
+    assert run(2).results[0].rows == (("1",),)
+    assert not file.exists()
+    for _ in range(2):
+        ran = run(1)
+        assert ran.done.cells[-1].source == "head"
+        assert file.read_text() == "1\n"
+        file.unlink()
+    assert run(2).results[0].rows == (("1",),)
+    assert not file.exists()
+
+
+def test_a_read_that_may_call_functions_is_saved(
+    cellar: cellars.Cellar, tmp_path: pathlib.Path
+) -> None:
+    cells = [
+        "create type boxed as (x int); create function unbox(boxed) returns int language sql"
+        " immutable as 'select $1.x'; create cast (boxed as int) with function unbox(boxed)",
+        "\\copy (select 1 as x, null as y) to 'out.csv' with (format csv, header)",
+    ]
+    ran = cellar.run(cells, directory=str(tmp_path))
+    assert (ran.done.error, ran.done.cells[-1].effect) == (None, "read")
+    assert (tmp_path / "out.csv").read_text() == "x,y\n1,\n"
 
 
 @pytest.mark.parametrize(

@@ -40,6 +40,8 @@ def script(author: Author) -> str:
         f"\\echo number {number}",
         "select 1 as x, 2 as y \\g",
         "\\copy (select 1 as x, null as y) to 'out.csv' with (format csv, header)",
+        f"{LOADED}\\copy (insert into loaded values ({number}, 'kept') returning id) to 'out.csv'\n"
+        "select count(*) from loaded",
         f"create table if not exists log (entry text);\n\\set who 'it''s {number}'\n"
         "insert into log values (:'who')",
         "\\set sch public\nselect count(*) from pg_class where relnamespace = :'sch'::regnamespace"

@@ -471,7 +471,14 @@ def test_copy_with_the_client_as_the_other_end() -> None:
 
 def test_meta_commands() -> None:
     assert predict("\\copy t from 'f'").refusal is None
-    assert predict("\\copy t to 'f'").name == "none"
+    # The file is no part of a state: it is what its query is.
+    for text, name in (
+        ("\\copy t to 'f'", "read"),
+        ("\\copy (select a from t) to 'f'", "read"),
+        ("\\copy (insert into t values (1) returning a) to 'f'", "write"),
+        ("\\copy (select set_config('a.b', 'c', false)) to 'f'", "session"),
+    ):
+        assert (predict(text).name, predict(text).copies) == (name, "out")
     for text in ("\\d", "\\copy t from program 'x'", "\\copy", "\\."):
         effect = predict(text)
         assert effect.name == "write"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 
-from pgcellar.notebook import patterns
+from pgcellar.notebook import patterns, statements
 
 _COPY = patterns.compile(
     r"""\\copy \s+
@@ -67,3 +67,11 @@ def parse(text: str) -> Copy | Refusal:
     return Copy(
         sql=f"COPY {match['target']} {way} {match['rest'].strip()}".strip(), file=file, out=out
     )
+
+
+def saved(statement: statements.Statement) -> Copy | None:
+    """The `\\copy … to` that a statement is, if it is one."""
+    if statement.kind != "meta" or not statement.text:
+        return None
+    found = parse(statement.text)
+    return found if isinstance(found, Copy) and found.out else None

@@ -270,8 +270,9 @@ def _meta(statement: statements.Statement) -> Effect:
     if isinstance(command, copying.Refusal):
         return Effect(name="write", words=words, refusal=command.message, hint=command.hint)
     if command.out:
-        # The file is for whoever runs the cell; the state does not change.
-        return Effect(name="none", words=words, plans="keeps")
+        # What it asks for tells; the file is for whoever runs the cell, and no part of a state.
+        text = command.sql
+        return predict(statements.Statement(kind="sql", text=text, start=0, canonical=text))
     # What COPY loads is read off its own parse tree; a malformed one is the server's to refuse.
     return Effect(name="write", words=words, plans="keeps", loads=_loads(trees.of(command.sql)))
 

@@ -226,6 +226,9 @@ class Planner:
         link = links[-1]
         if link.after is None or link.after.sessions:
             return None
+        if link.uses.written:
+            # Whoever runs it wants its file.
+            return None
         if not link.runs and not self._space.pure(link.before, self._parsed[-1]):
             # What was kept under other rules, by another version, say.
             return None

@@ -26,7 +26,6 @@ from pgcellar.notebook import (
     psqlscan,
     scripts,
     showing,
-    statements,
     states,
     uses,
 )
@@ -173,6 +172,12 @@ def _read_as_before(step: cells.Step) -> cells.Step:
         " end elsewhere.",
         "Write E'…' where backslashes escape, or set standard_conforming_strings to on.",
     )
+
+
+def _sql(step: cells.Step) -> str:
+    """What is sent of a read."""
+    saved = copying.saved(step.statement)
+    return step.statement.text if saved is None else saved.sql
 
 
 def _refused(step: cells.Step, why: str, hint: str) -> cells.Step:
@@ -332,6 +337,8 @@ class _Run:
             return await self._connect(step, output)
         if step.gset is not None:
             return await self._gset(index, step, step.gset)
+        if output is not None and (saved := copying.saved(step.statement)) is not None:
+            return await self._save(step, saved, output)
         return await self._send(step, output)
 
     async def _draw(self, step: cells.Step, charted: showings.Charted) -> records.Completed | None:
@@ -380,39 +387,27 @@ class _Run:
         if step.says is not None:
             await output.emit(records.Text(statement=output.statement, text=step.says))
             return None
-        command = copying.parse(step.statement.text)
-        if isinstance(command, copying.Copy):
-            await self._check_copied(command)
-            with self._context.files.create(self._context.directory, command.file) as file:
-                done = await self._read_only(command.sql, dataclasses.replace(output, sink=file))
-            self._note_written(command, step)
-            return done
         await special.run(self._session, step.describes, output, expanded=step.expanded)
         return None
 
-    def _note_written(self, command: copying.Copy, step: cells.Step) -> None:
+    async def _save(
+        self, step: cells.Step, command: copying.Copy, output: outputs.Output
+    ) -> records.Completed | None:
+        """Run a `\\copy … to` of the head: in the tail nobody waits for its file."""
+        state = self.mark.state
+        with self._context.files.create(self._context.directory, command.file) as file:
+            done = await self._send(step, dataclasses.replace(output, sink=file))
+        self._note_written(command, step, state)
+        return done
+
+    def _note_written(self, command: copying.Copy, step: cells.Step, state: str) -> None:
         """Remember what was saved, by what a cell that reads it finds it (see `roundtrips`)."""
-        state, statement = self.mark.state, step.statement.canonical
+        statement = step.statement.canonical
         if self.mark.sessions:
             state, statement = self._began.state, f"{self._key} {statement}"
         context = self._context
         written = uses.Written(file=command.file, state=state, statement=statement)
         roundtrips.note(context.files, context.directory, context.knowledge, written)
-
-    async def _check_copied(self, command: copying.Copy) -> None:
-        """A `\\copy … to` is skipped in the tail, so it must be certain to change nothing."""
-        text = command.sql
-        statement = statements.Statement(kind="sql", text=text, start=0, canonical=text)
-        effect = effects.predict(statement)
-        facts = await know_facts(self._session, self.mark, self._context)
-        if effect.name != "read" or not (facts.certain(effect) or self._session.in_transaction):
-            raise connections.StatementFailed(
-                records.SqlError(
-                    sqlstate=errors.Unsupported.code,
-                    message="What this \\copy saves may change something when it is asked for.",
-                    hint="Make it a table by CREATE TABLE … AS, and \\copy the table.",
-                )
-            )
 
     async def _read_only(
         self, text: str, output: outputs.Output | None
@@ -436,7 +431,7 @@ class _Run:
         if step.effect.name != "read" or self._session.in_transaction or self.mark.moves(step):
             return await self._write(step, output)
         if step.effect.shows:
-            done = await self._session.run(step.statement.text, output)
+            done = await self._session.run(_sql(step), output)
             self._note_read(step, "read", certain=False)
             return done
         facts = await know_facts(self._session, self.mark, self._context)
@@ -523,7 +518,7 @@ class _Run:
     async def _certain(
         self, step: cells.Step, output: outputs.Output | None
     ) -> records.Completed | None:
-        done = await self._read_only(step.statement.text, output)
+        done = await self._read_only(_sql(step), output)
         self._note_read(step, "read", certain=True)
         return done
 
@@ -533,7 +528,7 @@ class _Run:
         self._harmed = True
         if self.mark.definitions_volatile and await probes.shows_text(self._session):
             # BEGIN would be seen. Without it nobody can tell whether this wrote.
-            text = step.statement.text + step.statement.end
+            text = _sql(step) + step.statement.end
             done = await self._session.run(text, output)
             self._note_read(step, "write", certain=False)
             return done
@@ -542,7 +537,7 @@ class _Run:
         shows = not step.effect.read_only and (words is None or not words.isdisjoint(_DEFERRABLE))
         begin = "BEGIN;\n" if shows else "BEGIN NOT DEFERRABLE;\n"
         try:
-            done = await self._session.run(begin + step.statement.text, output, wrapped=True)
+            done = await self._session.run(begin + _sql(step), output, wrapped=True)
         except connections.StatementFailed as exc:
             raise connections.StatementFailed(places.shift(exc.error, len(begin))) from exc
         self._check_encoding(step)
@@ -577,5 +572,8 @@ class _Run:
         command = copying.parse(step.statement.text)
         if isinstance(command, copying.Refusal):
             raise errors.FileRefused(command.message, hint=command.hint)
+        if command.out:
+            yield command.sql, None
+            return
         with self._context.files.open(self._context.directory, command.file) as (_, file):
             yield command.sql, file
