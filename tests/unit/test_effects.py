@@ -207,6 +207,9 @@ ROLES = (
     *("alter role r in database d set a = b", "alter user u reset all", "alter role r rename to s"),
     *("grant a to b", "revoke a from b", "grant pg_read_all_data to a with admin option"),
     *("comment on role r is 'x'", "do $$ begin execute 'create role r'; end $$"),
+    "insert into log select run('create ' || 'role x')",
+    "create table t as select run('alter user ' || name) from people",
+    "create function f() returns void language sql as 'drop role r'",
 )
 READS = (
     "select 1",
@@ -492,7 +495,20 @@ def test_statements_on_roles(text: str) -> None:
     assert (effect.name, effect.refusal, effect.roles) == ("write", None, True)
 
 
-@pytest.mark.parametrize("text", ["drop owned by r", "reassign owned by r to s", "select 'a role'"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "drop owned by r",
+        "reassign owned by r to s",
+        "select 'a role'",
+        "create view v as select a, count(*) from t group by a",
+        "create table t as select a, 'a user' as kind from s group by a",
+        'create table people (name text, role text, "user" int)',
+        "alter table people drop role",
+        "insert into t select a, 'create' from s group by a",
+        "create index on people (role)",
+    ],
+)
 def test_what_leaves_the_set_of_roles_as_it_is(text: str) -> None:
     effect = predict(text)
     assert (effect.refusal, effect.roles) == (None, False)

@@ -116,7 +116,7 @@ class Cells(tuple[ParsedCell, ...]):
 
 #: A `\\copy` that may read a file: its digest is worked out before the plan.
 _COPY = re.compile(r"\\copy[ \t](?P<rest>.*)$", re.MULTILINE | re.IGNORECASE)
-_ROLES = re.compile(r"\b(?:role|user|group)\b", re.IGNORECASE)
+_ROLES = re.compile(r"\b(?:role|user|group(?!\s+by\b))\b", re.IGNORECASE)
 #: The line on which a cell names the session it runs in.
 _SESSION = re.compile(r"\s*%%session\b(?P<rest>[^\n]*)")
 _NAMED = re.compile(r"[ \t]+(?P<name>[A-Za-z_]\w{0,30})(?P<cancel>[ \t]+cancel)?\s*")

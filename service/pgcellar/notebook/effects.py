@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import re
+from collections.abc import Collection
 from typing import Any, Literal
 
 from pgcellar.notebook import (
@@ -117,6 +118,11 @@ _ROLES = frozenset(
 USER_ROLE = "pgcellar"
 _ROLE_WORDS = frozenset({"role", "user", "group"})
 _CHANGING_WORDS = frozenset({"create", "alter", "drop", "grant", "revoke", "rename", "comment"})
+#: Statements that change no role, but by functions that are given what they execute.
+_ROLELESS = _QUERIES | {
+    "CreateStmt", "CreateTableAsStmt", "ViewStmt", "IndexStmt", "AlterTableStmt", "CopyStmt",
+    "CreateTrigStmt", "CreateSeqStmt", "CreateEnumStmt", "CompositeTypeStmt", "RefreshMatViewStmt",
+}  # fmt: skip
 #: Statements that are global only for some kinds of object, and the member that tells.
 _GLOBAL_BY_OBJECT = {
     "RenameStmt": "renameType",
@@ -220,7 +226,7 @@ def predict(statement: statements.Statement) -> Effect:
         custom=custom or frozenset(),
         transaction=_transaction(kind, node),
         opaque=kind in ("", "DoStmt", "CallStmt", "ReassignOwnedStmt"),
-        roles=_changes_roles(kind, words),
+        roles=_changes_roles(tree, words),
         drops=_dropped_roles(kind, node),
         database=databases.spans(kind, node, statement.text),
     )
@@ -404,11 +410,21 @@ def _copies(kind: str, node: dict[str, Any]) -> Literal["in", "out"] | None:
     return "in" if node.get("is_from") else "out"
 
 
-def _changes_roles(kind: str, words: frozenset[str] | None) -> bool:
+def _changes_roles(tree: trees.Tree, words: frozenset[str] | None) -> bool:
     """Whether a statement may change the set of roles, itself or by what it executes."""
-    if kind in _ROLES or words is None:
+    if tree.kind in _ROLES or words is None:
         return True
-    return kind not in _READS and bool(words & _ROLE_WORDS and words & _CHANGING_WORDS)
+    if tree.kind in _READS or not _on_roles(words):
+        return False
+    # Of these the words themselves are columns, or GROUP BY; what they have executed by a function
+    # they say in literals.
+    return tree.kind not in _ROLELESS or _on_roles(
+        {word for text in trees.literals(tree.node) for word in _WORD.findall(text.lower())}
+    )
+
+
+def _on_roles(words: Collection[str]) -> bool:
+    return not (_ROLE_WORDS.isdisjoint(words) or _CHANGING_WORDS.isdisjoint(words))
 
 
 def _dropped_roles(kind: str, node: dict[str, Any]) -> tuple[str, ...]:

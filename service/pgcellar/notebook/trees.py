@@ -66,6 +66,11 @@ def nested_members(node: Any) -> Iterator[tuple[str, str, Any]]:
             stack.extend((parent, child) for child in value)
 
 
+def literals(node: Any) -> Iterator[str]:
+    """The values of the text literals in a node."""
+    return (value for parent, key, value in nested_members(node) if parent == key == "sval")
+
+
 def nodes(node: Any) -> Iterator[dict[str, Any]]:
     """A node and every one that stands in it, but for literals, of which there may be many."""
     stack: list[Any] = [node]
