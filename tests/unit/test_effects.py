@@ -507,6 +507,7 @@ def test_statements_on_roles(text: str) -> None:
         "alter table people drop role",
         "insert into t select a, 'create' from s group by a",
         "create index on people (role)",
+        "create function f() returns bigint language sql as 'select count(*) from t group  by a'",
     ],
 )
 def test_what_leaves_the_set_of_roles_as_it_is(text: str) -> None:

@@ -118,6 +118,7 @@ _ROLES = frozenset(
 USER_ROLE = "pgcellar"
 _ROLE_WORDS = frozenset({"role", "user", "group"})
 _CHANGING_WORDS = frozenset({"create", "alter", "drop", "grant", "revoke", "rename", "comment"})
+_GROUP_BY = re.compile(r"\bgroup\s+by\b")
 #: Statements that change no role, but by functions that are given what they execute.
 _ROLELESS = _QUERIES | {
     "CreateStmt", "CreateTableAsStmt", "ViewStmt", "IndexStmt", "AlterTableStmt", "CopyStmt",
@@ -226,7 +227,7 @@ def predict(statement: statements.Statement) -> Effect:
         custom=custom or frozenset(),
         transaction=_transaction(kind, node),
         opaque=kind in ("", "DoStmt", "CallStmt", "ReassignOwnedStmt"),
-        roles=_changes_roles(tree, words),
+        roles=_changes_roles(tree, words, text),
         drops=_dropped_roles(kind, node),
         database=databases.spans(kind, node, statement.text),
     )
@@ -410,17 +411,16 @@ def _copies(kind: str, node: dict[str, Any]) -> Literal["in", "out"] | None:
     return "in" if node.get("is_from") else "out"
 
 
-def _changes_roles(tree: trees.Tree, words: frozenset[str] | None) -> bool:
+def _changes_roles(tree: trees.Tree, words: frozenset[str] | None, text: str) -> bool:
     """Whether a statement may change the set of roles, itself or by what it executes."""
     if tree.kind in _ROLES or words is None:
         return True
     if tree.kind in _READS or not _on_roles(words):
         return False
-    # Of these the words themselves are columns, or GROUP BY; what they have executed by a function
-    # they say in literals.
-    return tree.kind not in _ROLELESS or _on_roles(
-        {word for text in trees.literals(tree.node) for word in _WORD.findall(text.lower())}
-    )
+    if tree.kind in _ROLELESS:
+        # Its own words are columns; what it has executed by a function it says in literals.
+        text = "\n".join(trees.literals(tree.node))
+    return _on_roles(_WORD.findall(_GROUP_BY.sub(" ", text.lower())))
 
 
 def _on_roles(words: Collection[str]) -> bool:
