@@ -45,9 +45,9 @@ class Served:
         socket, port = tornado.testing.bind_unused_port()
         self.url = f"http://127.0.0.1:{port}{AT}"
 
-        def found(accounts: Any) -> list[providers.Provider]:
+        def found(accounts: Any) -> list[providers.Provider | providers.Redirecting]:
             quick = argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
-            known: list[providers.Provider] = [
+            known: list[providers.Provider | providers.Redirecting] = [
                 passwords.Passwords(accounts, quick),
                 providers.JupyterServer("here"),
             ]
@@ -302,6 +302,20 @@ async def test_a_login_ends_in_the_browser_that_began_it(school: Served) -> None
         assert (await attacker.get(wrong)).status_code == 401
 
 
+async def test_a_code_is_nothing_to_show(school: Served) -> None:
+    """Whoever shows one has not come back with it from where their browser was sent."""
+    async with httpx.AsyncClient() as client:
+        back = await authorize(client, school, "ann")
+        code = urllib.parse.parse_qs(urllib.parse.urlsplit(back).query)["code"][0]
+        for shown in ({"code": code, "verifier": "x" * 43, "nonce": "x"}, {}):
+            answer = await client.post(f"{school.url}/identity/login/school", json=shown)
+            assert (answer.status_code, answer.json()["code"]) == (404, "PC002")
+            assert answer.json()["hint"].endswith("/identity/oidc/school/start.")
+        for name in ("password", "nobody"):
+            begun = await client.post(f"{school.url}/identity/oidc/{name}/start")
+            assert begun.status_code == 404
+
+
 async def test_a_statement_about_another_login_is_refused(issuer: str) -> None:
     known = oidc.OpenId(
         "school", issuer=issuer, client="pgcellar", secret="s", redirect="http://localhost/back"
@@ -311,13 +325,12 @@ async def test_a_statement_about_another_login_is_refused(issuer: str) -> None:
         async with httpx.AsyncClient() as client:
             back = (await client.post(url, data={"sub": "ann"})).headers["Location"]
         code = urllib.parse.parse_qs(urllib.parse.urlsplit(back).query)["code"][0]
-        shown = {"code": code, "verifier": flow.verifier, "nonce": flow.nonce}
         if changed == "nonce":
-            shown["nonce"] = "another"
+            flow = dataclasses.replace(flow, nonce="another")
         else:
             known._client = "another"
         with pytest.raises(errors.Unauthenticated):
-            await known.identify(shown)
+            await known.finish(code, flow)
 
 
 async def test_a_provider_that_can_be_listened_to_is_refused() -> None:
