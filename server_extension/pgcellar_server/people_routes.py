@@ -154,6 +154,15 @@ IDENTITY = (
         status=204,
         problems=(404,),
     ),
+    Route(
+        method="GET",
+        path="/identity/sessions",
+        service="/identity/sessions",
+        summary="Your open sessions, newest first",
+        tag="identity",
+        query=routes.PAGES,
+        answers=_json(schemas.ref("SessionList")),
+    ),
 )
 
 PROFILES = (
@@ -461,6 +470,16 @@ ADMINISTRATION = (
         summary="Revoke one of somebody's tokens, or end a session",
         tag="administration",
         status=204,
+        problems=(404,),
+    ),
+    Route(
+        method="GET",
+        path=f"{_ACCOUNT}/sessions",
+        service=f"{_ACCOUNT}/sessions",
+        summary="Somebody's open sessions, newest first",
+        tag="administration",
+        query=routes.PAGES,
+        answers=_json(schemas.ref("SessionList")),
         problems=(404,),
     ),
     Route(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import itertools
 import re
 import urllib.parse
@@ -229,6 +230,79 @@ async def test_bad_bodies_are_bad_requests(client: httpx.AsyncClient, body: byte
         answer = await client.post(f"/identity/{at}", content=body)
         assert answer.status_code == 400
         assert answer.json()["code"] == "PC001"
+
+
+async def test_open_sessions_are_listed_and_end_one_by_one(
+    served: Served, client: httpx.AsyncClient, control: database.ControlDatabase
+) -> None:
+    shown = {"email": f"a{next(NUMBERS)}@b.c", "password": "correct horse"}
+    opened = [(await client.post("/identity/register", json=shown)).json()]
+    for _ in range(3):
+        opened.append((await client.post("/identity/password", json=shown)).json())
+    other = (await client.post("/identity/anonymous")).json()
+    ids = [
+        (await client.get("/identity/me", headers=bearer(each))).json()["token"]
+        for each in (*opened, other)
+    ]
+    refresh = {"refresh_token": opened[0]["refresh_token"]}
+    opened[0] = (await client.post("/identity/refresh", json=refresh)).json()
+
+    async def listed(tokens: dict[str, Any], **query: object) -> httpx.Response:
+        answer = await client.get("/identity/sessions", params=query, headers=bearer(tokens))
+        # No secret, nor what is kept of one.
+        for each in (*opened, other):
+            for secret in (each["refresh_token"], each["access_token"]):
+                assert secret not in answer.text
+                assert hashlib.sha256(secret.encode()).hexdigest() not in answer.text
+        return answer
+
+    found = (await listed(opened[1])).json()
+    assert found["next"] is None
+    assert [each["id"] for each in found["sessions"]] == ids[3::-1]
+    assert [each["current"] for each in found["sessions"]] == [False, False, True, False]
+    assert [each["last_used"] is None for each in found["sessions"]] == [True, True, True, False]
+    for each in found["sessions"]:
+        assert each.keys() == {"id", "scopes", "created", "last_used", "expires", "current"}
+        assert each["scopes"] == ["*"]
+        assert each["created"] < each["expires"]
+    first = (await listed(opened[1], limit=3)).json()
+    rest = (await listed(opened[1], limit=3, after=first["next"])).json()
+    assert (first["next"], rest["next"]) == (ids[1], None)
+    assert [each["id"] for each in first["sessions"] + rest["sessions"]] == ids[3::-1]
+    (alone,) = (await listed(other)).json()["sessions"]
+    assert (alone["id"], alone["current"]) == (ids[4], True)
+    # Another's leads nowhere.
+    assert (await listed(other, after=ids[2])).json()["sessions"] == []
+    for wrong in ({"limit": 0}, {"limit": 1001}, {"limit": "x"}, {"after": "x"}, {"after": "\0"}):
+        assert (await listed(other, **wrong)).status_code == 400
+    gone = await client.delete(f"/identity/tokens/{ids[2]}", headers=bearer(other))
+    assert gone.status_code == 404
+    gone = await client.delete(f"/identity/tokens/{ids[2]}", headers=bearer(opened[1]))
+    assert gone.status_code == 204
+    assert (await client.get("/identity/me", headers=bearer(opened[2]))).status_code == 401
+    refresh = {"refresh_token": opened[2]["refresh_token"]}
+    assert (await client.post("/identity/refresh", json=refresh)).status_code == 401
+    await control.execute("update grants set expires = now() where id = %s", (ids[3],))
+    left = (await listed(opened[1], after=ids[2])).json()["sessions"]
+    assert [each["id"] for each in left] == [ids[1], ids[0]]
+    assert [each["id"] for each in (await listed(opened[1])).json()["sessions"]] == ids[1::-1]
+
+
+async def test_what_a_token_may_do_with_sessions_its_scopes_say(client: httpx.AsyncClient) -> None:
+    shown = {"email": f"a{next(NUMBERS)}@b.c", "password": "correct horse"}
+    client.headers.update(bearer((await client.post("/identity/register", json=shown)).json()))
+    mine = (await client.get("/identity/me")).json()["token"]
+    for scope, listing, ending in (("runs", 403, 403), ("tokens:read", 200, 403)):
+        asked = {"name": "t", "scopes": [scope]}
+        made = (await client.post("/identity/tokens", json=asked)).json()
+        header = {"Authorization": f"Bearer {made['secret']}"}
+        answer = await client.get("/identity/sessions", headers=header)
+        assert answer.status_code == listing
+        ended = await client.delete(f"/identity/tokens/{mine}", headers=header)
+        assert ended.status_code == ending
+    # It is no session itself, and is not the current one.
+    (found,) = answer.json()["sessions"]
+    assert (found["id"], found["current"]) == (mine, False)
 
 
 async def test_keys_are_public_and_only_public(served: Served, client: httpx.AsyncClient) -> None:
