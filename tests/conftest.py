@@ -21,6 +21,7 @@ pytest_plugins = [
     "tests.fixtures_gateway",
     "tests.fixtures_central",
     "tests.fixtures_identity",
+    "tests.fixtures_hub",
     "tests.fixtures_browser",
 ]
 

@@ -82,7 +82,7 @@ IDENTITY = (
         method="POST",
         path="/identity/oidc/{provider}/start",
         service="/identity/oidc/{provider}/start",
-        summary="Begin to log in at an OpenID provider",
+        summary="Begin to log in at an OpenID provider, or at JupyterHub",
         tag="identity",
         answers=_json(_texts("url")),
         public=True,
@@ -153,6 +153,15 @@ IDENTITY = (
         tag="identity",
         status=204,
         problems=(404,),
+    ),
+    Route(
+        method="GET",
+        path="/identity/sessions",
+        service="/identity/sessions",
+        summary="Your open sessions, newest first",
+        tag="identity",
+        query=routes.PAGES,
+        answers=_json(schemas.ref("SessionList")),
     ),
 )
 
@@ -461,6 +470,16 @@ ADMINISTRATION = (
         summary="Revoke one of somebody's tokens, or end a session",
         tag="administration",
         status=204,
+        problems=(404,),
+    ),
+    Route(
+        method="GET",
+        path=f"{_ACCOUNT}/sessions",
+        service=f"{_ACCOUNT}/sessions",
+        summary="Somebody's open sessions, newest first",
+        tag="administration",
+        query=routes.PAGES,
+        answers=_json(schemas.ref("SessionList")),
         problems=(404,),
     ),
     Route(

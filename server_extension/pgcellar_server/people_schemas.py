@@ -54,6 +54,19 @@ IDENTITY: Mapping[str, Any] = {
         "description": "A personal access token, and its secret, which is shown this once.",
     },
     "TokenList": members(tokens=listed(ref("Token"))),
+    "OpenSession": {
+        **members(
+            id=TEXT,
+            scopes=listed(TEXT),
+            created=_WHEN,
+            last_used=nullable(_WHEN),
+            expires=_WHEN,
+            current=_TRUTH,
+        ),
+        "description": "What somebody began by logging in; `last_used` is when it was last renewed,"
+        " `current` whether the request's own token is of it.",
+    },
+    "SessionList": members(sessions=listed(ref("OpenSession")), next=_NEXT),
     "Account": members(**_ACCOUNT),
     "AccountDetail": members(
         **_ACCOUNT,

@@ -57,6 +57,18 @@ class Identity(traitlets.config.Configurable):
     hub_service = traitlets.Unicode(
         "pgcellar", help="The name of this service in JupyterHub's scopes."
     ).tag(config=True)
+    hub_url = traitlets.Unicode(
+        "",
+        help="Where browsers find JupyterHub, `https://hub.example.org/hub`, for people to log in"
+        " there; empty if they don't.",
+    ).tag(config=True)
+    hub_secret = traitlets.Unicode(
+        "", help="The API token of this service at JupyterHub: its client secret for that."
+    ).tag(config=True)
+    hub_redirect = traitlets.Unicode(
+        "",
+        help="The URL that JupyterHub sends them back to: the service's `oauth_redirect_uri`.",
+    ).tag(config=True)
     jupyter_server = traitlets.Unicode(
         "", help="A name for the Jupyter Servers whose word for their users is taken."
     ).tag(config=True)
@@ -298,8 +310,18 @@ class _Everybody:
         yield providers.OperatingSystem()
         if settings.passwords:
             yield passwords.Passwords(accounts)
+        known = hub.JupyterHub(settings.hub_api, settings.hub_service)
         if settings.hub_api:
-            yield hub.JupyterHub(settings.hub_api, settings.hub_service)
+            yield known
+        login = {name: getattr(settings, f"hub_{name}") for name in ("url", "secret", "redirect")}
+        if any(login.values()):
+            if not (settings.hub_api and all(login.values())):
+                raise errors.BadRequest(
+                    "Some of the settings by which people log in at JupyterHub are missing.",
+                    hint="Set `hub_api`, `hub_url`, `hub_secret` and `hub_redirect` of"
+                    " `c.Identity`, or the first alone.",
+                )
+            yield hub.Login(known, **login)
         if settings.jupyter_server:
             yield providers.JupyterServer(settings.jupyter_server)
         for name, given in settings.oidc.items():

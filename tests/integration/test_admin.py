@@ -200,6 +200,34 @@ def test_others_tokens_and_the_keys(central: Central, administrator: httpx.Clien
     assert acts(administrator, "session.revoke", one)
 
 
+def test_others_sessions(central: Central, administrator: httpx.Client) -> None:
+    with central.registered("sessions@example.org") as who, central.client() as stranger:
+        one = subject(who)
+        login = {"email": "sessions@example.org", "password": PASSWORD}
+        tokens = stranger.post("/identity/password", json=login).json()
+        with central.client(tokens["access_token"]) as again:
+            newest = again.get("/identity/me").json()["token"]
+            found = admin(central, "tokens", "sessions", one)
+            assert found["next"] is None
+            assert [each["id"] for each in found["sessions"]] == [
+                newest,
+                who.get("/identity/me").json()["token"],
+            ]
+            # To whoever administers none of them is the current one.
+            assert not any(each["current"] for each in found["sessions"])
+            assert newest in central.cli("admin", "tokens", "sessions", one).stdout
+            at = f"/identity/accounts/{one}/sessions"
+            first = administrator.get(at, params={"limit": 1}).json()
+            assert [each["id"] for each in first["sessions"]] == [first["next"]] == [newest]
+            admin(central, "tokens", "revoke", one, "--token", newest)
+            assert again.get("/me").status_code == 401
+        assert len(admin(central, "tokens", "sessions", one)["sessions"]) == 1
+        assert admin(central, "users", "show", one)["sessions"] == 1
+        assert who.get("/me").status_code == 200
+    assert administrator.get("/identity/accounts/nobody/sessions").status_code == 404
+    assert acts(administrator, "token.revoke", newest)
+
+
 def test_nobody_else_administers(central: Central) -> None:
     with (
         central.registered("other@example.org") as other,
@@ -218,6 +246,7 @@ def test_nobody_else_administers(central: Central) -> None:
                 ("PATCH", account, {"nonsense": 1}),
                 ("GET", f"{account}/tokens", None),
                 ("DELETE", f"{account}/tokens", None),
+                ("GET", f"{account}/sessions", None),
                 ("DELETE", f"{account}/tokens/{'0' * 32}", None),
                 ("POST", "/identity/keys/rotate", {}),
                 ("GET", f"/profiles/subjects/{subject(victim)}/quotas", None),
@@ -289,6 +318,8 @@ def test_tokens_of_ones_own_from_the_command_line(central: Central) -> None:
             assert token("revoke", made["id"])["tokens"] == []
             assert program.get("/runs").status_code == 401
         assert token("revoke", made["id"])["error"]["sqlstate"] == "PC002"
+        (opened,) = token("sessions")["sessions"]
+        assert (opened["current"], opened["scopes"]) == (True, ["*"])
         assert "no token's id" in token("revoke", "laptop")["error"]["message"]
         assert "no name" in token("create")["error"]["message"]
     without = central.cli("token", "--server", url)
@@ -302,5 +333,6 @@ def test_tokens_of_ones_own_from_the_command_line(central: Central) -> None:
     printed = central.cli("token", "list")
     assert mine["id"] in printed.stdout
     assert mine["secret"] not in printed.stdout
+    assert central.cli.json("token", "sessions")["sessions"] == []
     revoked = central.cli.json("token", "revoke", mine["id"])
     assert (revoked["mode"], revoked["tokens"]) == ("embedded", [])

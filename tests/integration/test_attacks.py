@@ -85,6 +85,7 @@ def hers(ann: httpx.Client) -> dict[str, str]:
         "digest": digest,
         "subject": ann.get("/me").json()["subject"],
         "token": token["id"],
+        "session": ann.get("/identity/me").json()["token"],
     }
 
 
@@ -164,7 +165,10 @@ def test_anothers_things_are_as_if_they_were_not(
 def test_lists_have_ones_own_things_alone(
     eve: httpx.Client, ann: httpx.Client, hers: dict[str, str]
 ) -> None:
-    for path in ("/runs", "/states", "/environments", "/files", "/audit", "/identity/tokens"):
+    for path in (
+        "/runs", "/states", "/environments", "/files", "/audit", "/identity/tokens",
+        "/identity/sessions", f"/identity/sessions?after={hers['session']}",
+    ):  # fmt: skip
         answer = eve.get(path)
         assert answer.status_code == 200
         for mine in hers.values():
@@ -174,7 +178,8 @@ def test_lists_have_ones_own_things_alone(
     assert missing.json()["missing"] == [hers["digest"]]
     refused(eve.put("/files/names/box.txt", json={"chunks": [hers["digest"]]}), 409)
     refused(eve.delete("/files/names/box.txt"), 404)
-    refused(eve.delete(f"/identity/tokens/{hers['token']}"), 404)
+    for kind in ("token", "session"):
+        refused(eve.delete(f"/identity/tokens/{hers[kind]}"), 404)
     assert ann.get("/files").json()["files"][0]["name"] == "box.txt"
 
 
@@ -190,6 +195,8 @@ def test_lists_have_ones_own_things_alone(
         ("GET", "/identity/accounts/{subject}/tokens", None),
         ("DELETE", "/identity/accounts/{subject}/tokens", None),
         ("DELETE", "/identity/accounts/{subject}/tokens/{token}", None),
+        ("DELETE", "/identity/accounts/{subject}/tokens/{session}", None),
+        ("GET", "/identity/accounts/{subject}/sessions", None),
         ("POST", "/identity/keys/rotate", {}),
         ("POST", "/profiles/classes", {"name": "mine"}),
     ],

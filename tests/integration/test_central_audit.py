@@ -108,6 +108,7 @@ def test_a_student_exports_their_own_alone(central: Central, ann: httpx.Client) 
         ("PATCH", "/identity/accounts/{subject}", {"administrator": True}),
         ("GET", "/identity/accounts/{subject}/tokens", None),
         ("DELETE", "/identity/accounts/{subject}/tokens", None),
+        ("GET", "/identity/accounts/{subject}/sessions", None),
         ("POST", "/identity/keys/rotate", {}),
         ("POST", "/profiles/classes", {"name": "mine"}),
         ("POST", "/identity/login/os", {}),

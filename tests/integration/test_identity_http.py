@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import itertools
 import re
 import urllib.parse
@@ -45,9 +46,9 @@ class Served:
         socket, port = tornado.testing.bind_unused_port()
         self.url = f"http://127.0.0.1:{port}{AT}"
 
-        def found(accounts: Any) -> list[providers.Provider]:
+        def found(accounts: Any) -> list[providers.Provider | providers.Redirecting]:
             quick = argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
-            known: list[providers.Provider] = [
+            known: list[providers.Provider | providers.Redirecting] = [
                 passwords.Passwords(accounts, quick),
                 providers.JupyterServer("here"),
             ]
@@ -231,6 +232,79 @@ async def test_bad_bodies_are_bad_requests(client: httpx.AsyncClient, body: byte
         assert answer.json()["code"] == "PC001"
 
 
+async def test_open_sessions_are_listed_and_end_one_by_one(
+    served: Served, client: httpx.AsyncClient, control: database.ControlDatabase
+) -> None:
+    shown = {"email": f"a{next(NUMBERS)}@b.c", "password": "correct horse"}
+    opened = [(await client.post("/identity/register", json=shown)).json()]
+    for _ in range(3):
+        opened.append((await client.post("/identity/password", json=shown)).json())
+    other = (await client.post("/identity/anonymous")).json()
+    ids = [
+        (await client.get("/identity/me", headers=bearer(each))).json()["token"]
+        for each in (*opened, other)
+    ]
+    refresh = {"refresh_token": opened[0]["refresh_token"]}
+    opened[0] = (await client.post("/identity/refresh", json=refresh)).json()
+
+    async def listed(tokens: dict[str, Any], **query: object) -> httpx.Response:
+        answer = await client.get("/identity/sessions", params=query, headers=bearer(tokens))
+        # No secret, nor what is kept of one.
+        for each in (*opened, other):
+            for secret in (each["refresh_token"], each["access_token"]):
+                assert secret not in answer.text
+                assert hashlib.sha256(secret.encode()).hexdigest() not in answer.text
+        return answer
+
+    found = (await listed(opened[1])).json()
+    assert found["next"] is None
+    assert [each["id"] for each in found["sessions"]] == ids[3::-1]
+    assert [each["current"] for each in found["sessions"]] == [False, False, True, False]
+    assert [each["last_used"] is None for each in found["sessions"]] == [True, True, True, False]
+    for each in found["sessions"]:
+        assert each.keys() == {"id", "scopes", "created", "last_used", "expires", "current"}
+        assert each["scopes"] == ["*"]
+        assert each["created"] < each["expires"]
+    first = (await listed(opened[1], limit=3)).json()
+    rest = (await listed(opened[1], limit=3, after=first["next"])).json()
+    assert (first["next"], rest["next"]) == (ids[1], None)
+    assert [each["id"] for each in first["sessions"] + rest["sessions"]] == ids[3::-1]
+    (alone,) = (await listed(other)).json()["sessions"]
+    assert (alone["id"], alone["current"]) == (ids[4], True)
+    # Another's leads nowhere.
+    assert (await listed(other, after=ids[2])).json()["sessions"] == []
+    for wrong in ({"limit": 0}, {"limit": 1001}, {"limit": "x"}, {"after": "x"}, {"after": "\0"}):
+        assert (await listed(other, **wrong)).status_code == 400
+    gone = await client.delete(f"/identity/tokens/{ids[2]}", headers=bearer(other))
+    assert gone.status_code == 404
+    gone = await client.delete(f"/identity/tokens/{ids[2]}", headers=bearer(opened[1]))
+    assert gone.status_code == 204
+    assert (await client.get("/identity/me", headers=bearer(opened[2]))).status_code == 401
+    refresh = {"refresh_token": opened[2]["refresh_token"]}
+    assert (await client.post("/identity/refresh", json=refresh)).status_code == 401
+    await control.execute("update grants set expires = now() where id = %s", (ids[3],))
+    left = (await listed(opened[1], after=ids[2])).json()["sessions"]
+    assert [each["id"] for each in left] == [ids[1], ids[0]]
+    assert [each["id"] for each in (await listed(opened[1])).json()["sessions"]] == ids[1::-1]
+
+
+async def test_what_a_token_may_do_with_sessions_its_scopes_say(client: httpx.AsyncClient) -> None:
+    shown = {"email": f"a{next(NUMBERS)}@b.c", "password": "correct horse"}
+    client.headers.update(bearer((await client.post("/identity/register", json=shown)).json()))
+    mine = (await client.get("/identity/me")).json()["token"]
+    for scope, listing, ending in (("runs", 403, 403), ("tokens:read", 200, 403)):
+        asked = {"name": "t", "scopes": [scope]}
+        made = (await client.post("/identity/tokens", json=asked)).json()
+        header = {"Authorization": f"Bearer {made['secret']}"}
+        answer = await client.get("/identity/sessions", headers=header)
+        assert answer.status_code == listing
+        ended = await client.delete(f"/identity/tokens/{mine}", headers=header)
+        assert ended.status_code == ending
+    # It is no session itself, and is not the current one.
+    (found,) = answer.json()["sessions"]
+    assert (found["id"], found["current"]) == (mine, False)
+
+
 async def test_keys_are_public_and_only_public(served: Served, client: httpx.AsyncClient) -> None:
     await client.post("/identity/anonymous")
     found = (await client.get("/identity/jwks")).json()["keys"]
@@ -302,6 +376,20 @@ async def test_a_login_ends_in_the_browser_that_began_it(school: Served) -> None
         assert (await attacker.get(wrong)).status_code == 401
 
 
+async def test_a_code_is_nothing_to_show(school: Served) -> None:
+    """Whoever shows one has not come back with it from where their browser was sent."""
+    async with httpx.AsyncClient() as client:
+        back = await authorize(client, school, "ann")
+        code = urllib.parse.parse_qs(urllib.parse.urlsplit(back).query)["code"][0]
+        for shown in ({"code": code, "verifier": "x" * 43, "nonce": "x"}, {}):
+            answer = await client.post(f"{school.url}/identity/login/school", json=shown)
+            assert (answer.status_code, answer.json()["code"]) == (404, "PC002")
+            assert answer.json()["hint"].endswith("/identity/oidc/school/start.")
+        for name in ("password", "nobody"):
+            begun = await client.post(f"{school.url}/identity/oidc/{name}/start")
+            assert begun.status_code == 404
+
+
 async def test_a_statement_about_another_login_is_refused(issuer: str) -> None:
     known = oidc.OpenId(
         "school", issuer=issuer, client="pgcellar", secret="s", redirect="http://localhost/back"
@@ -311,13 +399,12 @@ async def test_a_statement_about_another_login_is_refused(issuer: str) -> None:
         async with httpx.AsyncClient() as client:
             back = (await client.post(url, data={"sub": "ann"})).headers["Location"]
         code = urllib.parse.parse_qs(urllib.parse.urlsplit(back).query)["code"][0]
-        shown = {"code": code, "verifier": flow.verifier, "nonce": flow.nonce}
         if changed == "nonce":
-            shown["nonce"] = "another"
+            flow = dataclasses.replace(flow, nonce="another")
         else:
             known._client = "another"
         with pytest.raises(errors.Unauthenticated):
-            await known.identify(shown)
+            await known.finish(code, flow)
 
 
 async def test_a_provider_that_can_be_listened_to_is_refused() -> None:

@@ -61,6 +61,12 @@ def test_a_session_that_wants_too_much_memory_is_told_so(
         found = run(student, "create table kept as select 1 as i", greedy)
         assert found["error"]["sqlstate"] == "53200"
         assert "out of memory" in found["error"]["message"]
+        assert "Your limit is 512 MiB of memory" in found["error"]["hint"]
+        assert found["cells"][1]["error"]["hint"] == found["error"]["hint"]
+        # As it is where a cell above wants so much.
+        found = run(student, greedy.replace("select", "create table big as select", 1), "select 1")
+        assert (found["error"]["sqlstate"], found["error"]["cell"]) == ("53200", "c0")
+        assert "Your limit is 512 MiB of memory" in found["error"]["hint"]
         # The session is as it was, and so is the sandbox.
         found = run(student, "create table kept as select 1 as i", "select i from kept")
         assert found["error"] is None

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import os
 import pathlib
 import shutil
 
 import pytest
 
-from pgcellar.api import errors
+from pgcellar.api import errors, records
 from pgcellar.runner import disks, guarding
 
 
@@ -63,3 +64,17 @@ async def test_a_disk_has_room_for_so_many_files(
 
 async def test_without_a_bound_the_disk_is_not_looked_at(tmp_path: pathlib.Path) -> None:
     assert disks.Disk(tmp_path / "nowhere", 0).full() is None
+
+
+def test_no_more_memory_than_ones_limit_is_said_to_be_it() -> None:
+    limits = guarding.Limits(session_bytes=512 << 20)
+    error = records.SqlError(sqlstate="53200", message="out of memory", cell="c")
+    hint = limits.explained(error).hint
+    assert hint is not None
+    assert hint.startswith("Your limit is 512 MiB of memory for a session.")
+    # Locks are in shared memory, of which PostgreSQL itself has its part to say.
+    shared = dataclasses.replace(error, hint='You might need to increase "max_locks".')
+    assert limits.explained(shared) == shared
+    other = dataclasses.replace(error, sqlstate="53100")
+    assert limits.explained(other) == other
+    assert guarding.NONE.explained(error) == error

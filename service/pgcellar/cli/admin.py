@@ -98,9 +98,11 @@ def _quotas(actions: argparse._SubParsersAction[argparse.ArgumentParser], run: R
 
 def _tokens(actions: argparse._SubParsersAction[argparse.ArgumentParser], run: Run) -> None:
     _action(actions, "list", "list somebody's tokens", run).add_argument("subject", type=subject)
+    opened = _action(actions, "sessions", "list somebody's open sessions", run)
+    opened.add_argument("subject", type=subject)
     revoke = _action(actions, "revoke", "revoke somebody's tokens and end their sessions", run)
     revoke.add_argument("subject", type=subject)
-    revoke.add_argument("--token", type=_token, metavar="ID", help="only this one")
+    revoke.add_argument("--token", type=_token, metavar="ID", help="only this one, or session")
 
 
 # --- what arguments may be -------------------------------------------------------------------

@@ -107,7 +107,10 @@ async def _limits(
 
 
 async def _tokens(service: client.Client, arguments: argparse.Namespace) -> dict[str, Any]:
-    at = f"/identity/accounts/{arguments.subject}/tokens"
+    account = f"/identity/accounts/{arguments.subject}"
+    if arguments.action == "sessions":
+        return await service.administer("GET", f"{account}/sessions")
+    at = f"{account}/tokens"
     if arguments.action == "revoke":
         await service.administer("DELETE", f"{at}/{arguments.token}" if arguments.token else at)
     return await service.administer("GET", at)

@@ -92,7 +92,7 @@ def parser() -> argparse.ArgumentParser:
         command.add_argument("--json", action="store_true", help="print one JSON object")
         command.set_defaults(run=work)
 
-    _add_token(commands.add_parser("token", help="your personal access tokens"))
+    _add_token(commands.add_parser("token", help="your personal access tokens and sessions"))
     _add_audit(commands.add_parser("audit", help="the audit log"))
 
     administering = commands.add_parser(
@@ -115,7 +115,8 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _add_token(token: argparse.ArgumentParser) -> None:
-    token.add_argument("what", nargs="?", default="list", choices=("list", "create", "revoke"))
+    what = ("list", "sessions", "create", "revoke")
+    token.add_argument("what", nargs="?", default="list", choices=what)
     token.add_argument(
         "name", nargs="?", metavar="NAME|ID", help="what a new one is called; the id of a former"
     )

@@ -1,4 +1,4 @@
-"""`pgcellar token`: one's own personal access tokens, here or on a server."""
+"""`pgcellar token`: one's own personal access tokens and open sessions, here or on a server."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pgcellar.api import client, errors, paths, remote
 from pgcellar.cli import administering, servers
 
 _AT = "/identity/tokens"
+_SESSIONS = "/identity/sessions"
 #: What `pgcellar run --server` needs.
 _SCOPES = ("runs", "files")
 _ID = re.compile(r"[0-9a-f]{32}")
@@ -35,14 +36,24 @@ async def token(arguments: argparse.Namespace) -> int:
 async def _list(
     service: client.Client | remote.Remote, arguments: argparse.Namespace
 ) -> dict[str, Any]:
+    return await _listed(service, _AT, "tokens")
+
+
+async def _sessions(
+    service: client.Client | remote.Remote, arguments: argparse.Namespace
+) -> dict[str, Any]:
+    return await _listed(service, _SESSIONS, "sessions")
+
+
+async def _listed(service: client.Client | remote.Remote, at: str, what: str) -> dict[str, Any]:
     if isinstance(service, remote.Remote):
-        return {"mode": "server", **await service.administer("GET", _AT)}
+        return {"mode": "server", **await service.administer("GET", at)}
     mine = {"mode": "embedded", "user": paths.user_name()}
     try:
-        return {**mine, **await service.administer("GET", _AT)}
+        return {**mine, **await service.administer("GET", at)}
     except errors.NotFound:
         # Identity is not enabled.
-        return {**mine, "tokens": [], "why": _WHY}
+        return {**mine, what: [], "why": _WHY}
 
 
 async def _create(
@@ -71,4 +82,4 @@ async def _revoke(
     return await _list(service, arguments)
 
 
-_WORK = {"list": _list, "create": _create, "revoke": _revoke}
+_WORK = {"list": _list, "sessions": _sessions, "create": _create, "revoke": _revoke}

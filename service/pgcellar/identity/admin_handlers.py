@@ -93,6 +93,15 @@ class Token(_AdminHandler):
         self.set_status(204)
 
 
+class Sessions(_AdminHandler):
+    """`GET /identity/accounts/{subject}/sessions`."""
+
+    async def get(self, subject: str) -> None:
+        """A page of somebody's open sessions."""
+        found = await self.parts.directory.sessions(self.identity, subject, **self.page())
+        self.answer(found)
+
+
 class Rotation(_AdminHandler):
     """`POST /identity/keys/rotate`."""
 
@@ -110,5 +119,6 @@ def routes(at: str, parts: composing.Parts) -> list[Any]:
         (account, Account, given),
         (f"{account}/tokens", Tokens, given),
         (f"{account}/tokens/([0-9a-f]{{32}})", Token, given),
+        (f"{account}/sessions", Sessions, given),
         (f"{at}/identity/keys/rotate", Rotation, given),
     ]

@@ -41,7 +41,9 @@ def compose(
     *,
     issuer: str,
     audience: str,
-    found: Callable[[store.AccountStore], Iterable[providers.Provider]] = lambda accounts: (),
+    found: Callable[
+        [store.AccountStore], Iterable[providers.Provider | providers.Redirecting]
+    ] = lambda accounts: (),
     administrators: Collection[str] = (),
     anonymous: bool = False,
     registration: bool = False,

@@ -36,7 +36,7 @@ class Directory:
         if found is None:
             raise managing.missing()
         logins = [{"provider": each.provider, "id": each.external} for each in found[1]]
-        sessions = len(await self._grants.all(subject, "session"))
+        sessions = await self._grants.logged_in(subject)
         return {**_shown(found[0]), "logins": logins, "sessions": sessions}
 
     async def tokens(self, who: identities.Identity, subject: str) -> list[dict[str, Any]]:
@@ -44,7 +44,16 @@ class Directory:
         _administers(who)
         if await self._accounts.get(subject) is None:
             raise managing.missing()
-        return [managing.shown(grant) for grant in await self._grants.all(subject, "personal")]
+        return [managing.shown(grant) for grant in await self._grants.tokens(subject)]
+
+    async def sessions(
+        self, who: identities.Identity, subject: str, *, limit: int, after: str | None
+    ) -> dict[str, Any]:
+        """A page of somebody's open sessions. Raises NotFound or BadRequest."""
+        _administers(who)
+        if await self._accounts.get(subject) is None:
+            raise managing.missing()
+        return await managing.page(self._grants, who, subject, limit=limit, after=after)
 
 
 def _check(filters: store.Filters, after: str | None) -> None:

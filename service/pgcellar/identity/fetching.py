@@ -44,7 +44,7 @@ async def fetch(
         client.close()
     try:
         found = json.loads(answer.body or b"{}")
-    except ValueError:
+    except (ValueError, RecursionError):
         found = None
     if answer.code < 300 and not isinstance(found, dict):
         raise errors.ServiceUnavailable(f"{host} gives an answer that is not understood.")

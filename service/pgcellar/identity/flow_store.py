@@ -1,4 +1,4 @@
-"""Logins under way at OpenID providers, in the control database."""
+"""Logins under way at other servers, in the control database."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ SECONDS = 600.0
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Flow:
-    """What has to be known when somebody comes back. `subject` is who is to be upgraded."""
+    """What has to be known when somebody comes back. `subject` is who is to be upgraded.
+
+    `nonce` is empty where the server signs nothing that could have it.
+    """
 
     provider: str
     verifier: str

@@ -147,17 +147,44 @@ class GrantStore:
         )
         return _grant(rows[0]) if rows else None
 
-    async def all(self, subject: str, kind: Kind) -> list[Grant]:
-        """What somebody has that is good, the newest first."""
+    async def tokens(self, subject: str) -> list[Grant]:
+        """Somebody's personal access tokens that are good, the newest first."""
         rows = await self._db.fetch(
             """
             select id, subject, kind, name, scopes, created, last_used, expires from grants
-            where subject = %s and kind = %s and revoked is null and expires > now()
+            where subject = %s and kind = 'personal' and revoked is null and expires > now()
             order by created desc, id
             """,
-            (subject, kind),
+            (subject,),
         )
         return [_grant(row) for row in rows]
+
+    async def sessions(self, subject: str, *, limit: int, after: str | None) -> list[Grant]:
+        """Somebody's open sessions, the newest first; `after` is the id of the last one seen."""
+        rows = await self._db.fetch(
+            """
+            select id, subject, kind, name, scopes, created, last_used, expires from grants
+            where subject = %(subject)s and kind = 'session'
+                and revoked is null and expires > now()
+                and (%(after)s::text is null or (created, id) < (
+                    select last.created, last.id from grants as last
+                    where last.id = %(after)s and last.subject = %(subject)s))
+            order by created desc, id desc limit %(limit)s
+            """,
+            {"subject": subject, "after": after, "limit": limit},
+        )
+        return [_grant(row) for row in rows]
+
+    async def logged_in(self, subject: str) -> int:
+        """How many open sessions somebody has."""
+        rows = await self._db.fetch(
+            """
+            select count(*) as count from grants
+            where subject = %s and kind = 'session' and revoked is null and expires > now()
+            """,
+            (subject,),
+        )
+        return int(rows[0]["count"])
 
     async def revoke(self, subject: str, grant: str | None = None) -> int:
         """Revoke one of a subject's grants, or all; how many. Their access tokens are refused."""

@@ -40,6 +40,13 @@ class IdentityHandler(base.BaseHandler):
             raise errors.BadRequest(f"`{name}` is no text.")
         return found
 
+    def page(self) -> dict[str, Any]:
+        """The page that the query asks for: `limit` and `after`. Raises BadRequest."""
+        return {
+            "limit": self.whole("limit", base.MOST, 1, base.MOST),
+            "after": self.get_query_argument("after", "", strip=False) or None,
+        }
+
 
 class _Public(IdentityHandler):
     public = True
@@ -149,6 +156,16 @@ class Token(IdentityHandler):
         self.set_status(204)
 
 
+class Sessions(IdentityHandler):
+    """`GET /identity/sessions`."""
+
+    scope = "tokens"
+
+    async def get(self) -> None:
+        """A page of one's own open sessions; `DELETE /identity/tokens/{id}` ends one."""
+        self.answer(await self.parts.management.open_sessions(self.identity, **self.page()))
+
+
 class Keys(_Public):
     """`GET /identity/jwks`: a JWK set."""
 
@@ -251,6 +268,7 @@ def routes(at: str, parts: composing.Parts) -> list[Any]:
         (f"{at}/identity/exchange", Exchange, given),
         (f"{at}/identity/tokens", Tokens, given),
         (f"{at}/identity/tokens/([0-9a-f]{{32}})", Token, given),
+        (f"{at}/identity/sessions", Sessions, given),
         (f"{at}/identity/jwks", Keys, given),
         (f"{at}/identity/refused", Refused, given),
         (f"{at}/identity/me", Me, given),

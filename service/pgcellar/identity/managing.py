@@ -26,6 +26,7 @@ MAX_TOKENS = 50
 #: After an anonymous session is over its last access token is, in which a run may have begun.
 DEPARTED_SECONDS = service.ANONYMOUS_SECONDS + 3600.0
 _MAX_SCOPES = 20
+_ID = re.compile("[0-9a-f]{32}")
 _SCOPE = re.compile(r"\*|[a-z]{1,20}(:[a-z]{1,20})?")
 
 
@@ -81,7 +82,13 @@ class Management:
 
     async def tokens(self, who: identities.Identity) -> list[dict[str, Any]]:
         """Somebody's personal access tokens, without their secrets."""
-        return [shown(grant) for grant in await self._grants.all(who.subject, "personal")]
+        return [shown(grant) for grant in await self._grants.tokens(who.subject)]
+
+    async def open_sessions(
+        self, who: identities.Identity, *, limit: int, after: str | None
+    ) -> dict[str, Any]:
+        """A page of somebody's open sessions. Raises BadRequest."""
+        return await page(self._grants, who, who.subject, limit=limit, after=after)
 
     async def create(
         self,
@@ -274,6 +281,38 @@ class Management:
                 details=details,
             )
         )
+
+
+async def page(
+    grants: grant_store.GrantStore,
+    who: identities.Identity,
+    subject: str,
+    *,
+    limit: int,
+    after: str | None,
+) -> dict[str, Any]:
+    """A subject's open sessions, the newest first; `next`, given as `after`, leads to those after.
+
+    `current` is the one whose token the request of `who` shows. Raises BadRequest.
+    """
+    if after is not None and not _ID.fullmatch(after):
+        raise errors.BadRequest("`after` is not what an answer gave as `next`.")
+    found = await grants.sessions(subject, limit=limit + 1, after=after)
+    listed = found[:limit]
+    return {
+        "sessions": [
+            {
+                "id": each.id,
+                "scopes": list(each.scopes),
+                "created": each.created.isoformat(),
+                "last_used": each.last_used.isoformat() if each.last_used else None,
+                "expires": each.expires.isoformat(),
+                "current": each.id == who.token,
+            }
+            for each in listed
+        ],
+        "next": listed[-1].id if len(found) > limit else None,
+    }
 
 
 def shown(grant: grant_store.Grant) -> dict[str, Any]:

@@ -6,7 +6,6 @@ Somebody is known by issuer and subject; addresses and names only say what to ca
 from __future__ import annotations
 
 import base64
-import hashlib
 import secrets
 import time
 import urllib.parse
@@ -17,7 +16,7 @@ from joserfc import errors as jose
 from joserfc import jwk, jwt
 
 from pgcellar.api import errors
-from pgcellar.identity import fetching, flow_store, providers
+from pgcellar.identity import codes, fetching, flow_store, providers
 
 #: Signatures that providers use; never `none`, nor one with a shared secret.
 ALGORITHMS = ("RS256", "ES256", "PS256", "Ed25519")
@@ -25,20 +24,17 @@ _LEEWAY = 60
 #: What a provider says of itself is read anew after this, and its keys when one is unknown.
 _READ_SECONDS = 3600.0
 _LEAST_SECONDS = 30.0
-_LOCAL = ("localhost", "127.0.0.1", "::1")
 
 
 class OpenId:
     """One provider, named `name` in our paths. `redirect` is the callback's URL as browsers see it.
 
-    Credentials are a `code`, and the `verifier` and `nonce` of the flow that it belongs to.
+    Satisfies `providers.Redirecting`.
     """
-
-    vouched = False
 
     def __init__(self, name: str, *, issuer: str, client: str, secret: str, redirect: str) -> None:
         for url in (issuer, redirect):
-            _check(url)
+            codes.guarded(url)
         self.name = name
         self._issuer = issuer
         self._client = client
@@ -51,24 +47,17 @@ class OpenId:
     async def start(self, subject: str | None = None) -> tuple[str, str, flow_store.Flow]:
         """Where to send the browser, the state to bind to it, and the flow to remember."""
         await self._discover(_READ_SECONDS)
-        state, nonce, verifier = (secrets.token_urlsafe(32) for _ in range(3))
-        challenge = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest())
-        query = {
-            "response_type": "code",
-            "client_id": self._client,
-            "redirect_uri": self._redirect,
-            "scope": "openid profile",
-            "state": state,
-            "nonce": nonce,
-            "code_challenge": challenge.rstrip(b"=").decode(),
-            "code_challenge_method": "S256",
-        }
-        endpoint = self._endpoint("authorization_endpoint")
-        url = f"{endpoint}{'&' if '?' in endpoint else '?'}{urllib.parse.urlencode(query)}"
-        flow = flow_store.Flow(provider=self.name, verifier=verifier, nonce=nonce, subject=subject)
-        return url, state, flow
+        return codes.begin(
+            self.name,
+            self._endpoint("authorization_endpoint"),
+            client=self._client,
+            redirect=self._redirect,
+            scope="openid profile",
+            nonce=secrets.token_urlsafe(32),
+            subject=subject,
+        )
 
-    async def identify(self, credentials: Mapping[str, Any]) -> providers.External:
+    async def finish(self, code: str, flow: flow_store.Flow) -> providers.External:
         """Whose code it is: the provider exchanges it for a signed statement."""
         await self._discover(_READ_SECONDS)
         status, answer = await fetching.fetch(
@@ -76,10 +65,10 @@ class OpenId:
             headers={"Authorization": self._basic()},
             form={
                 "grant_type": "authorization_code",
-                "code": str(credentials["code"]),
+                "code": code,
                 "redirect_uri": self._redirect,
                 "client_id": self._client,
-                "code_verifier": str(credentials["verifier"]),
+                "code_verifier": flow.verifier,
             },
         )
         if status >= 500:
@@ -88,7 +77,7 @@ class OpenId:
         if status != 200 or not isinstance(token, str):
             raise errors.Unauthenticated(f"{self.name} does not accept this login.")
         claims = await self._claims(token)
-        self._validate(claims, str(credentials["nonce"]))
+        self._validate(claims, flow.nonce)
         subject = claims["sub"]
         shown = claims.get("name") or claims.get("preferred_username") or subject
         return providers.External(
@@ -122,8 +111,7 @@ class OpenId:
             and claims["iat"] < now + _LEEWAY
             and isinstance(claims.get("nonce"), str)
             and secrets.compare_digest(claims["nonce"].encode(), nonce.encode())
-            and isinstance(claims.get("sub"), str)
-            and 0 < len(claims["sub"]) <= 255
+            and providers.is_id(claims.get("sub"))
         )
         if not good:
             raise errors.Unauthenticated(f"What {self.name} says is not about this login.")
@@ -150,16 +138,8 @@ class OpenId:
         return answer
 
     def _endpoint(self, name: str) -> str:
-        return _check(str(self._metadata.get(name)))
+        return codes.guarded(str(self._metadata.get(name)))
 
     def _basic(self) -> str:
         both = ":".join(urllib.parse.quote(part, safe="") for part in (self._client, self._secret))
         return f"Basic {base64.b64encode(both.encode()).decode()}"
-
-
-def _check(url: str) -> str:
-    """A URL whose answers nobody on the way can change. Raises BadRequest."""
-    parts = urllib.parse.urlsplit(url)
-    if parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _LOCAL):
-        return url
-    raise errors.BadRequest(f"{url} must begin with https://.")

@@ -8,12 +8,14 @@ from __future__ import annotations
 import dataclasses
 import unicodedata
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from pgcellar.api import errors, identities, paths
+from pgcellar.identity import flow_store
 
 #: Longer names are cut: they are shown in lists, and travel in every token.
 MAX_NAME = 100
+_MAX_ID = 255
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,6 +32,7 @@ class External:
     subject: str | None = None
 
 
+@runtime_checkable
 class Provider(Protocol):
     """Somewhere people can show who they are.
 
@@ -47,6 +50,25 @@ class Provider(Protocol):
 
     async def identify(self, credentials: Mapping[str, Any]) -> External:
         """Whose credentials these are. Raises Unauthenticated or ServiceUnavailable."""
+
+
+@runtime_checkable
+class Redirecting(Protocol):
+    """A server that people's browsers are sent to, to log in there and come back with a code.
+
+    No code is taken but of whom comes back in the browser that was sent there: hence this is no
+    `Provider`, to which anybody may show credentials that are anybody's.
+    """
+
+    @property
+    def name(self) -> str:
+        """As it stands in paths and in the audit log."""
+
+    async def start(self, subject: str | None = None) -> tuple[str, str, flow_store.Flow]:
+        """Where to send the browser, the state to bind to it, and the flow to remember."""
+
+    async def finish(self, code: str, flow: flow_store.Flow) -> External:
+        """Whose code it is. Raises Unauthenticated, Forbidden or ServiceUnavailable."""
 
 
 class OperatingSystem:
@@ -89,6 +111,11 @@ def encodable(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def is_id(found: object) -> bool:
+    """Whether what another server calls somebody can be kept as it is, as their `External.id`."""
+    return isinstance(found, str) and 0 < len(found) <= _MAX_ID and found.isprintable()
 
 
 def printable(name: object) -> str:

@@ -10,7 +10,6 @@ from typing import Any
 from pgcellar.api import auditing, errors, identities
 from pgcellar.identity import (
     flow_store,
-    oidc,
     passwords,
     providers,
     sessions,
@@ -40,7 +39,7 @@ class Idp:
         flows: flow_store.FlowStore,
         audit: auditing.AuditLog,
         *,
-        found: Iterable[providers.Provider] = (),
+        found: Iterable[providers.Provider | providers.Redirecting] = (),
         administrators: Collection[str] = (),
         anonymous: bool = False,
         registration: bool = False,
@@ -52,7 +51,13 @@ class Idp:
         self._attempts = attempts
         self._flows = flows
         self._audit = audit
-        self._providers = {each.name: each for each in found}
+        known = tuple(found)
+        self._providers = {
+            each.name: each for each in known if isinstance(each, providers.Provider)
+        }
+        self._redirecting = {
+            each.name: each for each in known if isinstance(each, providers.Redirecting)
+        }
         self._administrators = frozenset(map(_login_named, administrators))
         self._anonymous = anonymous
         self._registration = registration
@@ -147,14 +152,14 @@ class Idp:
         name = _name(credentials, login.external)
         return await self._upgrade(who.subject, name, login, address)
 
-    # --- OpenID Connect ----------------------------------------------------------------------
+    # --- logging in at another server --------------------------------------------------------
 
     async def start(
         self, provider: str, who: identities.Identity | None, address: str
     ) -> tuple[str, str]:
         """Where to send somebody's browser, and the state to bind to it."""
         subject = who.subject if who is not None and who.kind == "anonymous" else None
-        known = self._open_id(provider)
+        known = self._elsewhere(provider)
         await self._attempts.attempt(throttle.STARTS, authentication.network(address))
         url, state, flow = await known.start(subject)
         await self._flows.add(state, flow)
@@ -162,16 +167,14 @@ class Idp:
 
     async def finish(self, provider: str, state: str, code: str, address: str) -> dict[str, Any]:
         """A session for who comes back from there."""
-        known = self._open_id(provider)
+        known = self._elsewhere(provider)
         await self._attempts.attempt(throttle.ADDRESS, authentication.network(address))
         flow = await self._flows.take(state, provider)
         try:
             if flow is None:
                 raise errors.Unauthenticated("This login was not begun here, or too long ago.")
-            external = await known.identify(
-                {"code": code, "verifier": flow.verifier, "nonce": flow.nonce}
-            )
-        except errors.Unauthenticated as exc:
+            external = await known.finish(code, flow)
+        except (errors.Unauthenticated, errors.Forbidden) as exc:
             await self._write(f"login.{provider}", None, address, "denied", reason=exc.message)
             raise
         if flow.subject is not None:
@@ -183,16 +186,22 @@ class Idp:
     # --- inside ------------------------------------------------------------------------------
 
     def provider(self, name: str) -> providers.Provider:
-        """A provider by its name. Raises NotFound."""
-        if name not in self._providers:
-            raise errors.NotFound(f"There is no identity provider {name!r} here.")
-        return self._providers[name]
+        """A provider that takes credentials, by its name. Raises NotFound."""
+        if name in self._providers:
+            return self._providers[name]
+        if name in self._redirecting:
+            raise errors.NotFound(
+                f"{name!r} takes no credentials here.",
+                hint=f"A login there begins at /identity/oidc/{name}/start.",
+            )
+        raise errors.NotFound(f"There is no identity provider {name!r} here.")
 
-    def _open_id(self, name: str) -> oidc.OpenId:
-        found = self.provider(name)
-        if not isinstance(found, oidc.OpenId):
-            raise errors.NotFound(f"{name!r} is no OpenID provider.")
-        return found
+    def _elsewhere(self, name: str) -> providers.Redirecting:
+        if name in self._redirecting:
+            return self._redirecting[name]
+        if name in self._providers:
+            raise errors.NotFound(f"Nobody is sent to {name!r} to log in.")
+        raise errors.NotFound(f"There is no identity provider {name!r} here.")
 
     async def _new_login(self, credentials: Mapping[str, Any], address: str) -> store.Login:
         known = self.provider("password")

@@ -13,7 +13,7 @@ import math
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Protocol
 
-from pgcellar.api import errors
+from pgcellar.api import errors, records
 
 #: Seconds until the first look, and then between two; a run that is shorter is not looked at.
 _FIRST = 0.05
@@ -21,6 +21,7 @@ _INTERVAL = 1.0
 #: Somebody may be allowed no time at all.
 _SHORTEST = 0.02
 _MIB = 1 << 20
+_OUT_OF_MEMORY = "53200"
 
 
 def _never() -> None:
@@ -29,10 +30,14 @@ def _never() -> None:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Limits:
-    """What a run may take: seconds for a statement, bytes of its database, what the disk has."""
+    """What a run may take: seconds for a statement, bytes of its database, what the disk has.
+
+    `session_bytes` is the memory of a session, which the operating system keeps from it.
+    """
 
     statement_seconds: float = math.inf
     database_bytes: float = math.inf
+    session_bytes: float = math.inf
     #: Says so where the machine's disk has no more room for this run.
     full: Callable[[], errors.PgcellarError | None] = _never
 
@@ -40,6 +45,21 @@ class Limits:
     def any(self) -> bool:
         """Whether there is one."""
         return math.isfinite(self.statement_seconds) or math.isfinite(self.database_bytes)
+
+    def explained(self, error: records.SqlError) -> records.SqlError:
+        """With the limit that was met: PostgreSQL is told that there is no more memory, not why.
+
+        Where its shared memory is used up it has a hint of its own.
+        """
+        known = math.isfinite(self.session_bytes)
+        if error.sqlstate != _OUT_OF_MEMORY or error.hint is not None or not known:
+            return error
+        hint = (
+            f"Your limit is {self.session_bytes / _MIB:,.0f} MiB of memory for a session. Make the"
+            " statement do less at a time, or ask whoever teaches or administers for more, which"
+            " holds from your sandbox's next start on."
+        )
+        return dataclasses.replace(error, hint=hint)
 
 
 NONE = Limits()

@@ -76,6 +76,7 @@ class Run:
         self._emit = emit
         self._space = space
         self._alive = alive
+        self._limits = limits
         self._notebook = space.notebook(request.notebook)
         self._cells = request.cells[: request.head + 1]
         self._parsed = parsed
@@ -344,7 +345,7 @@ class Run:
             self._replayed = None
             self._check_files(index, context, ran=True)
         except results.CellFailed as exc:
-            report.error = dataclasses.replace(exc.error, cell=cell.id)
+            report.error = self._in_cell(exc.error, index)
             return report.error
         finally:
             self._replays = None
@@ -355,7 +356,7 @@ class Run:
         report.ms, report.rows, report.effect = done.ms, done.rows, done.effect
         report.state = done.mark.state
         if done.error is not None:
-            report.error = dataclasses.replace(done.error, cell=cell.id)
+            report.error = self._in_cell(done.error, index)
         self._space.learn_cost(before.state, parsed, done.ms)
         if done.mark != before:
             instance.replay_ms += done.ms
@@ -388,7 +389,7 @@ class Run:
     async def _head(
         self, instance: instances.Instance, context: running.Context
     ) -> records.SqlError | None:
-        head, parsed, report = self._cells[-1], self._parsed[-1], self._reports.head
+        parsed, report = self._parsed[-1], self._reports.head
         before = instance.mark
         if self._gate is not None and not await self._opens(self._gate, instance, context):
             return None
@@ -421,7 +422,7 @@ class Run:
             if not exc.unharmed:
                 self._space.drop(self._notebook, instance)
             self._space.after(self._notebook, None, before, context, None, "", self._foresight.edit)
-            return dataclasses.replace(exc.error, cell=head.id)
+            return self._in_cell(exc.error, -1)
         await self._settle_roles(instance, done)
         if done.rerolled or (parsed.reads_only and done.mark != before):
             self._space.chain.forget()
@@ -457,7 +458,7 @@ class Run:
             _title(parsed),
             self._foresight.edit,
         )
-        return None if done.error is None else dataclasses.replace(done.error, cell=head.id)
+        return None if done.error is None else self._in_cell(done.error, -1)
 
     async def _opens(
         self, gate: gates.Gate, instance: instances.Instance, context: running.Context
@@ -503,6 +504,10 @@ class Run:
         error = problem.error.record(cell=self._cells[problem.index].id)
         self._reports.of(problem.index).error = error
         return error
+
+    def _in_cell(self, error: records.SqlError, index: int) -> records.SqlError:
+        """The error of a cell of this run."""
+        return dataclasses.replace(self._limits.explained(error), cell=self._cells[index].id)
 
     # --- outcomes ----------------------------------------------------------------------------
 

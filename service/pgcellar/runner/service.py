@@ -320,6 +320,7 @@ class Runner:
         found = guarding.Limits(
             statement_seconds=await self._allowed(owner, "statement_seconds"),
             database_bytes=await self._allowed(owner, "snapshot_bytes"),
+            session_bytes=await self._allowed(owner, "memory_bytes"),
         )
         if self._disk is None or not found.any:
             # The service's owner, whose disk it is.
