@@ -75,6 +75,30 @@ def test_not_if_somebody_else_changed_it(cellar: cellars.Cellar, tmp_path: pathl
     assert cellar.run(cells, 3, **where).results[0].rows == (("1",),)
 
 
+def test_what_is_rolled_again(cellar: cellars.Cellar, tmp_path: pathlib.Path) -> None:
+    """What a replay made is not what the file holds that the cell itself wrote."""
+    cells = [
+        "create table t (a float)",
+        "\\copy (insert into t values (random()) returning a) to 'x'",
+        "create table u (a float);\n\\copy u from 'x'",
+        "select a = (select a from u) from t",
+    ]
+    where = {"notebook": "rolled", "directory": str(tmp_path)}
+    for head in range(4):
+        ran = cellar.run(cells, head, **where)
+        assert ran.done.error is None
+    assert ran.results[0].rows == (("t",),)
+    cellar.kill_sandbox()
+    error = cellar.run(cells, 3, **where).done.error
+    assert error is not None
+    assert error.cell == "c2"
+    assert "not what cell c1 above writes" in error.message
+    for head in (1, 2, 3):
+        ran = cellar.run(cells, head, **where)
+        assert ran.done.error is None
+    assert ran.results[0].rows == (("t",),)
+
+
 def test_in_one_cell(cellar: cellars.Cellar, tmp_path: pathlib.Path) -> None:
     """Its writing is skipped in the tail."""
     cells = [CELLS["copy"][0], f"{CELLS['copy'][1]}\n{READERS['copy']}"]

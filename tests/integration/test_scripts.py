@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pathlib
+import resource
 from collections.abc import Iterator
 
 import pytest
@@ -64,6 +65,24 @@ CASES = [
         "\\copy (select 1 / 0) to 'out.csv'",
         "select count(*) from t",
         "rollback; select count(*), sum(a) from t",
+    ],
+    # psql's own reading of it shows in what is sent.
+    [
+        "create table t(a text)",
+        "\\copy (insert into t values ($$a   b$$), ($$f(x)$$) returning a) to 'x (y) to z.csv'",
+        "\\copy (insert into t values (current_query()) returning a)to out.csv csv",
+        "table t",
+    ],
+    # It opens the file first.
+    [
+        "create table t(a int)",
+        "\\copy (insert into t values (1) returning a) to 'nosuch/out.csv'",
+        "select count(*) from t",
+    ],
+    [
+        "create table t(a int)",
+        "\\copy (insert into t values (1) returning a) to '.'",
+        "select count(*) from t",
     ],
     [
         "create table t(a int)",
@@ -260,6 +279,32 @@ def test_a_saved_file_is_the_heads(cellar: cellars.Cellar, tmp_path: pathlib.Pat
         file.unlink()
     assert run(2).results[0].rows == (("1",),)
     assert not file.exists()
+
+
+def test_a_file_that_finds_no_room(cellar: cellars.Cellar, tmp_path: pathlib.Path) -> None:
+    """Its cell fails, the file is as it was, and the notebook goes on."""
+    cells = [
+        "create temp table t(a int)",
+        "\\copy (select 1) to 'out.csv'",
+        "select count(*) from t",
+    ]
+    where = {"notebook": "room", "directory": str(tmp_path)}
+    assert cellar.run(cells, 1, **where).done.error is None
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    for query in ("select repeat('x', 1000) from generate_series(1, 10000)", "table t"):
+        cells[1] = f"insert into t values (1);\n\\copy ({query}) to 'out.csv'"
+        size = 1 << 20 if "repeat" in query else 0
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+        try:
+            error = cellar.run(cells, 1, **where).done.error
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        assert error is not None
+        assert (error.sqlstate, error.message.split(": ")[-1]) == ("PC010", "File too large.")
+    assert [file.name for file in tmp_path.iterdir()] == ["out.csv"]
+    assert (tmp_path / "out.csv").read_text() == "1\n"
+    cells[1] = "table t"
+    assert cellar.run(cells, **where).results[0].rows == (("0",),)
 
 
 def test_a_read_that_may_call_functions_is_saved(

@@ -124,6 +124,20 @@ async def test_who_goes_when_their_turn_comes_gives_it_on() -> None:
         assert inside.held == {"c": 1}
 
 
+async def test_who_goes_as_another_leaves_takes_no_place() -> None:
+    async with hall(1, 1) as inside:
+        await inside.come("a")
+        waiting = await inside.come("b")
+        await inside.come("c")
+        # a leaves while b, who goes too, still stands in the queue.
+        inside.running[0][1].set()
+        waiting.cancel()
+        await inside.settle()
+        assert inside.held == {"c": 1}
+        assert [task.cancelled() for task in inside.tasks[:2]] == [False, True]
+        assert inside.tasks[0].exception() is None
+
+
 @given(st.lists(st.tuples(st.sampled_from("abcdef"), st.booleans()), max_size=80))
 def test_nobody_waits_without_need(steps: list[tuple[str, bool]]) -> None:
     """However people come and go: places are kept, and with none held nobody waits."""

@@ -339,13 +339,13 @@ class _Walk:
             memory = _remembered(memory, step)
             name: CellEffect = step.effect.name
             at = mark
-            used.step(step, "" if at is None else at.state)
             digest = _digest(step.statement, self.digests)
             volatile = volatile or (mark or before).volatile(step, digest)
             if mark is not None:
                 calls = calls or (name == "read" and not self._certain(mark, step))
                 mark, name, run = self._step(mark, step, digest, verify)
                 runs = runs or run
+            used.step(step, "" if mark is None else mark.state)
             effect = stronger(effect, name)
             if step.gset is not None:
                 key = step.statement.canonical

@@ -11,8 +11,9 @@ from pgcellar.notebook import cells, copying, psqlscan, scripts
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Written:
-    """A file that `\\copy … to` writes. What it holds then is decided by a state and a statement;
-    `state` is empty where it is not known.
+    """A file that `\\copy … to` writes. What it holds then is decided by the state behind it, which
+    tells one execution of what is volatile from another, and the statement; `state` is empty where
+    it is not known.
     """
 
     file: str
@@ -60,7 +61,7 @@ class Collector:
         return text
 
     def step(self, step: cells.Step, state: str) -> None:
-        """Note a step that is taken in a state."""
+        """Note a step that leads to a state."""
         if step.statement.kind == "meta" and step.statement.text:
             self._command(step.statement.text, state, step.statement.canonical)
 

@@ -264,7 +264,8 @@ class Session:
                 wrapped=wrapped,
                 chunked=True,
             )
-        except asyncio.CancelledError:
+        except (asyncio.CancelledError, OSError):
+            # Or the file can't be written that takes what it gives.
             await asyncio.shield(self._settle_cancelled())
             raise
         finally:

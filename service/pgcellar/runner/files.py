@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 import pathlib
@@ -24,6 +25,7 @@ def stamp(info: os.stat_result) -> Stamp:
     return (info.st_dev, info.st_ino, info.st_size, info.st_mtime_ns, info.st_ctime_ns)
 
 
+_NOT_WRITTEN = "It is as it was before. Make room, or save less."
 #: Characters of a file that `\\i` names.
 MAX_INCLUDED = 4 << 20
 
@@ -115,8 +117,26 @@ class Files:
     def create(self, directory: str | None, name: str) -> Iterator[BinaryIO]:
         """Write a file of the notebook's folder; it is there only if all went well.
 
-        Raises FileRefused.
+        Raises FileRefused; so does an OSError within, which is taken for one of the file.
         """
+        path = self.check(directory, name)
+        try:
+            handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".pgcellar.")
+        except OSError as exc:
+            raise _unwritable(path, exc) from exc
+        try:
+            with os.fdopen(handle, "wb") as file:
+                yield file
+            os.chmod(temporary, 0o644)
+            os.replace(temporary, path)
+        except BaseException as exc:
+            pathlib.Path(temporary).unlink(missing_ok=True)
+            if isinstance(exc, OSError):
+                raise _unwritable(path, exc, hint=_NOT_WRITTEN) from exc
+            raise
+
+    def check(self, directory: str | None, name: str) -> pathlib.Path:
+        """Where a file would be written, if one can be there. Raises FileRefused."""
         path = self._resolve(directory, name)
         if self._read_only is not None and path.is_relative_to(self._read_only):
             raise errors.FileRefused(
@@ -126,19 +146,14 @@ class Files:
         try:
             if path.exists() and not path.is_file():
                 raise errors.FileRefused(f"{path} is not a regular file.")
-            handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+            folder = path.parent
+            if not stat.S_ISDIR(folder.stat().st_mode):
+                raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+            if not os.access(folder, os.W_OK | os.X_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
         except OSError as exc:
-            raise errors.FileRefused(
-                f"{path}: {exc.strerror or exc}.", hint="Its folder must exist already."
-            ) from exc
-        try:
-            with os.fdopen(handle, "wb") as file:
-                yield file
-            os.chmod(temporary, 0o644)
-            os.replace(temporary, path)
-        except BaseException:
-            pathlib.Path(temporary).unlink(missing_ok=True)
-            raise
+            raise _unwritable(path, exc) from exc
+        return path
 
     @contextlib.contextmanager
     def open(self, directory: str | None, name: str) -> Iterator[tuple[pathlib.Path, BinaryIO]]:
@@ -180,6 +195,12 @@ class Files:
                 hint="Copy the file into that folder.",
             )
         return path
+
+
+def _unwritable(
+    path: pathlib.Path, cause: OSError, hint: str = "Its folder must exist already."
+) -> errors.FileRefused:
+    return errors.FileRefused(f"{path}: {cause.strerror or cause}.", hint=hint)
 
 
 def _problem(message: str, hint: str) -> psqlscan.Problem:

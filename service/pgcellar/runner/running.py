@@ -337,8 +337,12 @@ class _Run:
             return await self._connect(step, output)
         if step.gset is not None:
             return await self._gset(index, step, step.gset)
-        if output is not None and (saved := copying.saved(step.statement)) is not None:
+        saved = copying.saved(step.statement)
+        if saved is not None and output is not None:
             return await self._save(step, saved, output)
+        if saved is not None:
+            # psql opens it before it sends anything: where it can't, the cell fails.
+            self._context.files.check(self._context.directory, saved.file)
         return await self._send(step, output)
 
     async def _draw(self, step: cells.Step, charted: showings.Charted) -> records.Completed | None:
@@ -394,15 +398,19 @@ class _Run:
         self, step: cells.Step, command: copying.Copy, output: outputs.Output
     ) -> records.Completed | None:
         """Run a `\\copy … to` of the head: in the tail nobody waits for its file."""
-        state = self.mark.state
         with self._context.files.create(self._context.directory, command.file) as file:
-            done = await self._send(step, dataclasses.replace(output, sink=file))
-        self._note_written(command, step, state)
+            try:
+                done = await self._send(step, dataclasses.replace(output, sink=file))
+            except OSError:
+                # The rest of the rows is unread.
+                self._harmed = True
+                raise
+        self._note_written(command, step)
         return done
 
-    def _note_written(self, command: copying.Copy, step: cells.Step, state: str) -> None:
+    def _note_written(self, command: copying.Copy, step: cells.Step) -> None:
         """Remember what was saved, by what a cell that reads it finds it (see `roundtrips`)."""
-        statement = step.statement.canonical
+        state, statement = self.mark.state, step.statement.canonical
         if self.mark.sessions:
             state, statement = self._began.state, f"{self._key} {statement}"
         context = self._context

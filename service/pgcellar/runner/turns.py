@@ -65,7 +65,8 @@ class Turns:
         for turn, waiting in list(self._waiting.items()):
             if not self._free:
                 break
-            if self._may(waiting):
+            # One that was cancelled this moment takes itself out when it hears of it.
+            if not turn.done() and self._may(waiting):
                 del self._waiting[turn]
                 self._occupy(waiting)
                 turn.set_result(None)
