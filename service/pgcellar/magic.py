@@ -61,6 +61,7 @@ class Result:
 
     def __init__(self, result: rendering.Result) -> None:
         self._result = result
+        self._arrow: Any = None
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -79,17 +80,22 @@ class Result:
         return iter(self.rows)
 
     def to_arrow(self) -> Any:
-        """A `pyarrow.Table`; see `pgcellar.api.columnar`. Raises Unsupported, LimitExceeded."""
-        whole = self._whole()
-        return columnar.table(whole.columns, whole.rows)
+        """A `pyarrow.Table`, made of the texts when it is first asked for; nobody can change it.
+
+        See `pgcellar.api.columnar`. Raises Unsupported, LimitExceeded.
+        """
+        if self._arrow is None:
+            whole = self._whole()
+            self._arrow = columnar.table(whole.columns, whole.rows)
+        return self._arrow
 
     def to_pandas(self) -> Any:
-        """A `pandas.DataFrame` over Arrow's memory. Raises Unsupported, LimitExceeded."""
+        """A `pandas.DataFrame` over that table's memory. Raises Unsupported, LimitExceeded."""
         table, pandas = self.to_arrow(), _installed("pandas")
         return table.to_pandas(types_mapper=pandas.ArrowDtype)
 
     def to_polars(self) -> Any:
-        """A `polars.DataFrame` over Arrow's memory. Raises Unsupported, LimitExceeded."""
+        """A `polars.DataFrame` over that table's memory. Raises Unsupported, LimitExceeded."""
         return _installed("polars").from_arrow(self.to_arrow())
 
     def _whole(self) -> rendering.Result:
